@@ -1,0 +1,76 @@
+"""What every script of the project shares: folder options, a progress bar, exit codes."""
+
+import argparse
+import errno
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from utils.errors import Failed, WrongUse
+
+
+def parser(docstring: str, settings) -> argparse.ArgumentParser:
+    """A parser whose help is the script's docstring, with the three folders every step knows.
+
+    settings: a config.Settings, whose folders are the defaults.
+    """
+    summary, _, examples = docstring.partition("\n\n")
+    made = argparse.ArgumentParser(
+        description=summary, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    made.add_argument("--dataset", type=Path, default=settings.dataset, metavar="DIR", help="pictures (%(default)s)")
+    made.add_argument("--lists", type=Path, default=settings.lists, metavar="DIR", help="image lists (%(default)s)")
+    made.add_argument("--output", type=Path, default=settings.output, metavar="DIR", help="results (%(default)s)")
+    return made
+
+
+def positive(text: str) -> int:
+    """An argparse type: a whole number above zero."""
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+class _Lines(tqdm):
+    """Progress where there is no terminal: now and then a line of its own instead of a bar redrawn."""
+
+    @staticmethod
+    def status_printer(file):
+        return lambda text: print(text.strip(), file=file, flush=True) if text.strip() else None
+
+
+def progress(iterable: Iterable | None = None, *, total: int | None = None, what: str, unit: str = " images") -> tqdm:
+    """A progress bar with an estimate of the time left, on standard error; plain lines when not a terminal."""
+    if sys.stderr.isatty():
+        return tqdm(iterable, total=total, desc=what, unit=unit)
+    return _Lines(iterable, total=total, desc=what, unit=unit, mininterval=10, maxinterval=60, ncols=100, ascii=True)
+
+
+def run(main: Callable[[], object]) -> NoReturn:
+    """Call `main` and leave with 0, 1 (failed) or 2 (wrong use), each failure told in one sentence."""
+    try:
+        main()
+    except WrongUse as problem:
+        _leave(2, problem)
+    except Failed as problem:
+        _leave(1, problem)
+    except KeyboardInterrupt:
+        _leave(1, "Interrupted. What is done is kept: the same command goes on from here.")
+    except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            _leave(
+                1, f"The disk is full ({problem.filename or 'output'}). Make room; the same command goes on from here."
+            )
+        if isinstance(problem, PermissionError):
+            _leave(2, f"Not allowed to use {problem.filename}: change its permissions or choose another folder.")
+        raise
+    sys.exit(0)
+
+
+def _leave(code: int, sentence: object) -> NoReturn:
+    print(f"{Path(sys.argv[0]).name}: {sentence}", file=sys.stderr)
+    sys.exit(code)
