@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Sets up what is missing, checks format and style, and runs the test suite. Arguments go to pytest.
+#
+#   ./test.sh                        everything
+#   ./test.sh -k whitening -x        the tests with "whitening" in their name, up to the first failure
+set -eu
+cd "$(dirname "$0")"
+
+./installation_1.sh
+VIRTUAL_ENV='' ./installation_2.sh --tests
+
+vir_env/bin/python -m ruff format --check .
+vir_env/bin/python -m ruff check .
+exec vir_env/bin/python -m pytest "$@"
