@@ -1,0 +1,132 @@
+"""The image lists on disk, and the walk through a dataset that finds what could stand in them.
+
+A path in a list is relative to the dataset. Names that are not UTF-8 are carried as os.fsdecode gives them.
+"""
+
+import csv
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from utils.errors import WrongUse
+
+HORIZONTAL = "horizontal.txt"
+VERTICAL = "vertical.txt"
+SKIPPED = "skipped.csv"
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The images of a dataset: paths relative to it, sorted by their bytes. Square ones are horizontal."""
+
+    horizontal: list[str]
+    vertical: list[str]
+
+
+def walk(dataset: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """All files of a folder and its sub-folders: (paths, problems), both sorted by the bytes of the path.
+
+    paths: relative to `dataset`, of whatever is not a folder; hidden files and folders (leading dot) are left out.
+    problems: (path, reason) of what cannot be listed. Links to folders are followed, but a folder is walked only
+    once, under its own name rather than a link's: so a cycle ends, and no picture is listed twice.
+    """
+    paths: list[str] = []
+    problems: list[tuple[str, str]] = []
+    seen: dict[tuple[int, int], str] = {}  # (device, inode) -> the name it was walked under
+    folders = [""]
+    links: list[str] = []  # to folders; their turn comes when no true folder is left
+    while folders or links:
+        folder = folders.pop() if folders else links.pop()
+        try:
+            status = (dataset / folder).stat()
+            first = seen.setdefault((status.st_dev, status.st_ino), folder)
+            if first != folder:
+                problems.append((folder, f"the same folder as {first or 'the dataset'}, which is listed once"))
+                continue
+            with os.scandir(dataset / folder) as found:
+                entries = sorted(found, key=lambda entry: os.fsencode(entry.name), reverse=True)
+        except OSError as problem:
+            problems.append((folder or ".", f"folder cannot be read ({problem.strerror})"))
+            continue
+        for entry in entries:
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry):
+                (links if entry.is_symlink() else folders).append(path)
+            elif "\n" in path or "\r" in path:
+                problems.append((path, "a line break in its name or folder, and lists have one path a line; rename it"))
+            else:
+                paths.append(path)
+    return sorted(paths, key=os.fsencode), sorted(problems, key=lambda problem: os.fsencode(problem[0]))
+
+
+def read(lists: Path) -> Lists:
+    """The lists that create_list.py wrote to the folder `lists`.
+
+    Raises WrongUse where they are missing, or hold a path that leaves the dataset.
+    """
+    return Lists(_read(lists / HORIZONTAL), _read(lists / VERTICAL))
+
+
+def write(lists: Path, images: Lists, skipped: list[tuple[str, str]]) -> None:
+    """Write the three files to the folder `lists`, which is made where it is missing.
+
+    skipped: (file, reason). Each file is replaced in one step, so a reader sees the old one or the new one.
+    """
+    write_skipped(lists, skipped)
+    for name, paths in ((HORIZONTAL, images.horizontal), (VERTICAL, images.vertical)):
+        _replace(lists / name, "".join(f"{path}\n" for path in sorted(paths, key=os.fsencode)))
+
+
+def write_skipped(lists: Path, skipped: list[tuple[str, str]]) -> None:
+    """Write skipped.csv alone, with the columns file and reason; for a dataset without a usable picture."""
+    try:
+        lists.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise WrongUse(f"{lists} is not a folder: choose another one with --lists.") from None
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["file", "reason"])
+    rows.writerows(sorted(skipped, key=lambda row: os.fsencode(row[0])))
+    _replace(lists / SKIPPED, text.getvalue())
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere: whoever reads the file says so
+        return False
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+    except (FileNotFoundError, NotADirectoryError):
+        raise WrongUse(f"No lists in {path.parent}: run create_list.py first.") from None
+    paths = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.removesuffix("\r")  # of an editor that ends lines its own way; no listed name ends so
+        if not line:
+            continue
+        if PurePath(line).is_absolute() or ".." in PurePath(line).parts or "\0" in line:
+            raise WrongUse(
+                f"{path}, line {number}: {line!r} is not a path inside the dataset; run create_list.py again."
+            )
+        paths.append(line)
+    return paths
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file under a temporary name beside it, then put it in its place in one step."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
