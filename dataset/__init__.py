@@ -1,0 +1,1 @@
+"""The user's pictures and lists, and the scripts that fill them."""

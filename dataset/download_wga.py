@@ -1,0 +1,387 @@
+"""Fetches the pictures of the Web Gallery of Art that its published catalogue lists.
+
+Get the catalogue (CSV or Excel) from the gallery's database page, then:
+
+    python dataset/download_wga.py catalog.csv
+    python dataset/download_wga.py catalog.xlsx --dataset /srv/wga --pause 2
+    python dataset/download_wga.py catalog.csv --base http://127.0.0.1:8000   (a mirror)
+
+The pictures go into sub-folders of 3,000 of the dataset, the catalogue with a FILE column to
+database/catalog.csv, what failed to database/failed.csv. The same command goes on where it was
+interrupted and tries again what failed. The pictures are for study; mind the gallery's terms.
+"""
+
+import csv
+import email.utils
+import fcntl
+import io
+import os
+import re
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import requests
+import urllib3
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from config import Settings
+from database import catalog
+from database.catalog import Work
+from utils.errors import Failed, WrongUse
+from utils.script import parser, progress, run
+
+AGENT = "ScalableImageRetrieval/1.0 (dataset/download_wga.py; one request at a time)"
+FOLDER_SIZE = 3000  # rows of the catalogue whose pictures share a sub-folder
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+MAX_BYTES = 50_000_000  # of one picture
+TIMEOUTS = (10, 30)  # seconds to connect, seconds between two pieces of the answer
+MAX_SECONDS = 120  # for the whole of one picture; stops a server that sends a byte now and then
+MAX_WAIT = 300  # seconds, whatever Retry-After says
+MAX_IN_A_ROW = 10  # pictures that get no answer, after which the server is taken to be away
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture to fetch."""
+
+    file: str  # relative to the dataset
+    address: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One row of failed.csv."""
+
+    file: str
+    url: str
+    reason: str
+
+
+class NotFetched(Exception):
+    """This picture cannot be had now; asking again at once would not help."""
+
+
+class TryAgain(NotFetched):
+    """The server or the line had a bad moment. `wait`: seconds the server asks for, None where it does not say."""
+
+    def __init__(self, reason: str, wait: float | None = None):
+        super().__init__(reason)
+        self.wait = wait
+
+
+def main(argv: list[str] | None = None) -> None:
+    settings = Settings.read()
+    options = parser(__doc__, settings)
+    options.add_argument("catalog", type=Path, metavar="CATALOG", help="the published catalogue, CSV or Excel")
+    options.add_argument("--base", metavar="URL", help="fetch from this address instead of the catalogue's")
+    options.add_argument(
+        "--pause", type=float, default=1.0, help="seconds between requests; doubles with every retry (%(default)s)"
+    )
+    options.add_argument("--retries", type=int, default=4, help="of one picture in one run (%(default)s)")
+    options.add_argument(
+        "--catalog-copy",
+        type=Path,
+        default=Path("database/catalog.csv"),
+        metavar="FILE",
+        help="where the catalogue goes (%(default)s); failed.csv is written beside it",
+    )
+    args = options.parse_args(argv)
+    if not 0 <= args.pause <= MAX_WAIT or args.retries < 0:
+        raise WrongUse(f"--pause is 0 to {MAX_WAIT} seconds, --retries 0 or more.")
+    if args.base is not None and not re.match(r"https?://[^/]", args.base):
+        raise WrongUse(f"--base {args.base} is no http or https address.")
+
+    works = catalog.read(args.catalog)
+    with only_one(args.dataset):
+        works, pictures, failures = plan(works, kept_files(args.catalog_copy, works), args.base)
+        make_folder(args.catalog_copy.parent)
+        catalog.write(args.catalog_copy, works)
+        missing = [picture for picture in pictures if not is_there(args.dataset / picture.file)]
+        failed_csv = args.catalog_copy.with_name("failed.csv")
+        try:
+            fetch_all(missing, args, settings.max_pixels, failures)
+        finally:
+            write_failures(failed_csv, failures)
+
+    there = len(pictures) - len(missing)
+    fetched = sum(is_there(args.dataset / picture.file) for picture in missing)
+    print(
+        f"{len(works)} works: {there} pictures were there, {fetched} fetched, {len(failures)} failed; "
+        f"catalogue in {args.catalog_copy}."
+    )
+    if failures:
+        raise Failed(f"{failed_csv} lists what could not be fetched; the same command tries it again.")
+
+
+# What to fetch, and where it goes
+
+
+def page_name(page: str) -> str:
+    """What stands between /html/ and .html in a page's address: a/aachen/allegory.
+
+    Raises ValueError, with the reason, for what is no page of the gallery.
+    """
+    parts = urlsplit(page)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not an http or https address")
+    match = re.fullmatch(r"/html/(.+)\.html?", parts.path, re.IGNORECASE)
+    # The decoded path is checked: %2e%2e%2f climbs as well as ../ does.
+    if not match or {"", ".", ".."} & set(re.split(r"[/\\]", unquote(match[1]))):
+        raise ValueError("not a page of the gallery (/html/.../name.html)")
+    return match[1]
+
+
+def picture_address(page: str, base: str | None = None) -> str:
+    """The address of a page's picture: https://www.wga.hu/html/a/x.html -> https://www.wga.hu/art/a/x.jpg.
+
+    base: an address to use instead of the page's scheme, host and port. Raises ValueError as page_name does.
+    """
+    parts = urlsplit(page)
+    host = parts.netloc.rpartition("@")[2]  # without a user name and password
+    start = base.rstrip("/") if base else f"{parts.scheme}://{host}"
+    return f"{start}/art/{page_name(page)}.jpg"
+
+
+def file_name(page: str) -> str:
+    """A safe file name for a page's picture: .../html/a/aachen/allegory.html -> a_aachen_allegory.jpg."""
+    stem = re.sub(r"[^A-Za-z0-9-]+", "_", unquote(page_name(page))).strip("_-")
+    return (stem[-120:].strip("_-") or "picture") + ".jpg"
+
+
+def plan(works: list[Work], kept: dict[str, str], base: str | None) -> tuple[list[Work], list[Picture], list[Failure]]:
+    """The works with their files, the pictures to have, and the rows that name no picture.
+
+    The row's position decides the sub-folder and, where two addresses give the same name, the number
+    behind it, so that every run with the same catalogue names the files alike.
+
+    kept: page -> file from an earlier edition of the catalogue; these stay where they are.
+    """
+    files = dict(kept)
+    taken = {Path(file).name.casefold() for file in kept.values()}
+    named, pictures, failures = [], {}, []
+    for position, work in enumerate(works):
+        try:
+            address = picture_address(work.url, base)
+        except ValueError as problem:
+            failures.append(Failure("", work.url, str(problem)))
+            named.append(replace(work, file=""))
+            continue
+        if work.url not in files:
+            name = free_name(file_name(work.url), taken)
+            files[work.url] = f"{position // FOLDER_SIZE:05d}/{name}"
+        file = files[work.url]
+        named.append(replace(work, file=file))
+        pictures[file] = Picture(file, address)  # several rows may show the same page
+    return named, list(pictures.values()), failures
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """`name`, or name-2, name-3 ...: the first that is not taken in any case; it is taken then."""
+    stem, number = name.removesuffix(".jpg"), 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{stem}-{number}.jpg"
+    taken.add(name.casefold())
+    return name
+
+
+def kept_files(copy: Path, works: list[Work]) -> dict[str, str]:
+    """Page -> file, as the copy of the catalogue from an earlier run has them; {} where there is none.
+
+    Raises WrongUse where the copy holds works that `works` lacks: then it is another catalogue, which is not
+    to be lost. A newer edition, which adds works, is welcome.
+    """
+    if not copy.exists():
+        return {}
+
+    def key(work: Work) -> tuple[str, ...]:
+        return (work.url,) if work.url else (work.author, work.title)
+
+    known = {key(work) for work in works}
+    old = catalog.read(copy)
+    lost = sum(key(work) not in known for work in old)
+    if lost:
+        raise WrongUse(
+            f"{copy} is another catalogue: {lost} of its {len(old)} works are not in the one given. "
+            "Move it away, or choose another place with --catalog-copy FILE."
+        )
+    # The file may have been edited since; only names that this script could have given are trusted.
+    ours = re.compile(r"[0-9]{5}/[A-Za-z0-9][A-Za-z0-9_-]*\.jpg")
+    return {work.url: work.file for work in old if work.url and ours.fullmatch(work.file)}
+
+
+# Fetching
+
+
+def fetch_all(pictures: list[Picture], args, max_pixels: int, failures: list[Failure]) -> None:
+    """Fetch one picture after the other; what cannot be had is added to `failures`.
+
+    Raises Failed where the server seems to be away.
+    """
+    in_a_row = 0
+    with requests.Session() as session:
+        session.headers.update({"User-Agent": AGENT, "Accept": "image/*", "Accept-Encoding": "identity"})
+        session.max_redirects = 5
+        session.hooks["response"].append(no_long_redirect)
+        for count, picture in enumerate(progress(pictures, what="Downloading")):
+            if count:
+                time.sleep(args.pause)
+            try:
+                data = fetch(session, picture.address, args.pause, args.retries)
+                check(data, max_pixels)
+                save(args.dataset / picture.file, data)
+                in_a_row = 0
+            except NotFetched as problem:
+                failures.append(Failure(picture.file, picture.address, str(problem)))
+                in_a_row = in_a_row + 1 if isinstance(problem, TryAgain) else 0
+            if in_a_row == MAX_IN_A_ROW:
+                raise Failed(
+                    f"{urlsplit(picture.address).netloc} does not answer ({failures[-1].reason}), {in_a_row} pictures "
+                    f"in a row; the same command goes on from here later."
+                )
+
+
+def fetch(session: requests.Session, address: str, pause: float, retries: int) -> bytes:
+    """A picture's bytes. Waits longer before every retry, or as long as the server asks for.
+
+    Raises NotFetched, with the reason.
+    """
+    for attempt in range(1, retries + 2):
+        try:
+            return fetch_once(session, address)
+        except TryAgain as problem:
+            if attempt > retries:
+                raise
+            wait = pause * 2**attempt if problem.wait is None else max(problem.wait, pause)
+            time.sleep(min(wait, MAX_WAIT))
+    raise AssertionError("the last attempt returns or raises")
+
+
+def fetch_once(session: requests.Session, address: str) -> bytes:
+    """One request. Raises TryAgain where another may do better, else NotFetched."""
+    try:
+        with session.get(address, stream=True, timeout=TIMEOUTS) as response:
+            status = response.status_code
+            if status == 429 or status >= 500:
+                raise TryAgain(f"status {status}", retry_after(response.headers.get("Retry-After", "")))
+            if status != 200:
+                raise NotFetched(f"status {status}")
+            return body(response)
+    except (ValueError, requests.TooManyRedirects) as problem:
+        raise NotFetched(f"not a usable address ({type(problem).__name__})") from None
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as problem:
+        raise TryAgain(f"no connection, or broken off ({type(problem).__name__})") from None
+
+
+def body(response: requests.Response) -> bytes:
+    """What was sent, at most MAX_BYTES and MAX_SECONDS; urllib3 raises where it is shorter than announced."""
+    too_large = NotFetched(f"larger than {MAX_BYTES // 1_000_000} MB")
+    announced = response.headers.get("Content-Length", "")
+    if announced.isdecimal() and int(announced) > MAX_BYTES:
+        raise too_large
+    data = bytearray()
+    end = time.monotonic() + MAX_SECONDS
+    # read1 gives what has arrived; read would wait for a full piece, however slowly the bytes come.
+    while piece := response.raw.read1(65536, decode_content=True):
+        data += piece
+        if len(data) > MAX_BYTES:
+            raise too_large
+        if time.monotonic() > end:
+            raise TryAgain(f"not complete after {MAX_SECONDS} s")
+    return bytes(data)
+
+
+def no_long_redirect(response: requests.Response, **_) -> None:
+    """Requests reads the page of a redirect in full, whatever its length: refuse one that is no short note."""
+    if response.is_redirect and len(response.raw.read(65537)) > 65536:
+        raise NotFetched("a redirect without end")
+
+
+def retry_after(text: str) -> float | None:
+    """Seconds that a Retry-After header asks for: a number or a date (RFC 9110, 10.2.3); None for neither."""
+    if re.fullmatch(r"[0-9]{1,9}", text.strip()):
+        return float(text)
+    try:
+        when = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=timezone.utc)
+    return max(0.0, (when - datetime.now(timezone.utc)).total_seconds())
+
+
+def check(data: bytes, max_pixels: int) -> None:
+    """Raise NotFetched where the header is not that of a picture, or of one with more than `max_pixels`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large pictures; max_pixels decides here
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                pixels = image.width * image.height
+    except Image.DecompressionBombError:
+        pixels = max_pixels + 1
+    except Exception:  # rubbish makes Pillow raise many kinds of errors; all mean the same
+        raise NotFetched("not a picture") from None
+    if pixels > max_pixels:
+        raise NotFetched("too many pixels")
+
+
+def save(path: Path, data: bytes) -> None:
+    """Write the file so that it is there whole or not at all, whatever happens meanwhile."""
+    make_folder(path.parent)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise WrongUse(f"{path} is wanted as a folder, but a file is in the way: move it or choose another.") from None
+
+
+def is_there(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def write_failures(path: Path, failures: list[Failure]) -> None:
+    """Write file, url and reason of each failure; with none, remove the list of an earlier run."""
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("file", "url", "reason"))
+    writer.writerows((failure.file, failure.url, failure.reason) for failure in failures)
+    save(path, text.getvalue().encode())
+
+
+@contextmanager
+def only_one(dataset: Path) -> Iterator[None]:
+    """Make the dataset's folder and hold it against a second download, which would double the server's load."""
+    make_folder(dataset)
+    folder = os.open(dataset, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WrongUse(f"Another download into {dataset} is running; wait for its end.") from None
+        yield
+    finally:
+        os.close(folder)  # lets go of the lock as well
+
+
+if __name__ == "__main__":
+    run(main)
