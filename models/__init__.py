@@ -1,0 +1,1 @@
+"""What computes: network, descriptors, local features, verification and the engine."""

@@ -1,0 +1,55 @@
+"""What the engine says of a picture: plain data, from the shortlist to the verdict."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+
+class Verdict(str, Enum):
+    """Whether the first candidate is the work on the picture."""
+
+    FOUND = "found"
+    MAYBE = "maybe"
+    NOT_FOUND = "not found"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the local features of a query and of one work have in common.
+
+    Points and the homography are in pixels of the frames: the pictures scaled down so that their
+    long side has at most `Settings.feature_side` pixels (see `Answer.frame`, `Candidate.frame`).
+    """
+
+    matches: int = 0  # pairs of keypoints that pass the ratio test
+    inliers: int = 0  # matches that agree with the homography; 0 where it is not sane
+    homography: np.ndarray | None = None  # (3, 3) float64, query -> work; None where there is no sane one
+    query_area: float = 0.0  # share of the query's frame that the inliers' convex hull covers, 0..1
+    work_area: float = 0.0  # the same of the work's frame
+    query_points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))  # (inliers, 2) x, y
+    work_points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))  # (inliers, 2) x, y
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One work on the shortlist."""
+
+    id: int  # in the collection store; never changes
+    path: str  # relative to the dataset
+    similarity: float  # cosine of the descriptors, -1..1
+    frame: tuple[int, int]  # (height, width) of the work at the scale of the points
+    evidence: Evidence
+    score: float  # what the ranking after re-ranking is sorted by
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The engine's answer to one picture."""
+
+    verdict: Verdict
+    before: list[Candidate]  # by similarity, best first
+    after: list[Candidate]  # the same candidates by score, best first
+    keypoints: int  # in the query
+    frame: tuple[int, int]  # (height, width) of the query at the scale of the points
+    seconds: dict[str, float]  # stage -> seconds: decode, network, pooling, search, features, reranking

@@ -1,0 +1,137 @@
+"""Step 4: ask for pictures, compare the answers with the ground truth, write statistics and a report.
+
+examples:
+  python test_with_statistics.py -n photographs                    every picture of a folder
+  python test_with_statistics.py -n photographs --ground-truth works.csv --name monday
+  python test_with_statistics.py -i photographs/0001.jpg           one picture; prints its answer
+  python test_with_statistics.py -d --sample 200 --copies 2        transformed copies of the collection
+
+The ground truth is a CSV file with the columns query,relevant; by default ground_truth.csv in the
+folder. A relevant image is its path relative to the dataset, or its file name where that is unique;
+several are separated by blanks; none means that the picture shows nothing in the collection:
+
+  query,relevant
+  0001.jpg,aachen/allegory.jpg
+  0002.jpg,
+
+The results are in OUTPUT/statistics/NAME: queries.csv, summary.json and report.html. A run that was
+cut short goes on where it stopped.
+"""
+
+import argparse
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from config import Settings
+from models import evaluation
+from models.answer import Answer
+from utils import script
+from utils.errors import WrongUse
+from utils.ground_truth import printable
+from utils.images import ImageProblem
+
+
+def main(arguments: list[str] | None = None) -> None:
+    settings = Settings.read()
+    options = _options(arguments, settings)
+    settings = replace(settings, dataset=options.dataset, lists=options.lists, output=options.output)
+    place = None if options.i else _place(options)
+
+    from models.engine import Engine  # only now: TensorFlow takes seconds, wrong use is told at once
+
+    engine = Engine.open(options.output, options.dataset, settings)
+    if options.i:
+        _one(engine, options.i)
+    else:
+        _all(engine, _queries(engine, options), place, settings)
+
+
+def _options(arguments: list[str] | None, settings: Settings) -> argparse.Namespace:
+    parser = script.parser(__doc__, settings)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("-n", type=Path, metavar="FOLDER", help="ask for every picture of a folder")
+    what.add_argument("-i", type=Path, metavar="IMAGE", help="ask for one picture and print its answer")
+    what.add_argument("-d", action="store_true", help="ask for transformed copies of images of the collection")
+    parser.add_argument("--name", help="of the results (the folder's name; with -d: transformed)")
+    parser.add_argument("--ground-truth", type=Path, metavar="CSV", help="with -n (ground_truth.csv in the folder)")
+    parser.add_argument(
+        "--sample", type=script.positive, default=100, metavar="N", help="with -d: images (%(default)s)"
+    )
+    parser.add_argument("--copies", type=script.positive, default=1, metavar="C", help="with -d: of each (%(default)s)")
+    parser.add_argument("--absent", type=_count, default=20, metavar="M", help="with -d: held out (%(default)s)")
+    parser.add_argument("--seed", type=_count, default=0, help="with -d: another one, another sample (%(default)s)")
+    options = parser.parse_args(arguments)
+    if options.ground_truth and not options.n:
+        parser.error("--ground-truth belongs to -n FOLDER")
+    return options
+
+
+def _count(text: str) -> int:
+    """An argparse type: a whole number, zero or above."""
+    value = int(text)
+    if value < 0:
+        raise ValueError(text)
+    return value
+
+
+def _place(options: argparse.Namespace) -> Path:
+    """The folder of the results. Raises WrongUse for a name that cannot be one."""
+    name = options.name or ("transformed" if options.d else options.n.resolve().name)
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", name):
+        raise WrongUse(
+            f"{printable(name)!r} cannot name the results: choose a --name of letters, digits, '.', '_' and '-' "
+            "(100 at most, not starting with a dot)."
+        )
+    return options.output / "statistics" / name
+
+
+def _queries(engine, options: argparse.Namespace) -> list[evaluation.Query]:
+    if options.n:
+        return evaluation.folder_queries(options.n, options.ground_truth, engine.images)
+    return evaluation.transformed_queries(
+        engine.dataset,
+        engine.images,
+        sample=options.sample,
+        copies=options.copies,
+        absent=options.absent,
+        seed=options.seed,
+    )
+
+
+def _all(engine, queries: list[evaluation.Query], place: Path, settings: Settings) -> None:
+    summary = evaluation.evaluate(engine, queries, place, settings)
+    print(evaluation.table(summary))
+    wrong = sum(summary["wrong_answers"].values())
+    print(
+        f"{summary['queries']} queries, {wrong} wrong answers, {len(summary['skipped'])} skipped; "
+        f"report: {printable(str(place / 'report.html'))}"
+    )
+
+
+def _one(engine, picture: Path) -> None:
+    try:
+        answer = engine.ask(picture)
+    except ImageProblem as problem:
+        raise WrongUse(f"{printable(str(picture))}: {printable(str(problem))}") from None
+    print(describe(answer))
+    first = printable(answer.after[0].path) if answer.after else "nothing"
+    print(f"{printable(str(picture))}: {answer.verdict.value} ({first}) in {sum(answer.seconds.values()):.2f} s")
+
+
+def describe(answer: Answer) -> str:
+    """An answer as a few lines for a terminal: the first five, and the seconds of each stage."""
+    lines = ["    similarity  matches  inliers  area of query, work  image"]
+    for place, candidate in enumerate(answer.after[:5], start=1):
+        evidence = candidate.evidence
+        lines.append(
+            f"{place:2}  {candidate.similarity:10.3f}  {evidence.matches:7}  {evidence.inliers:7}  "
+            f"{evidence.query_area:13.0%}, {evidence.work_area:4.0%}  {printable(candidate.path)}"
+        )
+    lines.append(f"{answer.keypoints} keypoints in the query")
+    lines.append("seconds: " + ", ".join(f"{stage} {seconds:.3f}" for stage, seconds in answer.seconds.items()))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    script.run(main)

@@ -1,0 +1,86 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utils import metrics
+
+
+def test_first_rank_counts_from_one():
+    assert metrics.first_rank([7, 3, 5], {5, 3}) == 2
+    assert metrics.first_rank([7, 3, 5], {7}) == 1
+    assert metrics.first_rank([7, 3, 5], {9}) is None
+    assert metrics.first_rank([], {9}) is None
+
+
+def test_recall_counts_queries_with_a_hit_among_the_first():
+    ranks = [1, 1, 2, 10, 11, None]
+    assert metrics.recall_at(1, ranks) == pytest.approx(2 / 6)
+    assert metrics.recall_at(2, ranks) == pytest.approx(3 / 6)
+    assert metrics.recall_at(10, ranks) == pytest.approx(4 / 6)
+    assert metrics.recall_at(100, ranks) == pytest.approx(5 / 6)
+
+
+def test_average_precision_by_hand():
+    # Relevant images in places 1 and 3: (1/1 + 2/3) / 2.
+    assert metrics.average_precision([4, 9, 5, 8], {4, 5}) == pytest.approx((1 + 2 / 3) / 2)
+    # A third one that is not on the shortlist counts 0.
+    assert metrics.average_precision([4, 9, 5, 8], {4, 5, 77}) == pytest.approx((1 + 2 / 3) / 3)
+    # One relevant image: the reciprocal of its rank.
+    assert metrics.average_precision([1, 2, 3, 4], {4}) == pytest.approx(1 / 4)
+    assert metrics.average_precision([1, 2], {4}) == 0
+    assert metrics.average_precision([], {4}) == 0
+
+
+def test_wilson_by_hand():
+    # With z = 2: (p + 2/n -+ 2 sqrt(p(1-p)/n + 1/n^2)) / (1 + 4/n); for 8 of 10 that is (1 -+ 2 sqrt(0.026)) / 1.4.
+    low, high = metrics.wilson(8, 10, z=2)
+    assert low == pytest.approx((1 - 2 * 0.026**0.5) / 1.4)
+    assert high == pytest.approx((1 + 2 * 0.026**0.5) / 1.4)
+    # A published value: 95 % interval of 81 of 263 (Newcombe 1998, table I): 0.2553 to 0.3662.
+    assert metrics.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+@given(st.integers(1, 500).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
+def test_wilson_holds_the_share_and_stays_within_bounds(counts):
+    successes, trials = counts
+    low, high = metrics.wilson(successes, trials)
+    assert 0 <= low <= successes / trials + 1e-12
+    assert successes / trials - 1e-12 <= high <= 1
+    assert low < high
+
+
+def test_spread_interpolates_percentiles():
+    assert metrics.spread([0.0, 1.0, 2.0, 3.0, 14.0]) == pytest.approx({"mean": 4.0, "p50": 2.0, "p95": 11.8})
+
+
+def test_verdicts_by_hand():
+    rows = [
+        ("found", True, True),
+        ("found", True, True),
+        ("found", True, False),  # wrong found
+        ("found", False, False),  # false found
+        ("maybe", True, True),
+        ("maybe", False, False),
+        ("not found", True, True),  # missed
+        ("not found", False, False),
+    ]
+    measured = metrics.verdicts(*zip(*rows, strict=True))
+    assert measured["precision"] == pytest.approx(2 / 4)
+    assert measured["recall"] == pytest.approx(2 / 5)
+    assert measured["false_found"] == 1
+    assert measured["wrong_found"] == 1
+    assert (measured["found"], measured["right_found"], measured["maybe"], measured["not_found"]) == (4, 2, 2, 2)
+
+
+def test_measures_of_nothing_are_null_in_strict_json():
+    nothing = [
+        metrics.recall_at(1, []),
+        metrics.average_precision([1, 2], set()),
+        metrics.wilson(0, 0),
+        *metrics.spread([]).values(),
+        metrics.verdicts([], [], [])["precision"],
+        metrics.verdicts(["not found"], [False], [False])["recall"],
+    ]
+    assert json.loads(json.dumps(nothing, allow_nan=False)) == [None] * 8

@@ -1,0 +1,99 @@
+"""The measures of retrieval: recall@k, mAP, the verdict's precision and recall, and their uncertainty.
+
+A measure of nothing (no query, no answer of that kind) is None, which JSON writes as null; never 0 and never NaN.
+"""
+
+from collections.abc import Collection, Sequence
+from math import sqrt
+
+import numpy as np
+
+
+def first_rank(ranking: Sequence[int], relevant: Collection[int]) -> int | None:
+    """The place of the first relevant image in a ranking, counted from 1; None where none is on it."""
+    return next((rank for rank, image in enumerate(ranking, start=1) if image in relevant), None)
+
+
+def recall_at(k: int, ranks: Sequence[int | None]) -> float | None:
+    """The share of queries with at least one relevant image among the first k, 0..1.
+
+    This is the hit rate that instance retrieval calls recall@k; with one relevant image a query it
+    is the recall of information retrieval as well. It counts queries, not relevant images.
+
+    ranks: of each query with a relevant image in the collection, the `first_rank`.
+    """
+    return share(sum(rank is not None and rank <= k for rank in ranks), len(ranks))
+
+
+def average_precision(ranking: Sequence[int], relevant: Collection[int]) -> float | None:
+    """The mean over all relevant images of the precision at their place in the ranking, 0..1.
+
+    A relevant image that is not on the ranking counts 0. So over a shortlist of n this is the
+    average precision truncated at n, which is at most that of the ranking of the whole collection.
+    Formula: Manning, Raghavan, Schütze, Introduction to Information Retrieval (2008), section 8.4.
+    """
+    wanted = set(relevant)
+    found = 0
+    total = 0.0
+    for rank, image in enumerate(ranking, start=1):
+        if image in wanted:
+            found += 1
+            total += found / rank
+    return share(total, len(wanted))
+
+
+def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float] | None:
+    """The interval (low, high), within 0..1, that holds a true share; with z = 1.96 in 95 of 100 cases.
+
+    Formula: Wilson, Probable inference, the law of succession, and statistical inference,
+    JASA 22 (1927), 209-212. Unlike the normal approximation it stays sensible at 0 and 1.
+    """
+    if trials == 0:
+        return None
+    p = successes / trials
+    centre = p + z * z / (2 * trials)
+    margin = z * sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+
+
+def spread(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean, median (p50) and 95th percentile (p95, linearly interpolated) of any values, in their unit."""
+    if not len(values):
+        return {"mean": None, "p50": None, "p95": None}
+    p50, p95 = np.percentile(values, [50, 95])
+    return {"mean": float(np.mean(values)), "p50": float(p50), "p95": float(p95)}
+
+
+def verdicts(verdicts: Sequence[str], in_collection: Sequence[bool], first_is_right: Sequence[bool]) -> dict:
+    """How far "found" can be trusted; the three sequences have one entry a query.
+
+    verdicts: "found", "maybe" or "not found".
+    in_collection: whether the query shows anything that is in the collection.
+    first_is_right: whether the first candidate is relevant.
+
+    precision: right "found" / all "found".
+    recall: right "found" / queries that show something in the collection.
+    false_found: "found" for queries that show nothing in the collection.
+    wrong_found: "found" for the others, with a wrong first candidate.
+    found, right_found, maybe, not_found: numbers of queries.
+    """
+    rows = list(zip(verdicts, in_collection, first_is_right, strict=True))
+    found = sum(verdict == "found" for verdict, _, _ in rows)
+    right = sum(verdict == "found" and inside and first for verdict, inside, first in rows)
+    false = sum(verdict == "found" and not inside for verdict, inside, _ in rows)
+    return {
+        "precision": share(right, found),
+        "recall": share(right, sum(inside for _, inside, _ in rows)),
+        "false_found": false,
+        "wrong_found": found - right - false,
+        "maybe": sum(verdict == "maybe" for verdict, _, _ in rows),
+        "found": found,
+        "right_found": right,
+        "not_found": sum(verdict == "not found" for verdict, _, _ in rows),
+    }
+
+
+def share(part: float, whole: int) -> float | None:
+    """part / whole; None where there is no whole."""
+    return part / whole if whole else None
