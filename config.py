@@ -39,13 +39,14 @@ class Settings:
     size: str = "512x384"  # pixels of a horizontal picture in the network, long x short side
     batch_size: int = 8  # pictures in one pass of the network
     precision: str = "auto"  # auto, float32 or bfloat16
-    whitening_sample: int = 4096  # pictures the whitening is fitted on
+    whitening_sample: int = 5120  # pictures the whitening is fitted on, at most
 
     # Local features
     feature: str = "orb"  # orb or sift
-    keypoints: int = 1000  # of a work, at most
-    query_keypoints: int = 2000  # of a query, at most
-    feature_side: int = 800  # pixels; a picture's long side is reduced to this for local features
+    keypoints: int = 500  # of a work, at most
+    feature_side: int = 800  # pixels; a work's long side is reduced to this for local features
+    query_keypoints: int = 2000  # of a query, at most; it shows more than the work
+    query_side: int = 1024  # pixels; the same for a query
 
     # Search
     index: str = "SQfp16"  # FAISS factory string of the vector index

@@ -52,6 +52,8 @@ def progress(iterable: Iterable | None = None, *, total: int | None = None, what
 
 def run(main: Callable[[], object]) -> NoReturn:
     """Call `main` and leave with 0, 1 (failed) or 2 (wrong use), each failure told in one sentence."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # file names need not be valid text
     try:
         main()
     except WrongUse as problem:

@@ -1,0 +1,152 @@
+"""Step 2: fill the collection store with descriptors, and keep it up to date.
+
+What the store lacks is added in transactions, a batch each: an interrupted run continues where it was, and a repeated
+one has nothing to do.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import chain
+
+import numpy as np
+
+from models import whitening
+from models.descriptors import Describer
+from models.network import CHANNELS
+from models.reading import Outcome, Reading
+from models.whitening import Whitening
+from utils import work
+from utils.errors import WrongUse
+from utils.images import ImageProblem
+from utils.lists import Lists
+from utils.script import progress
+from utils.store import Stamp, Store
+
+
+def describe(store: Store, reading: Reading, listed: Lists, describer: Describer, settings, update: bool) -> Outcome:
+    """Step 2: a descriptor for every listed picture that has none; with `update` also for those that changed.
+
+    A new store first gets the class vectors of a seeded sample, on which the whitening is fitted; each picture
+    passes the network once. With `update`, pictures that are no longer listed are deleted.
+    """
+    paths = listed.horizontal + listed.vertical
+    outcome = Outcome()
+    changed = set()
+    if update:
+        outcome.deleted = _delete_gone(store, paths)
+        changed = _changed(store, reading, set(paths))
+    todo = (set(paths) - _known(store)) | changed
+    workers = work.cores(settings.workers)
+    with (
+        progress(total=len(paths), what="Describing") as bar,
+        work.ending(ThreadPoolExecutor(workers)) as readers,
+        work.ending(ThreadPoolExecutor(workers)) as poolers,
+    ):
+        bar.update(len(paths) - len(todo))
+
+        def fill(chosen: set[str], table: str, finish: Callable[[np.ndarray], np.ndarray]) -> None:
+            for inputs, skipped in _batches(reading, describer, _ordered(listed, chosen, settings.batch_size), readers):
+                vectors = describer.vectors(np.stack([pixels for _, pixels in inputs]), poolers) if inputs else []
+                rows = [(stamp, finish(found)) for (stamp, _), found in zip(inputs, vectors, strict=True)]
+                store.put_images(table, rows, skipped)
+                again = sum(stamp.path in changed for stamp, _ in rows)
+                outcome.added, outcome.changed = outcome.added + len(rows) - again, outcome.changed + again
+                outcome.skipped += [(stamp.path, reason) for stamp, reason in skipped]
+                bar.update(len(inputs) + len(skipped))
+
+        if load_whitening(store) is None:
+            sample = _sample(paths, settings.whitening_sample)
+            fill(todo & sample, "vectors", lambda vectors: vectors)
+            _whiten(store, describer.recipe.dimensions)
+            todo -= sample
+        fill(todo, "descriptors", load_whitening(store).descriptor)
+    return outcome
+
+
+def load_whitening(store: Store) -> Whitening | None:
+    """The whitening a store keeps, or None before it is fitted."""
+    arrays = store.get_arrays("whitening_mean", "whitening_projection")
+    return arrays and Whitening(*arrays)
+
+
+def _known(store: Store) -> set[str]:
+    return {stamp.path for stamp in store.images().values()} | set(store.skipped())
+
+
+def _sample(paths: list[str], size: int) -> set[str]:
+    drawn = np.random.default_rng(0).permutation(len(paths))[:size]
+    return {paths[i] for i in drawn}
+
+
+def _ordered(listed: Lists, chosen: set[str], size: int) -> list[list[str]]:
+    """Batches of one orientation in the order of the lists: the same for the same choice, however often resumed."""
+    batches = []
+    for paths in (listed.horizontal, listed.vertical):
+        kept = [path for path in paths if path in chosen]
+        batches += [kept[i : i + size] for i in range(0, len(kept), size)]
+    return batches
+
+
+def _batches(
+    reading: Reading, describer: Describer, batches: list[list[str]], readers: Executor
+) -> Iterator[tuple[list[tuple[Stamp, np.ndarray]], list[tuple[Stamp, str]]]]:
+    """For each batch the network's inputs and what was skipped; the next two batches are read meanwhile."""
+
+    def read(path: str) -> tuple[Stamp, np.ndarray | str]:
+        try:
+            stamp, content = reading.content(path)
+        except ImageProblem as problem:
+            return Stamp(path, 0, 0), str(problem)
+        try:
+            return stamp, describer.prepare(reading.decode(content))
+        except ImageProblem as problem:
+            return stamp, str(problem)
+
+    depth = 3 * max(map(len, batches), default=0)
+    results = (result for _, result in work.ahead(readers, read, chain.from_iterable(batches), depth))
+    for batch in batches:
+        rows = [next(results) for _ in batch]
+        yield (
+            [(stamp, found) for stamp, found in rows if not isinstance(found, str)],
+            [(stamp, found) for stamp, found in rows if isinstance(found, str)],
+        )
+
+
+def _whiten(store: Store, dimensions: int) -> None:
+    """Fit the whitening on the class vectors in the store, and put descriptors in their place."""
+    count = store.count("vectors")
+    if not count:
+        raise WrongUse("None of the listed pictures could be read: run create_list.py again, or check the dataset.")
+    each = whitening.vectors_each(count)
+    fitted = whitening.fit(np.concatenate([vectors[:each] for _, vectors in store.vectors(CHANNELS)]), dimensions)
+    arrays = {"whitening_mean": fitted.mean, "whitening_projection": fitted.projection}
+    store.whiten(arrays, ((image, fitted.descriptor(vectors)) for image, vectors in store.vectors(CHANNELS)))
+
+
+def _delete_gone(store: Store, paths: Iterable[str]) -> int:
+    gone = _known(store) - set(paths)
+    images_before = len(store.images())
+    store.delete(gone)
+    return images_before - len(store.images())
+
+
+def _changed(store: Store, reading: Reading, paths: set[str]) -> set[str]:
+    """Paths whose files differ from what the store knows; where only the time differs, the store learns the time."""
+    changed, touched = set(), []
+    skipped = [stamp for stamp, _ in store.skipped().values()]
+    for known in chain(store.images().values(), skipped):
+        if known.path not in paths:
+            continue
+        try:
+            if known.same_time(Stamp.of(reading.dataset, known.path)):
+                continue
+            found, _ = reading.content(known.path)
+        except (OSError, ImageProblem):
+            changed.add(known.path)
+            continue
+        if known.checksum and found.checksum == known.checksum and known not in skipped:
+            touched.append(found)
+        else:
+            changed.add(known.path)
+    store.touch(touched)
+    return changed

@@ -1,0 +1,57 @@
+"""From a picture to its class vectors: network and pooling."""
+
+from concurrent.futures import Executor
+
+import numpy as np
+
+from models import pooling, weights
+from models.network import Network
+from models.recipe import METHOD, Recipe
+from utils import images
+from utils.errors import WrongUse
+from utils.store import Store
+
+
+class Describer:
+    """Turns pictures into class vectors. Safe to call from several threads."""
+
+    def __init__(self, network: Network, recipe: Recipe):
+        self.network, self.recipe = network, recipe
+
+    @classmethod
+    def open(cls, recipe: Recipe, store: Store, precision: str) -> "Describer":
+        """Load the weights the recipe names. Raises WrongUse where they are not those the store was made with."""
+        model = weights.load(recipe.weights)
+        digest, stored = weights.digest(model), store.get_meta("weights_digest")
+        if stored and (stored, METHOD) != (digest, store.get_meta("method")):
+            what = "other weights" if stored != digest else "another version of this project"
+            raise WrongUse(
+                f"{store.path} was made with {what} than {recipe.weights} holds now: delete it and run train.py, "
+                "or choose another --output."
+            )
+        describer = cls(Network(model, precision), recipe)
+        describer.digest = digest
+        return describer
+
+    def prepare(self, picture: np.ndarray) -> np.ndarray:
+        """The network's input: (height, width, 3) uint8 BGR, stretched to the one size of its orientation."""
+        long, short = self.recipe.sides()
+        horizontal = picture.shape[1] >= picture.shape[0]
+        return images.stretch(picture, short, long) if horizontal else images.stretch(picture, long, short)
+
+    def pool(self, features: np.ndarray, activations: np.ndarray) -> np.ndarray:
+        """The vectors of one image: (vectors, channels) float16.
+
+        features, activations: (height, width, channels) float32, as the network returns them. Half precision is
+        what a store keeps until the whitening is fitted, so all that follows starts from it.
+        """
+        if self.recipe.pooling == "cam":
+            _, channels = self.network.head.classes(activations, self.recipe.classes)
+            vectors = pooling.cam(features, pooling.class_maps(activations, channels))
+        else:
+            vectors = getattr(pooling, self.recipe.pooling)(features)
+        return vectors.astype(np.float16)
+
+    def vectors(self, inputs: np.ndarray, pool: Executor) -> list[np.ndarray]:
+        """The vectors of a batch: `inputs` is (batch, height, width, 3) uint8 BGR of one size."""
+        return list(pool.map(self.pool, *self.network(inputs)))

@@ -1,0 +1,104 @@
+"""From feature maps to vectors: class activation maps and the poolings of image retrieval.
+
+Every pooling takes the features of one image, (height, width, channels) float32, not negative, and returns
+(vectors, channels) float32, each vector of length 1 (or 0 where the features are all zero). Those with
+several vectors an image put the one that speaks for the whole image first: the whitening is fitted on it.
+"""
+
+import numpy as np
+
+POOLINGS = ("cam", "crow", "spoc", "mac", "gem", "rmac")
+
+
+def normalised(vectors: np.ndarray) -> np.ndarray:
+    """Each vector (along the last axis) divided by its l2 length; zero vectors stay zero."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1)
+
+
+def class_maps(activations: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """CAM_c = sum_k w_kc A_k, negative values set to 0, each divided by its maximum (Jimenez et al. 2017, eq. 1).
+
+    activations: (height, width, channels) float32; weights: (classes, channels) float32.
+    Returns (classes, height, width) float32 in 0..1; a map without a positive value is 0 everywhere.
+    """
+    height, width, channels = activations.shape
+    maps = np.maximum(weights @ activations.reshape(-1, channels).T, 0)
+    highest = maps.max(1, keepdims=True)
+    return (maps / np.where(highest > 0, highest, 1)).reshape(-1, height, width)
+
+
+def channel_weights(features: np.ndarray) -> np.ndarray:
+    """log(sum_j Q_j / Q_k), Q_k the share of positions where channel k is not 0 (CroW, Kalantidis et al. 2016).
+
+    Rare channels count more; a channel that is 0 everywhere counts 0. Returns (channels,) float32.
+    """
+    share = (features > 0).mean((0, 1), dtype=np.float32)
+    return np.where(share > 0, np.log(share.sum() / np.where(share > 0, share, 1)), 0).astype(np.float32)
+
+
+def cam(features: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """One vector a class: features weighted by the class's map, summed, times channel weights (Jimenez et al. 2017).
+
+    maps: (classes, height, width), most probable class first.
+    """
+    flat = features.reshape(-1, features.shape[-1])
+    sums = maps.reshape(len(maps), -1) @ flat
+    return normalised(sums * channel_weights(features))
+
+
+def crow(features: np.ndarray) -> np.ndarray:
+    """Sums weighted by position and by channel (CroW, Kalantidis et al. 2016, with a = b = 2)."""
+    total = features.sum(-1)
+    length = np.linalg.norm(total)
+    spatial = np.sqrt(total / length) if length > 0 else total
+    return normalised((features * spatial[..., None]).sum((0, 1)) * channel_weights(features))[None]
+
+
+def spoc(features: np.ndarray) -> np.ndarray:
+    """Sums over space (SPoC without its centre prior, Babenko & Lempitsky 2015)."""
+    return normalised(features.sum((0, 1)))[None]
+
+
+def mac(features: np.ndarray) -> np.ndarray:
+    """Maxima over space (MAC, Tolias et al. 2016)."""
+    return normalised(features.max((0, 1)))[None]
+
+
+def gem(features: np.ndarray, power: float = 3.0) -> np.ndarray:
+    """Generalised means over space (GeM, Radenovic et al. 2018)."""
+    return normalised((features**power).mean((0, 1)) ** (1 / power))[None]
+
+
+def rmac(features: np.ndarray, levels: int = 3) -> np.ndarray:
+    """Maxima of square regions at several scales, the whole image first (R-MAC, Tolias et al. 2016).
+
+    At level l the regions' side is 2 min(height, width) / (l + 1); l of them lie along the shorter side, and as many
+    along the longer one as make neighbours overlap by about 40 %.
+    """
+    height, width, _ = features.shape
+    vectors = [mac(features)[0]]
+    shorter = min(height, width)
+    extra = _extra_regions(height, width)
+    for level in range(1, levels + 1):
+        side = max(1, 2 * shorter // (level + 1))
+        rows, columns = (level, level + extra) if width >= height else (level + extra, level)
+        for top in _starts(height - side, rows):
+            vectors += [
+                mac(features[top : top + side, left : left + side])[0] for left in _starts(width - side, columns)
+            ]
+    return np.stack(vectors)
+
+
+def _extra_regions(height: int, width: int) -> int:
+    """How many more regions lie along the longer side than along the shorter: neighbours overlap by 40 % or nearly."""
+    if height == width:
+        return 0
+    shorter, longer = sorted((height, width))
+    overlaps = [(shorter**2 - shorter * (longer - shorter) / extra) / shorter**2 for extra in range(1, 7)]
+    return 1 + int(np.argmin(np.abs(np.array(overlaps) - 0.4)))
+
+
+def _starts(room: int, count: int) -> list[int]:
+    """`count` starting positions spread evenly over 0..room; one alone lies in the middle."""
+    return [room // 2] if count == 1 else [round(i * room / (count - 1)) for i in range(count)]

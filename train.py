@@ -1,0 +1,62 @@
+"""Step 2: describe every listed picture by one vector, with VGG16 and its class activation maps.
+
+Examples:
+  python train.py                          ImageNet's weights, which Keras downloads
+  python train.py --weights bundled        the weights that ship with the project
+  python train.py --weights vgg_cam.h5 --size 1024x720 --batch-size 4
+  python train.py --update                 after create_list.py: add, recompute, delete; train nothing
+
+The descriptors go to OUTPUT/collection.lmdb. A run that was interrupted goes on where it stopped. With --update the
+options of the first run hold.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+from config import Settings
+from models.pooling import POOLINGS
+from models.reading import Reading
+from models.recipe import METHOD, Recipe
+from utils import lists, script
+from utils.store import Store
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Fill or update the store. Raises WrongUse and Failed."""
+    settings = Settings.read()
+    options = _options(settings, argv)
+    settings = replace(settings, batch_size=options.batch_size)
+    listed = lists.read(options.lists)
+    with Store.writing(options.output, settings.store_gigabytes) as store:
+        given = {name: getattr(options, name) for name in ("weights", "pooling", "classes", "dimensions", "size")}
+        recipe = Recipe.asked(settings, given, store, options.update)
+
+        from models.describing import describe  # only now: TensorFlow takes seconds, wrong use is told at once
+        from models.descriptors import Describer
+
+        describer = Describer.open(recipe, store, options.precision)
+        store.set_meta(recipe=asdict(recipe), weights_digest=describer.digest, method=METHOD)
+        reading = Reading.of(options.dataset, settings)
+        outcome = describe(store, reading, listed, describer, settings, options.update)
+        store.set_meta(complete=True)
+        outcome.tell_skipped()
+        print(f"{store.count('descriptors')} images described in {store.path}: {outcome}")
+
+
+def _options(settings: Settings, argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = script.parser(__doc__, settings)
+    add = parser.add_argument
+    add("--weights", metavar="NAME", help=f"imagenet, bundled or a file ({settings.weights})")
+    add("--pooling", choices=POOLINGS, help=f"({settings.pooling})")
+    add("--classes", type=int, metavar="N", help=f"class vectors an image, for pooling cam ({settings.classes})")
+    add("--dimensions", type=int, metavar="N", help=f"of a descriptor ({settings.dimensions})")
+    add("--size", metavar="WxH", help=f"pixels of a horizontal picture in the network ({settings.size})")
+    add("--batch-size", type=script.positive, default=settings.batch_size, metavar="N", help="pictures (%(default)s)")
+    add("--precision", choices=("auto", "float32", "bfloat16"), default=settings.precision, help="(%(default)s)")
+    add("--update", action="store_true", help="take in what is new, changed or gone")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    script.run(main)

@@ -1,0 +1,305 @@
+"""The collection store: what is known of every image, in one crash-safe LMDB file.
+
+Tables (keys and numbers big-endian, arrays little-endian):
+  images       id -> JSON: path, size in bytes, mtime in ns, checksum
+  ids          digest of a path -> id
+  vectors      id -> (vectors, channels) float16, only until the whitening is fitted
+  descriptors  id -> (dimensions,) float16
+  features     id -> local features, packed (see `pack_features`)
+  skipped      digest of a path -> JSON: stamp of the file, reason
+  meta         name -> JSON, or the bytes of a .npy file
+
+An id never changes and is never given twice. A write is a transaction: it happens as a whole or not at all.
+"""
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import lmdb
+import numpy as np
+
+from utils.errors import Failed, WrongUse
+
+FILE = "collection.lmdb"
+TABLES = ("images", "ids", "vectors", "descriptors", "features", "skipped", "meta")
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells whether a file has changed."""
+
+    path: str  # relative to the dataset, as os.fsdecode gives it
+    size: int  # bytes
+    mtime: int  # nanoseconds
+    checksum: str = ""  # BLAKE2b of the content, hexadecimal
+
+    @classmethod
+    def of(cls, dataset: Path, path: str, content: bytes | None = None) -> "Stamp":
+        """The stamp of a file, with a checksum if its content is given. Raises OSError."""
+        status = (dataset / path).stat()
+        checksum = hashlib.blake2b(content, digest_size=16).hexdigest() if content is not None else ""
+        return cls(path, status.st_size, status.st_mtime_ns, checksum)
+
+    def same_time(self, other: "Stamp") -> bool:
+        """Whether size and time agree: then the content is taken to be the same, unread."""
+        return (self.size, self.mtime) == (other.size, other.mtime)
+
+
+@dataclass(frozen=True)
+class Features:
+    """The local features of one image."""
+
+    frame: tuple[int, int]  # (height, width) of the picture they were found on, pixels
+    keypoints: np.ndarray  # (keypoints, 4) float32: x, y, size (diameter), in pixels of the frame; angle in degrees
+    descriptors: np.ndarray  # (keypoints, 32) uint8 of ORB, or (keypoints, 128) uint8 of SIFT
+
+
+def pack_features(features: Features) -> bytes:
+    """Height, width, number of keypoints and bytes a descriptor as four uint32, then the two arrays."""
+    count, columns = features.descriptors.shape
+    head = struct.pack("<4I", *features.frame, count, columns)
+    return head + features.keypoints.astype("<f4").tobytes() + features.descriptors.tobytes()
+
+
+def unpack_features(packed: bytes) -> Features:
+    """The inverse of `pack_features`; the arrays are views of `packed`."""
+    height, width, count, columns = struct.unpack_from("<4I", packed)
+    keypoints = np.frombuffer(packed, "<f4", count * 4, offset=16).reshape(count, 4)
+    descriptors = np.frombuffer(packed, np.uint8, count * columns, offset=16 + keypoints.nbytes)
+    return Features((height, width), keypoints, descriptors.reshape(count, columns))
+
+
+class Store:
+    """A collection store, opened for reading, or for writing by one process at a time."""
+
+    def __init__(self, environment: lmdb.Environment, path: Path):
+        self.environment, self.path = environment, path
+        self.tables = {name: environment.open_db(name.encode(), create=False) for name in TABLES}
+
+    @classmethod
+    @contextmanager
+    def writing(cls, output: Path, gigabytes: int) -> Iterator["Store"]:
+        """The store in the folder `output`, made if missing, for the only writer.
+
+        gigabytes: the size it may grow to. Raises WrongUse while another process writes, Failed where the disk or the
+        limit is full; what was committed before stays.
+        """
+        output.mkdir(parents=True, exist_ok=True)
+        with (output / "collection.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise WrongUse(f"{output / FILE} is being written by another process: wait until it ends.") from None
+            with _told(output / FILE):
+                environment = lmdb.open(
+                    os.fspath(output / FILE), subdir=False, map_size=gigabytes << 30, max_dbs=len(TABLES)
+                )
+                try:
+                    for name in TABLES:
+                        environment.open_db(name.encode())
+                    yield cls(environment, output / FILE)
+                finally:
+                    environment.close()
+
+    @classmethod
+    def reading(cls, output: Path) -> "Store":
+        """The store in the folder `output`. Raises WrongUse where there is none."""
+        path = output / FILE
+        if not path.is_file():
+            raise WrongUse(f"There is no collection in {output}: run train.py first.")
+        with _told(path):
+            environment = lmdb.open(os.fspath(path), subdir=False, readonly=True, max_dbs=len(TABLES), max_readers=512)
+            return cls(environment, path)
+
+    def close(self) -> None:
+        self.environment.close()
+
+    def version(self) -> int:
+        """A number that grows with every write."""
+        return self.environment.info()["last_txnid"]
+
+    # Meta
+
+    def get_meta(self, name: str):
+        """A JSON value, or None."""
+        raw = self._get("meta", name.encode())
+        return None if raw is None else json.loads(raw)
+
+    def set_meta(self, **values) -> None:
+        """JSON values by name, all in one transaction."""
+        with self._write() as write:
+            self._put_meta(write, values)
+
+    def get_arrays(self, *names: str) -> list[np.ndarray] | None:
+        """Arrays kept under these names, or None if one is missing."""
+        raw = [self._get("meta", name.encode()) for name in names]
+        return None if None in raw else [np.load(io.BytesIO(array), allow_pickle=False) for array in raw]
+
+    # Images
+
+    def count(self, table: str) -> int:
+        """How many rows a table has."""
+        with self.environment.begin() as read:
+            return read.stat(self.tables[table])["entries"]
+
+    def images(self) -> dict[int, Stamp]:
+        """Every image by its id, in the order of the ids."""
+        with self.environment.begin() as read:
+            return {_number(key): Stamp(**json.loads(value)) for key, value in read.cursor(self.tables["images"])}
+
+    def skipped(self) -> dict[str, tuple[Stamp, str]]:
+        """Files that could not be read: path -> (stamp, reason)."""
+        with self.environment.begin() as read:
+            rows = [json.loads(value) for _, value in read.cursor(self.tables["skipped"])]
+        return {row["stamp"]["path"]: (Stamp(**row["stamp"]), row["reason"]) for row in rows}
+
+    def put_images(
+        self, table: str, described: Iterable[tuple[Stamp, np.ndarray]], skipped: Iterable[tuple[Stamp, str]] = ()
+    ) -> None:
+        """Add or replace images with their class vectors (table "vectors") or their descriptors ("descriptors").
+
+        A replaced image keeps its id and loses its local features; a skipped file that was an image is deleted.
+        One transaction.
+        """
+        with self._write() as write:
+            for stamp, reason in skipped:
+                self._forget(write, stamp.path)
+                row = json.dumps({"stamp": asdict(stamp), "reason": reason})
+                write.put(_digest(stamp.path), row.encode(), db=self.tables["skipped"])
+            for stamp, array in described:
+                key = write.get(_digest(stamp.path), db=self.tables["ids"]) or self._next_id(write)
+                write.put(_digest(stamp.path), key, db=self.tables["ids"])
+                write.put(key, json.dumps(asdict(stamp)).encode(), db=self.tables["images"])
+                write.put(key, array.astype("<f2").tobytes(), db=self.tables[table])
+                write.delete(key, db=self.tables["features"])
+                write.delete(_digest(stamp.path), db=self.tables["skipped"])
+
+    def touch(self, stamps: Iterable[Stamp]) -> None:
+        """Note new times of images whose content is the same."""
+        with self._write() as write:
+            for stamp in stamps:
+                key = write.get(_digest(stamp.path), db=self.tables["ids"])
+                write.put(key, json.dumps(asdict(stamp)).encode(), db=self.tables["images"])
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Delete images and notes on skipped files; a path that is not known is no fault. One transaction."""
+        with self._write() as write:
+            for path in paths:
+                self._forget(write, path)
+                write.delete(_digest(path), db=self.tables["skipped"])
+
+    def _forget(self, write: lmdb.Transaction, path: str) -> None:
+        key = write.pop(_digest(path), db=self.tables["ids"])
+        if key:
+            for table in ("images", "vectors", "descriptors", "features"):
+                write.delete(key, db=self.tables[table])
+
+    def _next_id(self, write: lmdb.Transaction) -> bytes:
+        last = json.loads(write.get(b"last_id", db=self.tables["meta"]) or b"0") + 1
+        self._put_meta(write, {"last_id": last})
+        return _key(last)
+
+    # Vectors and descriptors
+
+    def vectors(self, channels: int) -> Iterator[tuple[int, np.ndarray]]:
+        """(id, (vectors, channels) float16) of every image whose class vectors wait for the whitening."""
+        with self.environment.begin() as read:
+            for key, value in read.cursor(self.tables["vectors"]):
+                yield _number(key), np.frombuffer(value, "<f2").reshape(-1, channels)
+
+    def whiten(self, arrays: dict[str, np.ndarray], descriptors: Iterable[tuple[int, np.ndarray]]) -> None:
+        """Keep the whitening's arrays and put descriptors in the place of all class vectors: one transaction."""
+        with self._write() as write:
+            for name, array in arrays.items():
+                file = io.BytesIO()
+                np.save(file, array, allow_pickle=False)
+                write.put(name.encode(), file.getvalue(), db=self.tables["meta"])
+            for image, descriptor in descriptors:
+                write.put(_key(image), descriptor.astype("<f2").tobytes(), db=self.tables["descriptors"])
+            write.drop(self.tables["vectors"], delete=False)
+
+    def descriptors(self) -> tuple[np.ndarray, np.ndarray]:
+        """All ids, (images,) int64, and their descriptors, (images, dimensions) float16."""
+        with self.environment.begin() as read:
+            rows = [(_number(key), value) for key, value in read.cursor(self.tables["descriptors"])]
+        if not rows:
+            return np.zeros(0, np.int64), np.zeros((0, 0), np.float16)
+        matrix = np.frombuffer(b"".join(value for _, value in rows), "<f2").reshape(len(rows), -1)
+        return np.array([image for image, _ in rows], np.int64), matrix
+
+    # Local features
+
+    def without_features(self) -> list[int]:
+        """The ids of images whose local features are not there."""
+        with self.environment.begin() as read:
+            have = set(read.cursor(self.tables["features"]).iternext(values=False))
+            every = read.cursor(self.tables["images"]).iternext(values=False)
+            return [_number(key) for key in every if key not in have]
+
+    def put_features(self, features: Iterable[tuple[int, Features]]) -> None:
+        """One transaction; an image that is no longer there is passed over."""
+        with self._write() as write:
+            for image, found in features:
+                if write.get(_key(image), db=self.tables["images"]):
+                    write.put(_key(image), pack_features(found), db=self.tables["features"])
+
+    def restart_features(self, **meta) -> None:
+        """Delete all local features and note the settings of the next ones: one transaction."""
+        with self._write() as write:
+            write.drop(self.tables["features"], delete=False)
+            self._put_meta(write, meta)
+
+    def features(self, images: Iterable[int]) -> list[Features | None]:
+        """The local features of these ids, in their order; None where there are none."""
+        with self.environment.begin() as read:
+            packed = [read.get(_key(image), db=self.tables["features"]) for image in images]
+        return [None if raw is None else unpack_features(raw) for raw in packed]
+
+    # How it is done
+
+    def _get(self, table: str, key: bytes) -> bytes | None:
+        with self.environment.begin() as read:
+            return read.get(key, db=self.tables[table])
+
+    def _put_meta(self, write: lmdb.Transaction, values: dict) -> None:
+        for name, value in values.items():
+            write.put(name.encode(), json.dumps(value).encode(), db=self.tables["meta"])
+
+    @contextmanager
+    def _write(self) -> Iterator[lmdb.Transaction]:
+        with _told(self.path), self.environment.begin(write=True) as write:
+            yield write
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """LMDB's errors as sentences."""
+    try:
+        yield
+    except lmdb.MapFullError:
+        raise Failed(f"{path} has reached its limit: set RETRIEVAL_STORE_GIGABYTES higher and run again.") from None
+    except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError, lmdb.NotFoundError):
+        raise WrongUse(f"{path} is not a collection of this project: delete it and run train.py again.") from None
+    except lmdb.Error as problem:
+        raise Failed(f"{path} cannot be used ({problem}). What is in it is kept; the same command goes on.") from None
+
+
+def _digest(path: str) -> bytes:
+    """The key of a path: LMDB's keys are limited to 511 bytes, paths are not."""
+    return hashlib.blake2b(os.fsencode(path), digest_size=16).digest()
+
+
+def _key(image: int) -> bytes:
+    return struct.pack(">Q", image)
+
+
+def _number(key: bytes) -> int:
+    return struct.unpack(">Q", key)[0]
