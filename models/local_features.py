@@ -1,0 +1,71 @@
+"""Local features of a picture: keypoints and what surrounds them (ORB, Rublee et al. 2011; SIFT, Lowe 2004)."""
+
+from dataclasses import asdict, dataclass
+
+import cv2
+import faiss
+import numpy as np
+
+from utils import images
+from utils.errors import WrongUse
+from utils.store import Features
+
+KINDS = ("orb", "sift")
+WIDTH = {"orb": 32, "sift": 128}  # bytes of a descriptor
+MIN_FRAME = 32  # pixels; in a smaller frame ORB's patches do not fit
+
+
+@dataclass(frozen=True)
+class Finder:
+    """Finds the strongest keypoints of pictures. Safe to call from several threads."""
+
+    kind: str  # orb or sift
+    keypoints: int  # at most
+    side: int  # pixels; the picture's long side is reduced to this first
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise WrongUse(f"The feature {self.kind!r} is not known: choose one of {', '.join(KINDS)}.")
+
+    def to_json(self) -> dict:
+        """What a store remembers of it."""
+        return asdict(self)
+
+    def find(self, picture: np.ndarray) -> Features:
+        """The local features of a (height, width, 3) uint8 BGR picture; there may be none.
+
+        SIFT descriptors are RootSIFT (Arandjelovic & Zisserman 2012), scaled to 0..255.
+        """
+        frame = images.fit(picture, self.side)
+        found = ((), None)
+        if min(frame.shape[:2]) >= MIN_FRAME:
+            found = self._detector().detectAndCompute(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), None)
+        keypoints, descriptors = found
+        if descriptors is None or not len(keypoints):
+            empty = np.zeros((0, WIDTH[self.kind]), np.uint8)
+            return Features(frame.shape[:2], np.zeros((0, 4), np.float32), empty)
+        # SIFT may return one or two more than asked for.
+        keypoints, descriptors = keypoints[: self.keypoints], descriptors[: self.keypoints]
+        table = np.array([(*point.pt, point.size, point.angle) for point in keypoints], np.float32)
+        return Features(frame.shape[:2], table, descriptors if self.kind == "orb" else _root(descriptors))
+
+    def _detector(self) -> cv2.Feature2D:
+        return cv2.ORB_create(self.keypoints) if self.kind == "orb" else cv2.SIFT_create(self.keypoints)
+
+
+def _root(descriptors: np.ndarray) -> np.ndarray:
+    """RootSIFT as bytes: the square root of the l1-normalised descriptor."""
+    sums = np.maximum(descriptors.sum(1, keepdims=True), 1e-6)
+    return np.minimum(np.sqrt(descriptors / sums) * 512, 255).round().astype(np.uint8)
+
+
+def nearest_two(asking: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each descriptor its two nearest among others: (asking, 2) distances float32, (asking, 2) positions.
+
+    32-byte descriptors are compared by Hamming distance, 128-byte ones by Euclidean distance.
+    """
+    if asking.shape[1] == WIDTH["orb"]:
+        distances, positions = faiss.knn_hamming(asking, among, 2)
+        return distances.astype(np.float32), positions
+    squares, positions = faiss.knn(asking.astype(np.float32), among.astype(np.float32), 2)
+    return np.sqrt(np.maximum(squares, 0)), positions

@@ -1,0 +1,63 @@
+"""Step 3: find the local features of every image of the collection, for the re-ranking.
+
+Examples:
+  python pre_compute_descriptor.py
+  python pre_compute_descriptor.py --feature sift --keypoints 1000
+  python pre_compute_descriptor.py --update        after train.py --update, with the options of the first run
+
+They go to OUTPUT/collection.lmdb, beside the descriptors of train.py. A run that was interrupted goes on where it
+stopped; other options than those of the first run make all local features anew.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from config import Settings
+from models.finding import find_features
+from models.local_features import KINDS, Finder
+from models.reading import Reading
+from utils import script
+from utils.errors import WrongUse
+from utils.store import Store
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Fill or update the store. Raises WrongUse and Failed."""
+    settings = Settings.read()
+    options = _options(settings, argv)
+    Store.reading(options.output).close()  # there has to be one: this step fills, it does not begin
+    with Store.writing(options.output, settings.store_gigabytes) as store:
+        if not store.get_meta("complete"):
+            raise WrongUse(f"{store.path} is not complete: run train.py first; it goes on where it stopped.")
+        stored = store.get_meta("local_features")
+        finder = _finder(settings, options, stored)
+        wanted = finder.to_json()
+        if wanted != stored:
+            if stored:
+                print(f"The local features were {stored}; all are made anew as {wanted}.")
+            store.restart_features(local_features=wanted)
+        outcome = find_features(store, Reading.of(options.dataset, settings), finder, settings.workers)
+        outcome.tell_skipped()
+        print(f"{store.count('features')} images with local features in {store.path}: {outcome}")
+
+
+def _finder(settings: Settings, options: argparse.Namespace, stored: dict | None) -> Finder:
+    start = {"kind": settings.feature, "keypoints": settings.keypoints, "side": settings.feature_side}
+    if options.update and stored:
+        start = stored
+    given = {"kind": options.feature, "keypoints": options.keypoints}
+    return Finder(**start | {name: value for name, value in given.items() if value is not None})
+
+
+def _options(settings: Settings, argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = script.parser(__doc__, settings)
+    parser.add_argument("--feature", choices=KINDS, help=f"({settings.feature})")
+    parser.add_argument(
+        "--keypoints", type=script.positive, metavar="N", help=f"of an image, at most ({settings.keypoints})"
+    )
+    parser.add_argument("--update", action="store_true", help="take in what train.py --update changed")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    script.run(main)
