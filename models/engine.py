@@ -1,0 +1,135 @@
+"""The engine: the one way from a picture to an answer, for the batch test and the site alike."""
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Iterator, Set
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+from models import verdict
+from models.answer import Answer, Candidate, Evidence, Verdict
+from models.describing import load_whitening
+from models.descriptors import Describer
+from models.local_features import Finder
+from models.reading import Reading
+from models.recipe import Recipe, fingerprint
+from models.verdict import Thresholds
+from models.verification import verify
+from utils import work
+from utils.errors import WrongUse
+from utils.index import Index
+from utils.store import Features, Store
+
+PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "faiss-cpu", "pillow")
+
+
+class Engine:
+    """A collection, ready to be asked. Safe to call from several threads."""
+
+    def __init__(self, store: Store, reading: Reading, describer: Describer, settings):
+        self.store, self.reading, self.describer, self.settings = store, reading, describer, settings
+        self.dataset = reading.dataset
+        self.whitening = load_whitening(store)
+        self.index = Index(*store.descriptors(), settings.index)
+        self.images = {image: stamp.path for image, stamp in store.images().items()}
+        kind = (store.get_meta("local_features") or {"kind": settings.feature})["kind"]
+        self.finder = Finder(kind, settings.query_keypoints, settings.query_side)
+        self.judge = Thresholds()
+        self.fingerprint = fingerprint(store)
+        self.versions = _versions() | {"precision": describer.network.precision}
+        self.verifiers = ThreadPoolExecutor(work.cores(settings.workers), initializer=_one_thread)
+
+    @classmethod
+    def open(cls, output: Path, dataset: Path, settings) -> "Engine":
+        """The engine for the collection in the folder `output`, whose pictures are in `dataset`.
+
+        settings: a config.Settings. Raises WrongUse where a step has to be run first, or where the store was made with
+        other weights than there are now; Failed where the weights cannot be had.
+        """
+        store = Store.reading(output)
+        if not store.get_meta("complete"):
+            raise WrongUse(f"{store.path} is not complete: run train.py again; it goes on where it stopped.")
+        if not store.count("features"):
+            raise WrongUse(f"{store.path} has no local features: run pre_compute_descriptor.py.")
+        describer = Describer.open(Recipe(**store.get_meta("recipe")), store, settings.precision)
+        engine = cls(store, Reading.of(dataset, settings), describer, settings)
+        engine._warm_up()
+        return engine
+
+    @property
+    def thresholds(self) -> dict:
+        """What the verdict asks for, as JSON can hold it."""
+        return asdict(self.judge)
+
+    def ask(self, picture: Path | bytes | np.ndarray, exclude: Set[int] = frozenset()) -> Answer:
+        """What the picture shows.
+
+        picture: a file, its content, or (height, width, 3) uint8 BGR. exclude: ids that must not be in the answer.
+        Raises ImageProblem for a picture that cannot be read.
+        """
+        seconds: dict[str, float] = {}
+        with _stage(seconds, "decode"):
+            pixels = picture if isinstance(picture, np.ndarray) else self.reading.decode(picture)
+        with _stage(seconds, "network"):
+            features, activations = self.describer.network(self.describer.prepare(pixels)[None])
+        with _stage(seconds, "pooling"):
+            descriptor = self.whitening.descriptor(self.describer.pool(features[0], activations[0]))
+        with _stage(seconds, "search"):
+            shortlist = self.index.search(descriptor, self.settings.shortlist, exclude)
+        with _stage(seconds, "features"):
+            query = self.finder.find(pixels)
+        with _stage(seconds, "reranking"):
+            before = self._examined(query, shortlist)
+            after = sorted(before, key=lambda candidate: -candidate.score)
+        decided = verdict.decide(after[0].similarity, after[0].evidence, self.judge) if after else Verdict.NOT_FOUND
+        return Answer(decided, before, after, len(query.keypoints), query.frame, seconds)
+
+    def _examined(self, query: Features, shortlist: list[tuple[int, float]]) -> list[Candidate]:
+        """The shortlist with the evidence for each work, in the same order."""
+        works = self.store.features([image for image, _ in shortlist])
+        evidence = self.verifiers.map(lambda found: verify(query, found) if found else Evidence(), works)
+        return [
+            Candidate(
+                id=image,
+                path=self.images[image],
+                similarity=similarity,
+                frame=found.frame if found else (0, 0),
+                evidence=proof,
+                score=verdict.score(similarity, proof),
+            )
+            for (image, similarity), found, proof in zip(shortlist, works, evidence, strict=True)
+        ]
+
+    def _warm_up(self) -> None:
+        """Ask once in each orientation: the first pass of a graph costs several times as much as the next."""
+        long, short = self.describer.recipe.sides()
+        for height, width in ((short, long), (long, short)):
+            self.ask(np.zeros((height, width, 3), np.uint8))
+
+
+def _one_thread() -> None:
+    """One thread for each candidate that is verified: there are as many verifiers as cores."""
+    faiss.omp_set_num_threads(1)
+
+
+@contextmanager
+def _stage(seconds: dict[str, float], name: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - started
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

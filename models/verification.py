@@ -1,0 +1,90 @@
+"""Does a query show this work? Matches of local features, and a homography that could be a photograph."""
+
+import cv2
+import numpy as np
+
+from models.answer import Evidence
+from models.local_features import nearest_two
+from utils.store import Features
+
+RATIO = 0.8  # nearest against second nearest (Lowe 2004)
+TOLERANCE = 4.0  # pixels between a keypoint of the work and where the homography puts its match
+MIN_MATCHES = 5  # four points fit a homography always, so a fifth has to speak for it
+
+# A photograph of a flat picture: what the homography may do to the surroundings of a matched point.
+SCALE = (0.12, 8.0)  # pixels of the work for one of the query
+STRETCH = 4.0  # of one direction against the other
+TILT = 4.0  # of the scale at one matched point against another
+
+
+def match(query: Features, work: Features) -> np.ndarray:
+    """Pairs of keypoints that look alike: (matches, 2) int, positions in query and in work.
+
+    Each keypoint of the work looks for its nearest in the query and keeps it where the second nearest is clearly
+    further away (Lowe's ratio test). The work asks, because a photograph holds far more than the work: its other
+    keypoints then compete for nothing. Where two choose the same keypoint, the nearer one has it.
+    """
+    if not len(work.descriptors) or len(query.descriptors) < 2:
+        return np.zeros((0, 2), np.int64)
+    distances, positions = nearest_two(work.descriptors, query.descriptors)
+    clear = np.flatnonzero(distances[:, 0] < RATIO * distances[:, 1])
+    clear = clear[np.argsort(distances[clear, 0], kind="stable")]
+    chosen, first = np.unique(positions[clear, 0], return_index=True)
+    return np.stack([chosen, clear[first]], axis=1)
+
+
+def verify(query: Features, work: Features) -> Evidence:
+    """The evidence that `query` shows `work`: matches, and inliers of a sane homography between them (MAGSAC++)."""
+    matches = match(query, work)
+    if len(matches) < MIN_MATCHES:
+        return Evidence(matches=len(matches))
+    query_points = query.keypoints[matches[:, 0], :2]
+    work_points = work.keypoints[matches[:, 1], :2]
+    homography, mask = cv2.findHomography(
+        query_points, work_points, cv2.USAC_MAGSAC, TOLERANCE, maxIters=1000, confidence=0.999
+    )
+    if homography is None:
+        return Evidence(matches=len(matches))
+    inside = mask.ravel().astype(bool)
+    query_points, work_points = query_points[inside], work_points[inside]
+    if len(query_points) < MIN_MATCHES or not is_sane(homography, query_points):
+        return Evidence(matches=len(matches))
+    return Evidence(
+        matches=len(matches),
+        inliers=len(query_points),
+        homography=homography,
+        query_area=_covered(query_points, query.frame),
+        work_area=_covered(work_points, work.frame),
+        query_points=query_points,
+        work_points=work_points,
+    )
+
+
+def is_sane(homography: np.ndarray, points: np.ndarray) -> bool:
+    """Whether a homography could come from a photograph of a flat picture, judged at the matched points.
+
+    homography: (3, 3) float64, query -> work; points: (points, 2) x, y in the query. It must neither fold nor mirror,
+    and its scale, its stretch and the change of scale from point to point must stay within bounds: chance matches
+    rarely keep to all of that. Judged by the derivative of the mapping (Hartley & Zisserman 2004, section 2.4).
+    """
+    mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
+    depth = mapped[:, 2]
+    if not np.isfinite(mapped).all() or depth.min() * depth.max() <= 0:  # some points lie behind the horizon
+        return False
+    place = mapped[:, :2] / depth[:, None]
+    # jacobian[n, i, j]: how coordinate i of the mapped point n changes with coordinate j of the query's.
+    jacobian = (homography[None, :2, :2] - place[:, :, None] * homography[2, :2]) / depth[:, None, None]
+    stretches = np.linalg.svd(jacobian, compute_uv=False)
+    scales = np.sqrt(stretches[:, 0] * stretches[:, 1])
+    return bool(
+        (np.linalg.det(jacobian) > 0).all()
+        and scales.min() > SCALE[0]
+        and scales.max() < SCALE[1]
+        and scales.max() < TILT * scales.min()
+        and np.median(stretches[:, 0]) < STRETCH * np.median(stretches[:, 1])
+    )
+
+
+def _covered(points: np.ndarray, frame: tuple[int, int]) -> float:
+    """The share of a (height, width) frame that the convex hull of the points covers, 0..1."""
+    return min(1.0, float(cv2.contourArea(cv2.convexHull(points)) / (frame[0] * frame[1])))
