@@ -10,9 +10,10 @@ class Thresholds:
     """What evidence a verdict asks for."""
 
     found_inliers: int = 10
-    found_area: float = 0.005  # share of the work that the inliers cover
+    found_area: float = 0.01  # share of the work that the inliers cover ...
+    found_similarity: float = 0.7  # ... unless the descriptors agree as well as this
     maybe_inliers: int = 6
-    maybe_similarity: float = 0.5
+    maybe_similarity: float = 0.6
 
 
 CHANCE = 5  # inliers that a sane homography reaches between pictures that have nothing in common
@@ -28,8 +29,12 @@ def score(similarity: float, evidence: Evidence) -> float:
 
 
 def decide(similarity: float, evidence: Evidence, thresholds: Thresholds) -> Verdict:
-    """The verdict on the first candidate after re-ranking."""
-    if evidence.inliers >= thresholds.found_inliers and evidence.work_area >= thresholds.found_area:
+    """The verdict on the first candidate after re-ranking.
+
+    Inliers alone do not decide: those of a label, a frame or a signature crowd on a spot, those of a work spread.
+    """
+    spread = evidence.work_area >= thresholds.found_area or similarity >= thresholds.found_similarity
+    if evidence.inliers >= thresholds.found_inliers and spread:
         return Verdict.FOUND
     if evidence.inliers >= thresholds.maybe_inliers or similarity >= thresholds.maybe_similarity:
         return Verdict.MAYBE
