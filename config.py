@@ -51,6 +51,7 @@ class Settings:
     # Search
     index: str = "SQfp16"  # FAISS factory string of the vector index
     shortlist: int = 100  # candidates that are re-ranked
+    second_looks: int = 2  # paintings on a photograph that are looked at where the whole leads nowhere
 
     # Work
     store_gigabytes: int = 256  # the collection store may grow to this; it takes only what it needs
@@ -70,8 +71,18 @@ class Settings:
             if variable not in known:
                 raise WrongUse(f"{variable} is not a setting; config.py lists them all.")
             field = known[variable]
-            try:
+            if isinstance(field.default, int):
+                values[field.name] = _number(variable, text, min(1, field.default))
+            else:
                 values[field.name] = type(field.default)(text)
-            except ValueError:
-                raise WrongUse(f"{variable}={text!r} does not fit: {type(field.default).__name__} wanted.") from None
         return cls(**values)
+
+
+def _number(variable: str, text: str, least: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise WrongUse(f"{variable}={text!r} does not fit: a whole number from {least} on wanted.")
+    return number

@@ -5,6 +5,9 @@ from enum import Enum
 
 import numpy as np
 
+# What an answer takes time for, in seconds; "detection" looks for paintings where the whole picture leads nowhere.
+STAGES = ("decode", "network", "pooling", "search", "features", "reranking", "detection")
+
 
 class Verdict(str, Enum):
     """Whether the first candidate is the work on the picture."""
@@ -52,4 +55,4 @@ class Answer:
     after: list[Candidate]  # the same candidates by score, best first
     keypoints: int  # in the query
     frame: tuple[int, int]  # (height, width) of the query at the scale of the points
-    seconds: dict[str, float]  # stage -> seconds: decode, network, pooling, search, features, reranking
+    seconds: dict[str, float]  # stage of STAGES -> seconds

@@ -13,9 +13,10 @@ import faiss
 import numpy as np
 
 from models import verdict
-from models.answer import Answer, Candidate, Evidence, Verdict
+from models.answer import STAGES, Answer, Candidate, Evidence, Verdict
 from models.describing import load_whitening
 from models.descriptors import Describer
+from models.detection import quadrilaterals, straighten, without_frame
 from models.local_features import Finder
 from models.reading import Reading
 from models.recipe import Recipe, fingerprint
@@ -70,41 +71,68 @@ class Engine:
     def ask(self, picture: Path | bytes | np.ndarray, exclude: Set[int] = frozenset()) -> Answer:
         """What the picture shows.
 
+        Where the picture as a whole does not lead to a work, the engine looks again at the paintings it can make out
+        on it: on a photograph with much wall, the wall has its share in the descriptor.
+
         picture: a file, its content, or (height, width, 3) uint8 BGR. exclude: ids that must not be in the answer.
         Raises ImageProblem for a picture that cannot be read.
         """
-        seconds: dict[str, float] = {}
+        seconds = dict.fromkeys(STAGES, 0.0)
         with _stage(seconds, "decode"):
             pixels = picture if isinstance(picture, np.ndarray) else self.reading.decode(picture)
+        with _stage(seconds, "features"):
+            query = self.finder.find(pixels)
+        candidates: dict[int, Candidate] = {}
+        decided = self._look(pixels, query, candidates, exclude, seconds)
+        if decided is not Verdict.FOUND:
+            with _stage(seconds, "detection"):
+                outlines = quadrilaterals(pixels, most=self.settings.second_looks)
+            for corners in outlines:
+                decided = self._look(straighten(pixels, without_frame(corners)), query, candidates, exclude, seconds)
+                if decided is Verdict.FOUND:
+                    break
+        before = sorted(candidates.values(), key=lambda candidate: -candidate.similarity)
+        after = sorted(before, key=lambda candidate: -candidate.score)
+        return Answer(decided, before, after, len(query.keypoints), query.frame, seconds)
+
+    def _look(
+        self,
+        view: np.ndarray,
+        query: Features,
+        candidates: dict[int, Candidate],
+        exclude: Set[int],
+        seconds: dict[str, float],
+    ) -> Verdict:
+        """Add what the index finds similar to a view of the query, with evidence; returns the verdict so far.
+
+        A view is the picture or a part of it; the local features are always those of the whole picture.
+        """
         with _stage(seconds, "network"):
-            features, activations = self.describer.network(self.describer.prepare(pixels)[None])
+            features, activations = self.describer.network(self.describer.prepare(view)[None])
         with _stage(seconds, "pooling"):
             descriptor = self.whitening.descriptor(self.describer.pool(features[0], activations[0]))
         with _stage(seconds, "search"):
-            shortlist = self.index.search(descriptor, self.settings.shortlist, exclude)
-        with _stage(seconds, "features"):
-            query = self.finder.find(pixels)
+            found = dict(self.index.search(descriptor, self.settings.shortlist, exclude))
         with _stage(seconds, "reranking"):
-            before = self._examined(query, shortlist)
-            after = sorted(before, key=lambda candidate: -candidate.score)
-        decided = verdict.decide(after[0].similarity, after[0].evidence, self.judge) if after else Verdict.NOT_FOUND
-        return Answer(decided, before, after, len(query.keypoints), query.frame, seconds)
+            new = [image for image in found if image not in candidates]
+            works = dict(zip(new, self.store.features(new), strict=True))
+            proofs = self.verifiers.map(lambda work: verify(query, work) if work else Evidence(), works.values())
+            evidence = dict(zip(new, proofs, strict=True))
+            for image, similarity in found.items():
+                if image in new:
+                    frame = works[image].frame if works[image] else (0, 0)
+                    candidates[image] = self._candidate(image, similarity, frame, evidence[image])
+                elif similarity > candidates[image].similarity:
+                    known = candidates[image]
+                    candidates[image] = self._candidate(image, similarity, known.frame, known.evidence)
+        if not candidates:
+            return Verdict.NOT_FOUND
+        best = max(candidates.values(), key=lambda candidate: candidate.score)
+        return verdict.decide(best.similarity, best.evidence, self.judge)
 
-    def _examined(self, query: Features, shortlist: list[tuple[int, float]]) -> list[Candidate]:
-        """The shortlist with the evidence for each work, in the same order."""
-        works = self.store.features([image for image, _ in shortlist])
-        evidence = self.verifiers.map(lambda found: verify(query, found) if found else Evidence(), works)
-        return [
-            Candidate(
-                id=image,
-                path=self.images[image],
-                similarity=similarity,
-                frame=found.frame if found else (0, 0),
-                evidence=proof,
-                score=verdict.score(similarity, proof),
-            )
-            for (image, similarity), found, proof in zip(shortlist, works, evidence, strict=True)
-        ]
+    def _candidate(self, image: int, similarity: float, frame: tuple[int, int], evidence: Evidence) -> Candidate:
+        score = verdict.score(similarity, evidence)
+        return Candidate(image, self.images[image], similarity, frame, evidence, score)
 
     def _warm_up(self) -> None:
         """Ask once in each orientation: the first pass of a graph costs several times as much as the next."""
@@ -122,7 +150,7 @@ def _one_thread() -> None:
 def _stage(seconds: dict[str, float], name: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
-    seconds[name] = time.perf_counter() - started
+    seconds[name] += time.perf_counter() - started
 
 
 def _versions() -> dict[str, str]:

@@ -20,14 +20,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from models.answer import Answer, Candidate, Evidence, Verdict
+from models.answer import STAGES, Answer, Candidate, Evidence, Verdict
 from models.report import write_report
 from utils import drawing, ground_truth, images, metrics, transforms
 from utils.errors import WrongUse
 from utils.ground_truth import printable
 from utils.script import progress
 
-STAGES = ("decode", "network", "pooling", "search", "features", "reranking")
 CUTS = (1, 10, 100)  # the k of recall@k
 COPY_SIDE = 1600  # pixels; a picture is reduced to this before it is transformed, as a visitor's photograph would be
 LOG = "answers.jsonl"

@@ -10,7 +10,7 @@ class Thresholds:
     """What evidence a verdict asks for."""
 
     found_inliers: int = 10
-    found_area: float = 0.01  # share of the work that the inliers cover ...
+    found_area: float = 0.03  # share of the work that the inliers cover ...
     found_similarity: float = 0.7  # ... unless the descriptors agree as well as this
     maybe_inliers: int = 6
     maybe_similarity: float = 0.6

@@ -19,7 +19,7 @@ from models.answer import Answer, Candidate, Evidence, Verdict
 from utils.errors import WrongUse
 from utils.images import ImageProblem
 
-STAGES = ["decode", "network", "pooling", "search", "features", "reranking"]
+STAGES = ["decode", "network", "pooling", "search", "features", "reranking", "detection"]
 
 
 class StandIn:

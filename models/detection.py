@@ -1,0 +1,83 @@
+"""Where on a photograph a painting hangs: the four corners of frames and canvases."""
+
+import cv2
+import numpy as np
+
+from utils import images
+
+SIDE = 480  # pixels; details finer than a frame only disturb
+SHARE = (0.04, 0.95)  # of the photograph that a work may fill
+SAME = 0.6  # overlap (intersection over union) above which two quadrilaterals are the same work
+EDGES = ((30, 90), (15, 45))  # Canny's thresholds: clear frames first, then faint ones
+BEND = 0.04  # of the outline's length by which it may differ from four straight lines
+INNER = 0.9  # of the outline's width and height lies within a usual frame
+CORNER = (50, 130)  # degrees between two sides; a rectangle seen in perspective keeps within
+
+
+def quadrilaterals(picture: np.ndarray, most: int = 4) -> list[np.ndarray]:
+    """Outlines that could be works, largest first.
+
+    picture: (height, width, 3) uint8 BGR. Returns at most `most` arrays (4, 2) float32 of x, y in its pixels,
+    clockwise from the corner nearest to the picture's upper left.
+    """
+    small = images.fit(picture, SIDE)
+    scale = picture.shape[1] / small.shape[1]
+    found: list[np.ndarray] = []
+    for corners in sorted(_candidates(small), key=cv2.contourArea, reverse=True):
+        if all(_overlap(corners, other) < SAME for other in found):
+            found.append(corners)
+    return [_clockwise(corners.reshape(4, 2).astype(np.float32) * scale) for corners in found[:most]]
+
+
+def _candidates(small: np.ndarray) -> list[np.ndarray]:
+    """Convex outlines of four corners in the edges of lightness and of both colour axes."""
+    room = small.shape[0] * small.shape[1]
+    candidates = []
+    for channel in cv2.split(cv2.cvtColor(cv2.bilateralFilter(small, 7, 40, 7), cv2.COLOR_BGR2LAB)):
+        for low, high in EDGES:
+            edges = cv2.dilate(cv2.Canny(channel, low, high), np.ones((3, 3), np.uint8))
+            outlines, _ = cv2.findContours(edges, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+            for outline in outlines:
+                hull = cv2.convexHull(outline)
+                if SHARE[0] * room <= cv2.contourArea(hull) <= SHARE[1] * room:
+                    corners = cv2.approxPolyDP(hull, BEND * cv2.arcLength(hull, True), True)
+                    if len(corners) == 4 and cv2.contourArea(corners) >= SHARE[0] * room and _like_a_rectangle(corners):
+                        candidates.append(corners)
+    return candidates
+
+
+def _like_a_rectangle(corners: np.ndarray) -> bool:
+    sides = np.roll(corners.reshape(4, 2), -1, axis=0) - corners.reshape(4, 2)
+    sides = sides / np.linalg.norm(sides, axis=1, keepdims=True)
+    angles = np.degrees(np.arccos(np.clip((-sides * np.roll(sides, -1, axis=0)).sum(1), -1, 1)))
+    return bool((angles >= CORNER[0]).all() and (angles <= CORNER[1]).all())
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of two convex outlines, 0..1."""
+    common, _ = cv2.intersectConvexConvex(one.astype(np.float32), other.astype(np.float32))
+    return common / (cv2.contourArea(one) + cv2.contourArea(other) - common)
+
+
+def _clockwise(corners: np.ndarray) -> np.ndarray:
+    middle = corners.mean(0)
+    around = corners[np.argsort(np.arctan2(corners[:, 1] - middle[1], corners[:, 0] - middle[0]))]
+    return np.roll(around, -int(np.argmin(around.sum(1))), axis=0)
+
+
+def without_frame(corners: np.ndarray) -> np.ndarray:
+    """The corners moved inwards by about the width of a frame; collections hold works without it."""
+    middle = corners.mean(0)
+    return (middle + INNER * (corners - middle)).astype(np.float32)
+
+
+def straighten(picture: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """What lies within four corners, seen from the front: (height, width, 3) uint8 BGR.
+
+    corners: (4, 2) x, y, clockwise from the upper left. The sides are as long as the longer of each opposite pair.
+    """
+    lengths = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
+    width, height = round(max(lengths[0], lengths[2], 1)), round(max(lengths[1], lengths[3], 1))
+    target = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    mapping = cv2.getPerspectiveTransform(corners.astype(np.float32), target)
+    return cv2.warpPerspective(picture, mapping, (width, height))

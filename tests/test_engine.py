@@ -1,0 +1,296 @@
+"""The engine, asked in this process: a dozen painted pictures, described by the weights that ship."""
+
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from config import Settings
+from dataset.motifs import KINDS
+from dataset.painting import paint
+from models import weights
+from models.answer import Answer, Verdict
+from models.describing import describe
+from models.descriptors import Describer
+from models.engine import Engine
+from models.finding import find_features
+from models.local_features import Finder
+from models.reading import Reading
+from models.recipe import METHOD, Recipe
+from utils.errors import WrongUse
+from utils.images import ImageProblem
+from utils.lists import Lists
+from utils.store import Store
+
+SETTINGS = replace(Settings(), precision="float32", workers=1, keypoints=300, query_keypoints=600)
+# Whitening with more dimensions than a dozen pictures can fit would only whiten noise.
+RECIPE = Recipe(weights="bundled", pooling="cam", classes=64, dimensions=32, size="128x96")
+STAGES = ["decode", "network", "pooling", "search", "features", "reranking", "detection"]
+
+
+@pytest.fixture(scope="module")
+def collection(bundled_model, bundled_network, tmp_path_factory) -> Path:
+    """A folder with images/ and a complete collection in output/."""
+    folder = tmp_path_factory.mktemp("collection")
+    kinds = [(genre, kind) for genre in KINDS for kind in list(KINDS[genre])[:3]]  # 3 + 3 + 1 + 3
+    kinds += [("portrait", "portrait"), ("landscape", "sea")]
+    listed = Lists([], [])
+    (folder / "images").mkdir()
+    for number, (genre, kind) in enumerate(kinds):
+        picture, name = paint(genre, kind, 100 + number, 400), f"{kind} {number}.png"
+        (listed.horizontal if picture.shape[1] >= picture.shape[0] else listed.vertical).append(name)
+        assert cv2.imwrite(str(folder / "images" / name), picture)
+    reading = Reading.of(folder / "images", SETTINGS)
+    with Store.writing(folder / "output", 1) as store:
+        describer = Describer(bundled_network, RECIPE)
+        store.set_meta(recipe=asdict(RECIPE), weights_digest=weights.digest(bundled_model), method=METHOD)
+        assert describe(store, reading, listed, describer, SETTINGS, update=False).added == 12
+        store.set_meta(complete=True)
+        finder = Finder(SETTINGS.feature, SETTINGS.keypoints, SETTINGS.feature_side)
+        store.restart_features(local_features=finder.to_json())
+        assert find_features(store, reading, finder, workers=1).added == 12
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engine(collection) -> Engine:
+    return Engine.open(collection / "output", collection / "images", SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def pictures(engine) -> dict[int, np.ndarray]:
+    return {image: cv2.imread(str(engine.dataset / path)) for image, path in engine.images.items()}
+
+
+def said(answer: Answer) -> list:
+    """All of an answer but its times, in a form that can be compared."""
+    ranked = [
+        [(one.id, one.path, one.similarity, one.score, one.frame, *_evidence(one.evidence)) for one in candidates]
+        for candidates in (answer.before, answer.after)
+    ]
+    return [answer.verdict, answer.keypoints, answer.frame, *ranked]
+
+
+def _evidence(evidence) -> list:
+    return [np.asarray(value).tolist() for value in asdict(evidence).values()]
+
+
+# What it finds
+
+
+def test_each_picture_finds_itself(engine, pictures):
+    for image, picture in pictures.items():
+        answer = engine.ask(picture)
+        assert answer.before[0].id == answer.after[0].id == image
+        assert answer.before[0].similarity == pytest.approx(1, abs=2e-3)
+        assert answer.verdict is Verdict.FOUND
+        first = answer.after[0].evidence
+        assert first.inliers > 200
+        assert np.allclose(first.homography / first.homography[2, 2], np.eye(3), atol=0.01)
+        assert first.query_area == pytest.approx(first.work_area)
+        assert all(candidate.evidence.inliers < 10 for candidate in answer.after[1:])
+
+
+def turned(picture, degrees):
+    """The whole picture turned on a larger grey canvas."""
+    height, width = picture.shape[:2]
+    side = int(np.hypot(height, width)) + 1
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+    matrix[:, 2] += [(side - width) / 2, (side - height) / 2]
+    return cv2.warpAffine(picture, matrix, (side, side), borderValue=(128, 128, 128))
+
+
+def cropped(picture):
+    """The middle half of the picture's area, a little off the centre."""
+    height, width = picture.shape[:2]
+    return picture[height // 5 : height * 9 // 10, width // 5 : width * 9 // 10]
+
+
+CHANGES = {
+    "turned by 15 degrees": lambda picture: turned(picture, 15),
+    "turned by 90 degrees": lambda picture: cv2.rotate(picture, cv2.ROTATE_90_CLOCKWISE),
+    "half the size": lambda picture: cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
+    "twice the size": lambda picture: cv2.resize(picture, None, fx=2, fy=2),
+    "cropped": cropped,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_copy_finds_its_original(engine, pictures, change):
+    ranks = []
+    for image, picture in list(pictures.items())[::3]:
+        answer = engine.ask(CHANGES[change](picture))
+        ranks.append([one.id for one in answer.before].index(image))
+        assert answer.after[0].id == image
+        assert answer.verdict is Verdict.FOUND
+        assert answer.after[0].evidence.inliers > 20
+    if not change.startswith("turned"):  # the network knows things upright: similarity alone promises nothing there
+        assert max(ranks) <= 2 and ranks.count(0) >= 3  # of 4 pictures among 12
+
+
+def test_a_quarter_turn_is_told_by_the_homography(engine, pictures):
+    image, picture = next(iter(pictures.items()))
+    first = engine.ask(cv2.rotate(picture, cv2.ROTATE_90_CLOCKWISE)).after[0]
+    height, width = first.frame
+    assert first.id == image
+    # Clockwise, the work's upper left corner comes to the query's upper right: x' = y, y' = height - 1 - x.
+    corners = np.float32([[[0, 0], [height - 1, 0], [0, width - 1]]])
+    wanted = [(0, height - 1), (0, 0), (width - 1, height - 1)]
+    assert np.abs(cv2.perspectiveTransform(corners, first.evidence.homography)[0] - wanted).max() < 3
+
+
+def test_what_is_not_in_the_collection_is_not_found(engine):
+    stranger = engine.ask(paint("abstract", "grid", 77, 400))
+    assert stranger.verdict is not Verdict.FOUND
+    assert len(stranger.before) == 12
+    empty = engine.ask(np.full((300, 400, 3), 128, np.uint8))
+    assert empty.keypoints == 0
+    assert all(candidate.evidence.matches == 0 for candidate in empty.after)
+    assert empty.verdict is not Verdict.FOUND
+
+
+# The form of an answer
+
+
+def test_the_rankings_hold_the_same_candidates_in_their_own_order(engine, pictures):
+    answer = engine.ask(cropped(pictures[3]))
+    similarities = [candidate.similarity for candidate in answer.before]
+    scores = [candidate.score for candidate in answer.after]
+    assert similarities == sorted(similarities, reverse=True)
+    assert scores == sorted(scores, reverse=True)
+    assert sorted(one.id for one in answer.before) == sorted(one.id for one in answer.after) == sorted(pictures)
+    assert all(engine.images[candidate.id] == candidate.path for candidate in answer.before)
+    assert answer.frame == cropped(pictures[3]).shape[:2]
+    assert {one.id: one.frame for one in answer.before} == {i: pixels.shape[:2] for i, pixels in pictures.items()}
+
+
+def test_every_stage_is_timed_in_its_order(engine, pictures):
+    seconds = engine.ask(pictures[1]).seconds
+    assert list(seconds) == STAGES
+    assert all(value >= 0 for value in seconds.values())
+
+
+def test_path_bytes_and_array_give_the_same_answer(engine, pictures):
+    path = engine.dataset / engine.images[5]
+    answer = said(engine.ask(path))
+    assert said(engine.ask(path.read_bytes())) == answer
+    assert said(engine.ask(pictures[5])) == answer
+
+
+def test_threads_get_the_answers_of_one_after_the_other(engine, pictures):
+    asked = list(pictures.values())[::2] * 2
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(engine.ask, asked))
+    alone = [engine.ask(picture) for picture in asked[:6]] * 2
+    for one, other in zip(together, alone, strict=True):
+        _alike(one, other)
+
+
+def _alike(one: Answer, other: Answer):
+    """Equal but for the last digits of a similarity: sums may be taken in another order."""
+    assert (one.verdict, one.keypoints, one.frame) == (other.verdict, other.keypoints, other.frame)
+    assert [candidate.id for candidate in one.after][:1] == [candidate.id for candidate in other.after][:1]
+    mine, yours = ({candidate.id: candidate for candidate in answer.before} for answer in (one, other))
+    assert mine.keys() == yours.keys()
+    for image in mine:
+        assert mine[image].similarity == pytest.approx(yours[image].similarity, abs=1e-4)
+        assert _evidence(mine[image].evidence) == _evidence(yours[image].evidence)
+
+
+def test_excluded_images_are_nowhere_in_the_answer(engine, pictures):
+    answer = engine.ask(pictures[4], exclude={4, 7})
+    assert {candidate.id for candidate in answer.before} == set(pictures) - {4, 7}
+    assert {candidate.id for candidate in answer.after} == set(pictures) - {4, 7}
+    assert answer.verdict is not Verdict.FOUND
+
+
+def test_excluding_everything_leaves_an_empty_answer(engine, pictures):
+    answer = engine.ask(pictures[4], exclude=set(pictures))
+    assert answer.before == answer.after == []
+    assert answer.verdict is Verdict.NOT_FOUND
+
+
+def test_the_shortlist_is_as_long_as_the_settings_say(collection, engine, pictures):
+    short = Engine(engine.store, engine.reading, engine.describer, replace(SETTINGS, shortlist=3))
+    answer = short.ask(pictures[2])
+    assert [one.id for one in answer.before] == [one.id for one in engine.ask(pictures[2]).before][:3]
+
+
+def test_thresholds_and_fingerprint_are_plain_data(engine):
+    assert engine.thresholds["found_inliers"] > engine.thresholds["maybe_inliers"]
+    assert engine.fingerprint["weights"] == "bundled" and engine.fingerprint["size"] == "128x96"
+    assert engine.fingerprint["local_features"] == {"kind": "orb", "keypoints": 300, "side": 800}
+
+
+# Bad pictures
+
+
+def test_a_damaged_picture_is_a_problem_with_a_reason(engine, tmp_path):
+    whole = (engine.dataset / engine.images[1]).read_bytes()
+    for content in (whole[: len(whole) // 2], b"no picture", b""):
+        with pytest.raises(ImageProblem, match=r"\w"):
+            engine.ask(content)
+    with pytest.raises(ImageProblem, match="cannot be read"):
+        engine.ask(tmp_path / "missing.jpg")
+    assert engine.ask(whole).after[0].id == 1  # and the next one is answered
+
+
+# Stores that do not fit
+
+
+@pytest.fixture
+def copied(collection, tmp_path) -> Path:
+    """A copy of the collection's output, to be spoilt."""
+    return Path(shutil.copytree(collection / "output", tmp_path / "output"))
+
+
+def refused(collection, output, sentence):
+    with pytest.raises(WrongUse, match=sentence) as told:
+        Engine.open(output, collection / "images", SETTINGS)
+    assert str(output) in str(told.value)
+
+
+def test_images_without_local_features_are_ranked_by_similarity(copied, engine, pictures):
+    with Store.writing(copied, 1) as store:
+        found = dict(zip(pictures, store.features(pictures), strict=True))
+        store.restart_features(local_features=store.get_meta("local_features"))
+        store.put_features([(image, found[image]) for image in pictures if image not in (2, 6)])
+    lacking = Engine(Store.reading(copied), engine.reading, engine.describer, SETTINGS)
+    answer = lacking.ask(pictures[2])
+    (bare,) = (candidate for candidate in answer.after if candidate.id == 2)
+    assert (bare.frame, bare.evidence.matches, bare.score) == ((0, 0), 0, bare.similarity)
+    assert answer.before[0].id == answer.after[0].id == 2
+    assert answer.verdict is Verdict.MAYBE  # similarity 1, but no proof
+    assert lacking.ask(pictures[3]).verdict is Verdict.FOUND
+
+
+def test_no_store(collection, tmp_path):
+    refused(collection, tmp_path / "nowhere", re.escape("run train.py"))
+
+
+def test_an_incomplete_store(collection, copied):
+    with Store.writing(copied, 1) as store:
+        store.set_meta(complete=None)
+    refused(collection, copied, re.escape("run train.py again"))
+
+
+def test_a_store_without_local_features(collection, copied):
+    with Store.writing(copied, 1) as store:
+        store.restart_features(local_features=None)
+    refused(collection, copied, re.escape("run pre_compute_descriptor.py"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [({"weights_digest": "0" * 64}, "other weights.*train.py"), ({"method": METHOD + 1}, "another version.*train.py")],
+    ids=["weights", "method"],
+)
+def test_a_store_made_with_other_weights_or_another_method(collection, copied, changed, sentence):
+    with Store.writing(copied, 1) as store:
+        store.set_meta(**changed)
+    refused(collection, copied, sentence)
