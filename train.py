@@ -11,6 +11,7 @@ options of the first run hold.
 """
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
@@ -19,6 +20,7 @@ from models.pooling import POOLINGS
 from models.reading import Reading
 from models.recipe import METHOD, Recipe
 from utils import lists, script
+from utils.errors import WrongUse
 from utils.store import Store
 
 
@@ -28,6 +30,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = _options(settings, argv)
     settings = replace(settings, batch_size=options.batch_size)
     listed = lists.read(options.lists)
+    if not any(os.access(options.dataset / path, os.F_OK) for path in listed.horizontal + listed.vertical):
+        # Most likely a folder that is not mounted: an update would delete the whole collection.
+        raise WrongUse(
+            f"None of the listed pictures is in {options.dataset}: name their folder with --dataset, "
+            "or run create_list.py again."
+        )
     with Store.writing(options.output, settings.store_gigabytes) as store:
         given = {name: getattr(options, name) for name in ("weights", "pooling", "classes", "dimensions", "size")}
         recipe = Recipe.asked(settings, given, store, options.update)

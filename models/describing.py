@@ -4,7 +4,7 @@ What the store lacks is added in transactions, a batch each: an interrupted run 
 one has nothing to do.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import chain
 
@@ -36,6 +36,8 @@ def describe(store: Store, reading: Reading, listed: Lists, describer: Describer
         outcome.deleted = _delete_gone(store, paths)
         changed = _changed(store, reading, set(paths))
     todo = (set(paths) - _known(store)) | changed
+    fitted = load_whitening(store)
+    sample = set() if fitted else _sample(paths, settings.whitening_sample)
     workers = work.cores(settings.workers)
     with (
         progress(total=len(paths), what="Describing") as bar,
@@ -43,23 +45,18 @@ def describe(store: Store, reading: Reading, listed: Lists, describer: Describer
         work.ending(ThreadPoolExecutor(workers)) as poolers,
     ):
         bar.update(len(paths) - len(todo))
-
-        def fill(chosen: set[str], table: str, finish: Callable[[np.ndarray], np.ndarray]) -> None:
+        for chosen in (todo & sample, todo - sample):
             for inputs, skipped in _batches(reading, describer, _ordered(listed, chosen, settings.batch_size), readers):
+                stamps = [stamp for stamp, _ in inputs]
                 vectors = describer.vectors(np.stack([pixels for _, pixels in inputs]), poolers) if inputs else []
-                rows = [(stamp, finish(found)) for (stamp, _), found in zip(inputs, vectors, strict=True)]
-                store.put_images(table, rows, skipped)
-                again = sum(stamp.path in changed for stamp, _ in rows)
-                outcome.added, outcome.changed = outcome.added + len(rows) - again, outcome.changed + again
+                if fitted:
+                    vectors = [fitted.descriptor(found) for found in vectors]
+                store.put_images("descriptors" if fitted else "vectors", zip(stamps, vectors, strict=True), skipped)
+                outcome.changed += sum(stamp.path in changed for stamp in stamps)
+                outcome.added += sum(stamp.path not in changed for stamp in stamps)
                 outcome.skipped += [(stamp.path, reason) for stamp, reason in skipped]
-                bar.update(len(inputs) + len(skipped))
-
-        if load_whitening(store) is None:
-            sample = _sample(paths, settings.whitening_sample)
-            fill(todo & sample, "vectors", lambda vectors: vectors)
-            _whiten(store, describer.recipe.dimensions)
-            todo -= sample
-        fill(todo, "descriptors", load_whitening(store).descriptor)
+                bar.update(len(stamps) + len(skipped))
+            fitted = fitted or _whiten(store, describer.recipe.dimensions)
     return outcome
 
 
@@ -112,15 +109,17 @@ def _batches(
         )
 
 
-def _whiten(store: Store, dimensions: int) -> None:
+def _whiten(store: Store, dimensions: int) -> Whitening:
     """Fit the whitening on the class vectors in the store, and put descriptors in their place."""
     count = store.count("vectors")
     if not count:
+        store.delete(store.skipped())  # the next run looks at them again
         raise WrongUse("None of the listed pictures could be read: run create_list.py again, or check the dataset.")
     each = whitening.vectors_each(count)
     fitted = whitening.fit(np.concatenate([vectors[:each] for _, vectors in store.vectors(CHANNELS)]), dimensions)
     arrays = {"whitening_mean": fitted.mean, "whitening_projection": fitted.projection}
     store.whiten(arrays, ((image, fitted.descriptor(vectors)) for image, vectors in store.vectors(CHANNELS)))
+    return load_whitening(store)  # as a run that goes on from here finds it
 
 
 def _delete_gone(store: Store, paths: Iterable[str]) -> int:

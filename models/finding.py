@@ -1,6 +1,5 @@
 """Step 3: fill the collection store with local features."""
 
-import signal
 from functools import partial
 
 import cv2
@@ -45,7 +44,6 @@ def _prepare_process(reading: Reading, finder: Finder) -> None:
     global _reading, _finder
     _reading, _finder = reading, finder
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the first process's business
 
 
 def _features_of(stamp: Stamp) -> Features | str:

@@ -1,6 +1,6 @@
 """How pictures are read, and what a step over many of them did."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from utils import images
 from utils.ground_truth import printable
 from utils.images import ImageProblem
-from utils.store import Stamp
+from utils.store import Stamp, checksum
 
 TOLD = 10  # skipped files that are named on the terminal
 
@@ -31,8 +31,11 @@ class Reading:
     def content(self, path: str) -> tuple[Stamp, bytes]:
         """A file's stamp and its bytes. Raises ImageProblem."""
         try:
+            before = Stamp.of(self.dataset, path)  # a change while it is read shows in the next stamp
+            if not (self.dataset / path).is_file():
+                raise ImageProblem("not a regular file")  # a pipe might block for ever
             content = (self.dataset / path).read_bytes()
-            return Stamp.of(self.dataset, path, content), content
+            return replace(before, checksum=checksum(content)), content
         except OSError as problem:
             raise ImageProblem(problem.strerror or "cannot be read") from None
 

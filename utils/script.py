@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import io
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -35,19 +36,21 @@ def positive(text: str) -> int:
     return value
 
 
-class _Lines(tqdm):
-    """Progress where there is no terminal: now and then a line of its own instead of a bar redrawn."""
+class _Lines(io.TextIOBase):
+    """Where a bar is drawn when there is no terminal: each state is a line of its own instead of one redrawn."""
 
-    @staticmethod
-    def status_printer(file):
-        return lambda text: print(text.strip(), file=file, flush=True) if text.strip() else None
+    def write(self, text: str) -> int:
+        if text.strip():
+            print(text.strip(), file=sys.stderr, flush=True)
+        return len(text)
 
 
 def progress(iterable: Iterable | None = None, *, total: int | None = None, what: str, unit: str = " images") -> tqdm:
     """A progress bar with an estimate of the time left, on standard error; plain lines when not a terminal."""
     if sys.stderr.isatty():
         return tqdm(iterable, total=total, desc=what, unit=unit)
-    return _Lines(iterable, total=total, desc=what, unit=unit, mininterval=10, maxinterval=60, ncols=100, ascii=True)
+    calm = {"file": _Lines(), "mininterval": 10, "maxinterval": 60, "ncols": 100, "ascii": True, "disable": total == 0}
+    return tqdm(iterable, total=total, desc=what, unit=unit, **calm)
 
 
 def run(main: Callable[[], object]) -> NoReturn:

@@ -17,7 +17,10 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import struct
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -30,6 +33,15 @@ from utils.errors import Failed, WrongUse
 
 FILE = "collection.lmdb"
 TABLES = ("images", "ids", "vectors", "descriptors", "features", "skipped", "meta")
+SPARE = 1 << 20  # bytes; a disk with less than this is full
+READ_ALL = """
+import lmdb, sys
+environment = lmdb.open(sys.argv[1], subdir=False, readonly=True, lock=False, max_dbs=16)
+with environment.begin() as read:
+    for name in list(read.cursor().iternext(values=False)):
+        for row in read.cursor(environment.open_db(name, read, create=False)):
+            pass
+"""
 
 
 @dataclass(frozen=True)
@@ -42,15 +54,19 @@ class Stamp:
     checksum: str = ""  # BLAKE2b of the content, hexadecimal
 
     @classmethod
-    def of(cls, dataset: Path, path: str, content: bytes | None = None) -> "Stamp":
-        """The stamp of a file, with a checksum if its content is given. Raises OSError."""
+    def of(cls, dataset: Path, path: str) -> "Stamp":
+        """The stamp of a file that is not read. Raises OSError."""
         status = (dataset / path).stat()
-        checksum = hashlib.blake2b(content, digest_size=16).hexdigest() if content is not None else ""
-        return cls(path, status.st_size, status.st_mtime_ns, checksum)
+        return cls(path, status.st_size, status.st_mtime_ns)
 
     def same_time(self, other: "Stamp") -> bool:
         """Whether size and time agree: then the content is taken to be the same, unread."""
         return (self.size, self.mtime) == (other.size, other.mtime)
+
+
+def checksum(content: bytes) -> str:
+    """What tells one content from another."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -93,6 +109,8 @@ class Store:
         limit is full; what was committed before stays.
         """
         output.mkdir(parents=True, exist_ok=True)
+        if _is_full(output):
+            raise Failed(f"The disk of {output} is full: make room; the same command goes on from here.")
         with (output / "collection.lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -103,9 +121,11 @@ class Store:
                     os.fspath(output / FILE), subdir=False, map_size=gigabytes << 30, max_dbs=len(TABLES)
                 )
                 try:
+                    _check_whole(environment, output / FILE)
                     for name in TABLES:
                         environment.open_db(name.encode())
                     yield cls(environment, output / FILE)
+                    _lengthen(environment, output / FILE)
                 finally:
                     environment.close()
 
@@ -113,10 +133,11 @@ class Store:
     def reading(cls, output: Path) -> "Store":
         """The store in the folder `output`. Raises WrongUse where there is none."""
         path = output / FILE
-        if not path.is_file():
+        if not path.is_file() or not path.stat().st_size:
             raise WrongUse(f"There is no collection in {output}: run train.py first.")
         with _told(path):
             environment = lmdb.open(os.fspath(path), subdir=False, readonly=True, max_dbs=len(TABLES), max_readers=512)
+            _check_whole(environment, path)
             return cls(environment, path)
 
     def close(self) -> None:
@@ -289,7 +310,35 @@ def _told(path: Path) -> Iterator[None]:
     except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError, lmdb.NotFoundError):
         raise WrongUse(f"{path} is not a collection of this project: delete it and run train.py again.") from None
     except lmdb.Error as problem:
+        if _is_full(path.parent):
+            raise Failed(f"The disk of {path} is full: make room; the same command goes on from here.") from None
         raise Failed(f"{path} cannot be used ({problem}). What is in it is kept; the same command goes on.") from None
+
+
+def _is_full(folder: Path) -> bool:
+    return shutil.disk_usage(folder).free < SPARE
+
+
+def _length(environment: lmdb.Environment) -> int:
+    """The bytes of all pages ever used. The file may be shorter: free pages at its end need not be there."""
+    return (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+
+
+def _lengthen(environment: lmdb.Environment, path: Path) -> None:
+    """Give the file its full length (without taking room for it), so that one cut off is known by its length."""
+    if path.stat().st_size < _length(environment):
+        os.truncate(path, _length(environment))
+
+
+def _check_whole(environment: lmdb.Environment, path: Path) -> None:
+    """Refuse a file that was cut off: reading behind its end kills a process (SIGBUS).
+
+    A killed writer may leave a file that is whole but short; so where it is short, another process tries to read it.
+    """
+    if path.stat().st_size < _length(environment):
+        trial = subprocess.run([sys.executable, "-c", READ_ALL, path], stderr=subprocess.DEVNULL)
+        if trial.returncode:
+            raise WrongUse(f"{path} was cut off: bring back a whole copy, or delete it and run train.py again.")
 
 
 def _digest(path: str) -> bytes:

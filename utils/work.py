@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -40,9 +41,20 @@ def processes(count: int, prepare: Callable[[], None]) -> ProcessPoolExecutor:
     """Fresh processes that call `prepare` first, and that end with this one even if it is killed.
 
     They are spawned, not forked: a fork would copy the threads' locks of the libraries in whatever state they are.
+    Ctrl-C does not reach them: it is the first process's business.
     """
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(prepare,))
+    return _Processes(count, mp_context=context, initializer=_begin, initargs=(prepare,))
+
+
+class _Processes(ProcessPoolExecutor):
+    def submit(self, *arguments, **named):
+        """As every executor's. Processes are started here, and inherit that SIGINT is blocked."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(*arguments, **named)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(prepare: Callable[[], None]) -> None:
