@@ -34,7 +34,8 @@ def channel_weights(features: np.ndarray) -> np.ndarray:
     Rare channels count more; a channel that is 0 everywhere counts 0. Returns (channels,) float32.
     """
     share = (features > 0).mean((0, 1), dtype=np.float32)
-    return np.where(share > 0, np.log(share.sum() / np.where(share > 0, share, 1)), 0).astype(np.float32)
+    rarity = np.where(share > 0, share.sum() / np.where(share > 0, share, 1), 1)  # 1 counts log(1) = 0
+    return np.log(rarity).astype(np.float32)
 
 
 def cam(features: np.ndarray, maps: np.ndarray) -> np.ndarray:
@@ -101,4 +102,4 @@ def _extra_regions(height: int, width: int) -> int:
 
 def _starts(room: int, count: int) -> list[int]:
     """`count` starting positions spread evenly over 0..room; one alone lies in the middle."""
-    return [room // 2] if count == 1 else [round(i * room / (count - 1)) for i in range(count)]
+    return [room // 2] if count == 1 else [i * room // (count - 1) for i in range(count)]

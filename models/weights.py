@@ -1,6 +1,7 @@
 """Where the network's weights come from: Keras, this repository, or a file."""
 
 import hashlib
+import warnings
 from pathlib import Path
 
 import h5py
@@ -29,15 +30,24 @@ def load(weights: str) -> keras.Model:
     model = vgg16_cam()
     try:
         if path.name.endswith(".weights.h5"):
-            model.load_weights(path)
+            with warnings.catch_warnings():  # Keras warns of every group it misses before it refuses the file
+                warnings.simplefilter("ignore")
+                model.load_weights(path)
         else:
             load_published(model, path)
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as problem:
+        _check_finite(model)
+    except Exception as problem:  # h5py and Keras raise nearly anything for a damaged file
         raise WrongUse(
             f"{path} does not hold the weights of a VGG16-CAM ({_first_line(problem)}). "
             "Give a .weights.h5 of this project or the published VGG16-CAM .h5."
         ) from None
     return model
+
+
+def _check_finite(model: keras.Model) -> None:
+    for layer in model.layers:
+        if not all(np.isfinite(array).all() for array in layer.get_weights()):
+            raise ValueError(f"{layer.name} holds numbers that are not finite")
 
 
 def _imagenet() -> keras.Model:
@@ -65,8 +75,6 @@ def load_published(model: keras.Model, path: Path) -> None:
     for target, (kernel, bias) in zip(targets, sources, strict=True):
         if kernel.ndim == 4:
             kernel = kernel.transpose(2, 3, 1, 0)[::-1, ::-1]
-        if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
-            raise ValueError(f"{target.name} holds numbers that are not finite")
         target.set_weights([kernel, bias])
 
 
