@@ -16,9 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -35,9 +33,9 @@ from models.network import Network
 from models.pooling import normalised
 from models.reading import Reading
 from models.recipe import Recipe
-from models.verification import verify
+from models.verification import examine
 from models.whitening import Whitening
-from utils import images, script, transforms, work
+from utils import images, script, transforms
 from utils.index import Index
 from utils.store import Features
 
@@ -70,7 +68,6 @@ class Ours:
         self.describer, self.works, self.settings = describer, works, settings
         self.index = Index(np.arange(len(works.descriptors)), works.descriptors, settings.index)
         self.finder = Finder("orb", settings.query_keypoints, settings.query_side)
-        self.verifiers = ThreadPoolExecutor(work.cores(settings.workers))
 
     def ask(self, query: Query) -> tuple[dict[str, float], np.ndarray, int]:
         """Seconds a stage, the descriptor, and the place of the work that comes first."""
@@ -85,7 +82,7 @@ class Ours:
     def _scores(self, found: Features, descriptor: np.ndarray) -> list[float]:
         candidates = self.works.features
         similarities = self.works.descriptors[: len(candidates)] @ descriptor
-        evidence = self.verifiers.map(partial(verify, found), candidates)
+        evidence = examine(found, candidates)
         return [verdict.score(s, proof) for s, proof in zip(similarities, evidence, strict=True)]
 
 

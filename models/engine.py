@@ -4,12 +4,10 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Iterator, Set
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import faiss
 import numpy as np
 
 from models import verdict
@@ -21,8 +19,7 @@ from models.local_features import Finder
 from models.reading import Reading
 from models.recipe import Recipe, fingerprint
 from models.verdict import Thresholds
-from models.verification import verify
-from utils import work
+from models.verification import examine
 from utils.errors import WrongUse
 from utils.index import Index
 from utils.store import Features, Store
@@ -44,7 +41,6 @@ class Engine:
         self.judge = Thresholds()
         self.fingerprint = fingerprint(store)
         self.versions = _versions() | {"precision": describer.network.precision}
-        self.verifiers = ThreadPoolExecutor(work.cores(settings.workers), initializer=_one_thread)
 
     @classmethod
     def open(cls, output: Path, dataset: Path, settings) -> "Engine":
@@ -114,36 +110,32 @@ class Engine:
         with _stage(seconds, "search"):
             found = dict(self.index.search(descriptor, self.settings.shortlist, exclude))
         with _stage(seconds, "reranking"):
-            new = [image for image in found if image not in candidates]
-            works = dict(zip(new, self.store.features(new), strict=True))
-            proofs = self.verifiers.map(lambda work: verify(query, work) if work else Evidence(), works.values())
-            evidence = dict(zip(new, proofs, strict=True))
+            examined = self._examine(query, [image for image in found if image not in candidates])
             for image, similarity in found.items():
-                if image in new:
-                    frame = works[image].frame if works[image] else (0, 0)
-                    candidates[image] = self._candidate(image, similarity, frame, evidence[image])
-                elif similarity > candidates[image].similarity:
-                    known = candidates[image]
-                    candidates[image] = self._candidate(image, similarity, known.frame, known.evidence)
+                if image in examined:
+                    frame, evidence = examined[image]
+                else:
+                    frame, evidence = candidates[image].frame, candidates[image].evidence
+                    similarity = max(similarity, candidates[image].similarity)
+                score = verdict.score(similarity, evidence)
+                candidates[image] = Candidate(image, self.images[image], similarity, frame, evidence, score)
         if not candidates:
             return Verdict.NOT_FOUND
         best = max(candidates.values(), key=lambda candidate: candidate.score)
         return verdict.decide(best.similarity, best.evidence, self.judge)
 
-    def _candidate(self, image: int, similarity: float, frame: tuple[int, int], evidence: Evidence) -> Candidate:
-        score = verdict.score(similarity, evidence)
-        return Candidate(image, self.images[image], similarity, frame, evidence, score)
+    def _examine(self, query: Features, images: list[int]) -> dict[int, tuple[tuple[int, int], Evidence]]:
+        """For each image its frame and the evidence that the query shows it; none without local features."""
+        works = dict(zip(images, self.store.features(images), strict=True))
+        known = {image: work for image, work in works.items() if work}
+        evidence = dict(zip(known, examine(query, list(known.values())), strict=True))
+        return {image: (work.frame, evidence[image]) if work else ((0, 0), Evidence()) for image, work in works.items()}
 
     def _warm_up(self) -> None:
         """Ask once in each orientation: the first pass of a graph costs several times as much as the next."""
         long, short = self.describer.recipe.sides()
         for height, width in ((short, long), (long, short)):
             self.ask(np.zeros((height, width, 3), np.uint8))
-
-
-def _one_thread() -> None:
-    """One thread for each candidate that is verified: there are as many verifiers as cores."""
-    faiss.omp_set_num_threads(1)
 
 
 @contextmanager

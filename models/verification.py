@@ -1,5 +1,7 @@
 """Does a query show this work? Matches of local features, and a homography that could be a photograph."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -11,31 +13,63 @@ RATIO = 0.8  # nearest against second nearest (Lowe 2004)
 TOLERANCE = 4.0  # pixels between a keypoint of the work and where the homography puts its match
 MIN_MATCHES = 5  # four points fit a homography always, so a fifth has to speak for it
 
+# All works are matched with some of their keypoints first, and the likeliest of them with all.
+ROUGH = 3  # every third keypoint
+LIKELY = 20  # works
+
 # A photograph of a flat picture: what the homography may do to the surroundings of a matched point.
 SCALE = (0.12, 8.0)  # pixels of the work for one of the query
 STRETCH = 4.0  # of one direction against the other
 TILT = 4.0  # of the scale at one matched point against another
 
 
-def match(query: Features, work: Features) -> np.ndarray:
-    """Pairs of keypoints that look alike: (matches, 2) int, positions in query and in work.
+def examine(query: Features, works: Sequence[Features]) -> list[Evidence]:
+    """The evidence that `query` shows each of the works, in their order.
 
-    Each keypoint of the work looks for its nearest in the query and keeps it where the second nearest is clearly
-    further away (Lowe's ratio test). The work asks, because a photograph holds far more than the work: its other
-    keypoints then compete for nothing. Where two choose the same keypoint, the nearer one has it.
+    Nearly all time goes into comparing descriptors, and on a shortlist of a hundred nearly all works are wrong: a third
+    of the keypoints tells which deserve the rest. The others get no inliers.
     """
-    if not len(work.descriptors) or len(query.descriptors) < 2:
-        return np.zeros((0, 2), np.int64)
-    distances, positions = nearest_two(work.descriptors, query.descriptors)
+    rough = match(query, [_thinned(work) for work in works])
+    evidence = [Evidence(matches=len(matches)) for matches in rough]
+    likely = sorted(range(len(works)), key=lambda place: -len(rough[place]))[:LIKELY]
+    for place, matches in zip(likely, match(query, [works[place] for place in likely]), strict=True):
+        evidence[place] = verify(query, works[place], matches)
+    return evidence
+
+
+def _thinned(work: Features) -> Features:
+    """Every ROUGH-th keypoint, which keeps all scales: detectors list them scale by scale."""
+    return Features(work.frame, work.keypoints[::ROUGH], np.ascontiguousarray(work.descriptors[::ROUGH]))
+
+
+def match(query: Features, works: Sequence[Features]) -> list[np.ndarray]:
+    """Pairs of keypoints that look alike: for each work (matches, 2) int, positions in query and in work.
+
+    Each keypoint of a work looks for its nearest in the query and keeps it where the second nearest is clearly
+    further away (Lowe's ratio test). The works ask, because a photograph holds far more than one work: its other
+    keypoints then compete for nothing. Where two of a work choose the same keypoint, the nearer one has it.
+    All works ask in one search, which is twice as fast as one after the other.
+    """
+    if len(query.descriptors) < 2 or not any(len(work.descriptors) for work in works):
+        return [np.zeros((0, 2), np.int64) for _ in works]
+    distances, positions = nearest_two(np.concatenate([work.descriptors for work in works]), query.descriptors)
+    ends = np.cumsum([len(work.descriptors) for work in works])[:-1]
+    return [_clear(*both) for both in zip(np.split(distances, ends), np.split(positions, ends), strict=True)]
+
+
+def _clear(distances: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """The matches of one work that pass the ratio test; distances and positions are (keypoints of the work, 2)."""
     clear = np.flatnonzero(distances[:, 0] < RATIO * distances[:, 1])
     clear = clear[np.argsort(distances[clear, 0], kind="stable")]
     chosen, first = np.unique(positions[clear, 0], return_index=True)
     return np.stack([chosen, clear[first]], axis=1)
 
 
-def verify(query: Features, work: Features) -> Evidence:
-    """The evidence that `query` shows `work`: matches, and inliers of a sane homography between them (MAGSAC++)."""
-    matches = match(query, work)
+def verify(query: Features, work: Features, matches: np.ndarray) -> Evidence:
+    """The evidence that `query` shows `work`: inliers of a sane homography between their matches (MAGSAC++).
+
+    matches: (matches, 2) int, as `match` returns them.
+    """
     if len(matches) < MIN_MATCHES:
         return Evidence(matches=len(matches))
     query_points = query.keypoints[matches[:, 0], :2]

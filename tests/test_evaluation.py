@@ -381,7 +381,7 @@ def test_script_prints_the_answer_to_one_picture(script, museum, capsys):
     script(["-i", str(museum / "1 right.png")])
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["1", "0.900", "40", "30", "25%,", "50%", "a/one.png"]
-    assert lines[-1].endswith("1 right.png: found (a/one.png) in 1.50 s")
+    assert lines[-1].endswith("1 right.png: found (a/one.png) in 1.75 s")
     assert any("network 0.250" in line for line in lines)
     with pytest.raises(WrongUse, match="not a picture"):
         script(["-i", str(museum / "7 text.jpg")])

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from models import verification
 from models.answer import Evidence
 from models.verification import MIN_MATCHES, is_sane, match, verify
 from utils.store import Features
@@ -57,6 +58,31 @@ def planted(homography, count, outliers=0, width=32):
     )
 
 
+def proof(query, work):
+    """The evidence from matching to verification, as the engine makes it for each candidate."""
+    return verify(query, work, match(query, [work])[0])
+
+
+def test_works_that_ask_together_get_what_each_gets_alone():
+    works = [planted(OBLIQUE, count)[1] for count in (12, 30)]
+    works.insert(1, features(WORK_FRAME, np.zeros((0, 2)), np.zeros((0, 32))))  # a work without keypoints
+    query = planted(OBLIQUE, 30, outliers=10)[0]
+    together = match(query, works)
+    assert [found.tolist() for found in together] == [match(query, [work])[0].tolist() for work in works]
+    assert len(together[1]) == 0
+
+
+def test_only_the_likeliest_works_are_matched_with_all_keypoints(monkeypatch):
+    monkeypatch.setattr(verification, "LIKELY", 1)
+    query, work = planted(OBLIQUE, 30)
+    stranger = features(WORK_FRAME, np.zeros((30, 2)), words(30, seed=9))
+    evidence = verification.examine(query, [stranger, work, stranger])
+    assert evidence[1].inliers == proof(query, work).inliers == 30
+    assert nothing(evidence[0], matches=0)
+    assert nothing(evidence[2], matches=0)
+    assert verification.examine(query, []) == []
+
+
 def nothing(evidence: Evidence, matches: int) -> bool:
     return (
         evidence.matches == matches
@@ -74,7 +100,7 @@ def nothing(evidence: Evidence, matches: int) -> bool:
 @pytest.mark.parametrize("outliers", [0, 20, 60])
 def test_a_planted_homography_is_recovered_among_outliers(outliers, width):
     query, work = planted(OBLIQUE, 40, outliers, width)
-    evidence = verify(query, work)
+    evidence = proof(query, work)
     assert evidence.matches == 40 + outliers
     assert evidence.inliers == 40
     assert np.abs(mapped(evidence.homography, scattered(40)) - mapped(OBLIQUE, scattered(40))).max() < 0.1
@@ -85,7 +111,7 @@ def test_a_planted_homography_is_recovered_among_outliers(outliers, width):
 
 def test_areas_by_hand():
     halved = np.array([[0.5, 0, 30], [0, 0.5, -10], [0, 0, 1]])
-    evidence = verify(*planted(halved, 30, outliers=15))
+    evidence = proof(*planted(halved, 30, outliers=15))
     assert evidence.inliers == 30
     assert evidence.query_area == pytest.approx(400 * 300 / (600 * 800))  # a quarter of the query
     assert evidence.work_area == pytest.approx(200 * 150 / (400 * 500))
@@ -94,19 +120,19 @@ def test_areas_by_hand():
 def test_areas_never_exceed_the_frame():
     query, work = planted(np.eye(3), 30)
     small = Features((100, 100), work.keypoints, work.descriptors)
-    assert verify(query, small).work_area == 1.0
+    assert proof(query, small).work_area == 1.0
 
 
 def test_four_matches_prove_nothing_and_five_do():
     query, work = planted(OBLIQUE, 4)
-    assert nothing(verify(query, work), matches=4)
+    assert nothing(proof(query, work), matches=4)
     query, work = planted(OBLIQUE, MIN_MATCHES)
-    assert verify(query, work).inliers == MIN_MATCHES
+    assert proof(query, work).inliers == MIN_MATCHES
 
 
 def test_a_mirrored_work_is_no_match():
     query, work = planted(np.array([[-0.5, 0, 450], [0, 0.5, 0], [0, 0, 1]]), 40)
-    assert nothing(verify(query, work), matches=40)
+    assert nothing(proof(query, work), matches=40)
 
 
 def test_chance_positions_are_no_match():
@@ -114,21 +140,21 @@ def test_chance_positions_are_no_match():
     descriptors = words(20)
     query = features(QUERY_FRAME, generator.uniform((0, 0), (800, 600), (20, 2)), descriptors)
     work = features(WORK_FRAME, generator.uniform((0, 0), (500, 400), (20, 2)), descriptors)
-    evidence = verify(query, work)
+    evidence = proof(query, work)
     assert evidence.matches == 20 and evidence.inliers <= 6
 
 
 @pytest.mark.parametrize("points", [np.full((12, 2), 50), np.arange(24).reshape(12, 2) * 10], ids=["place", "line"])
 def test_points_on_one_place_or_line_fit_no_homography(points):
     descriptors = words(len(points))
-    evidence = verify(features(QUERY_FRAME, points, descriptors), features(WORK_FRAME, points, descriptors))
+    evidence = proof(features(QUERY_FRAME, points, descriptors), features(WORK_FRAME, points, descriptors))
     assert nothing(evidence, matches=12)
 
 
 def test_the_order_of_keypoints_does_not_matter():
     query, work = planted(OBLIQUE, 40, 30)
     turned = Features(query.frame, query.keypoints[::-1].copy(), query.descriptors[::-1].copy())
-    first, second = verify(query, work), verify(turned, work)
+    first, second = proof(query, work), proof(turned, work)
     assert (first.matches, first.inliers) == (second.matches, second.inliers)
     assert first.query_area == pytest.approx(second.query_area)
 
@@ -139,13 +165,13 @@ def test_too_few_keypoints_are_no_match(in_query, in_work, width):
     descriptors, points = words(9, width=width), scattered(9)
     query = features(QUERY_FRAME, points[:in_query], descriptors[:in_query])
     work = features(WORK_FRAME, points[:in_work], descriptors[:in_work])
-    assert nothing(verify(query, work), matches=0)
+    assert nothing(proof(query, work), matches=0)
 
 
 def test_one_keypoint_of_a_work_can_match():
     descriptors = words(9)
     query = features(QUERY_FRAME, scattered(9), descriptors)
-    assert match(query, features(WORK_FRAME, [(7, 7)], descriptors[6:7])).tolist() == [[6, 0]]
+    assert match(query, [features(WORK_FRAME, [(7, 7)], descriptors[6:7])])[0].tolist() == [[6, 0]]
 
 
 # Matching
@@ -159,7 +185,7 @@ def bits(*counts):
 def pairs(query_bits, work_bits):
     query = features(QUERY_FRAME, np.zeros((len(query_bits), 2)), bits(*query_bits))
     work = features(WORK_FRAME, np.zeros((len(work_bits), 2)), bits(*work_bits))
-    return match(query, work).tolist()
+    return match(query, [work])[0].tolist()
 
 
 def test_the_ratio_test_by_hand():
@@ -180,7 +206,7 @@ def test_no_keypoint_is_used_twice():
     generator = np.random.default_rng(3)
     query = features(QUERY_FRAME, np.zeros((60, 2)), words(60, 1))
     noisy = query.descriptors[generator.integers(0, 60, 200)] ^ np.packbits(generator.random((200, 256)) < 0.05, axis=1)
-    found = match(query, features(WORK_FRAME, np.zeros((200, 2)), noisy))
+    found = match(query, [features(WORK_FRAME, np.zeros((200, 2)), noisy)])[0]
     assert len(found) > 40
     assert len(set(found[:, 0])) == len(set(found[:, 1])) == len(found)
 
