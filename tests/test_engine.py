@@ -294,3 +294,30 @@ def test_a_store_made_with_other_weights_or_another_method(collection, copied, c
     with Store.writing(copied, 1) as store:
         store.set_meta(**changed)
     refused(collection, copied, sentence)
+
+
+# The second look
+
+
+def test_a_small_work_on_a_wall_is_found_by_looking_again(collection, engine, pictures):
+    """With one candidate a look, the wall around a small work leads some photographs astray, and its outline back."""
+
+    def on_a_wall(picture):
+        wall = np.full((700, 700, 3), (90, 120, 200), np.uint8)
+        small = cv2.resize(picture, (250, 250 * picture.shape[0] // picture.shape[1]), interpolation=cv2.INTER_AREA)
+        wall[300 : 300 + small.shape[0], 60 : 60 + small.shape[1]] = small
+        return wall
+
+    def found(second_looks):
+        asking = engine.settings
+        engine.settings = replace(asking, shortlist=1, second_looks=second_looks, query_keypoints=600)
+        try:
+            answers = [(image, engine.ask(on_a_wall(picture))) for image, picture in pictures.items()]
+        finally:
+            engine.settings = asking
+        assert all(answer.seconds["detection"] > 0 for _, answer in answers if answer.verdict is not Verdict.FOUND)
+        return {image for image, answer in answers if answer.verdict is Verdict.FOUND and answer.after[0].id == image}
+
+    once, again = found(second_looks=0), found(second_looks=2)
+    assert once < again
+    assert len(again) >= len(pictures) - 2
