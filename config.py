@@ -15,6 +15,7 @@ from pathlib import Path
 from utils.errors import WrongUse
 
 PREFIX = "RETRIEVAL_"
+MAY_BE_ZERO = ("second_looks", "workers")  # all other numbers are 1 at least
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Settings:
                 raise WrongUse(f"{variable} is not a setting; config.py lists them all.")
             field = known[variable]
             if isinstance(field.default, int):
-                values[field.name] = _number(variable, text, min(1, field.default))
+                values[field.name] = _number(variable, text, least=0 if field.name in MAY_BE_ZERO else 1)
             else:
                 values[field.name] = type(field.default)(text)
         return cls(**values)

@@ -12,6 +12,7 @@ from utils.store import Features
 
 KINDS = ("orb", "sift")
 WIDTH = {"orb": 32, "sift": 128}  # bytes of a descriptor
+LISTS, PROBED = 16, 4  # of an approximate search: lists of descriptors, and how many of them are looked into
 MIN_FRAME = 32  # pixels; in a smaller frame ORB's patches do not fit
 
 
@@ -69,3 +70,22 @@ def nearest_two(asking: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.n
         return distances.astype(np.float32), positions
     squares, positions = faiss.knn(asking.astype(np.float32), among.astype(np.float32), 2)
     return np.sqrt(np.maximum(squares, 0)), positions
+
+
+def roughly_nearest_two(asking: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `nearest_two` in less than half the time, where now and then a neighbour is missed.
+
+    The descriptors of `among` are shared out to lists around some of themselves, and only the lists nearest to a
+    descriptor are looked into (FAISS' inverted file). A neighbour that was not found lies at the largest distance.
+    """
+    if asking.shape[1] != WIDTH["orb"] or len(among) < LISTS**2:
+        return nearest_two(asking, among)
+    bits = 8 * among.shape[1]
+    centres = faiss.IndexBinaryFlat(bits)
+    centres.add(np.ascontiguousarray(among[:: len(among) // LISTS][:LISTS]))
+    lists = faiss.IndexBinaryIVF(centres, bits, LISTS)
+    lists.is_trained = True  # its centres are chosen, not learned: learning takes longer than the search
+    lists.nprobe = PROBED
+    lists.add(among)
+    distances, positions = lists.search(asking, 2)
+    return np.where(positions < 0, bits, distances).astype(np.float32), positions

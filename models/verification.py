@@ -1,21 +1,21 @@
 """Does a query show this work? Matches of local features, and a homography that could be a photograph."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
 from models.answer import Evidence
-from models.local_features import nearest_two
+from models.local_features import nearest_two, roughly_nearest_two
 from utils.store import Features
 
 RATIO = 0.8  # nearest against second nearest (Lowe 2004)
 TOLERANCE = 4.0  # pixels between a keypoint of the work and where the homography puts its match
 MIN_MATCHES = 5  # four points fit a homography always, so a fifth has to speak for it
 
-# All works are matched with some of their keypoints first, and the likeliest of them with all.
+# All works are matched roughly first, and the likeliest of them in full.
 ROUGH = 3  # every third keypoint
-LIKELY = 20  # works
+LIKELY = 15  # works
 
 # A photograph of a flat picture: what the homography may do to the surroundings of a matched point.
 SCALE = (0.12, 8.0)  # pixels of the work for one of the query
@@ -27,9 +27,9 @@ def examine(query: Features, works: Sequence[Features]) -> list[Evidence]:
     """The evidence that `query` shows each of the works, in their order.
 
     Nearly all time goes into comparing descriptors, and on a shortlist of a hundred nearly all works are wrong: a third
-    of the keypoints tells which deserve the rest. The others get no inliers.
+    of the keypoints, compared roughly, tells which deserve the rest. The others get no inliers.
     """
-    rough = match(query, [_thinned(work) for work in works])
+    rough = match(query, [_thinned(work) for work in works], roughly_nearest_two)
     evidence = [Evidence(matches=len(matches)) for matches in rough]
     likely = sorted(range(len(works)), key=lambda place: -len(rough[place]))[:LIKELY]
     for place, matches in zip(likely, match(query, [works[place] for place in likely]), strict=True):
@@ -42,7 +42,7 @@ def _thinned(work: Features) -> Features:
     return Features(work.frame, work.keypoints[::ROUGH], np.ascontiguousarray(work.descriptors[::ROUGH]))
 
 
-def match(query: Features, works: Sequence[Features]) -> list[np.ndarray]:
+def match(query: Features, works: Sequence[Features], nearest: Callable = nearest_two) -> list[np.ndarray]:
     """Pairs of keypoints that look alike: for each work (matches, 2) int, positions in query and in work.
 
     Each keypoint of a work looks for its nearest in the query and keeps it where the second nearest is clearly
@@ -52,7 +52,7 @@ def match(query: Features, works: Sequence[Features]) -> list[np.ndarray]:
     """
     if len(query.descriptors) < 2 or not any(len(work.descriptors) for work in works):
         return [np.zeros((0, 2), np.int64) for _ in works]
-    distances, positions = nearest_two(np.concatenate([work.descriptors for work in works]), query.descriptors)
+    distances, positions = nearest(np.concatenate([work.descriptors for work in works]), query.descriptors)
     ends = np.cumsum([len(work.descriptors) for work in works])[:-1]
     return [_clear(*both) for both in zip(np.split(distances, ends), np.split(positions, ends), strict=True)]
 

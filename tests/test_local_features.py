@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.local_features import KINDS, MIN_FRAME, WIDTH, Finder, _root, nearest_two
+from models.local_features import KINDS, MIN_FRAME, WIDTH, Finder, _root, nearest_two, roughly_nearest_two
 from utils.errors import WrongUse
 
 
@@ -102,3 +102,24 @@ def test_nearest_two_agree_with_brute_force(kind):
     assert np.allclose(np.take_along_axis(table, positions, axis=1), distances, rtol=1e-5)
     assert (positions[:, 0] != positions[:, 1]).all()
     assert positions[7, 0] == 5 and distances[7, 0] == 0
+
+
+def test_the_rough_search_finds_nearly_all_true_neighbours():
+    generator = np.random.default_rng(4)
+    among = generator.integers(0, 256, (2000, 32), np.uint8)
+    flipped = np.packbits(generator.random((300, 256)) < 0.1, axis=1)  # a tenth of the bits differ
+    distances, positions = roughly_nearest_two(among[:300] ^ flipped, among)
+    exact, _ = nearest_two(among[:300] ^ flipped, among)
+    hits = positions[:, 0] == np.arange(300)
+    assert hits.mean() > 0.75
+    assert np.array_equal(distances[hits, 0], exact[hits, 0])
+    assert (distances >= exact).all() and distances.dtype == np.float32
+
+
+def test_the_rough_search_is_exact_among_few_and_for_sift():
+    generator = np.random.default_rng(5)
+    for count, width in ((200, 32), (400, 128)):
+        among = generator.integers(0, 256, (count, width), np.uint8)
+        asking = generator.integers(0, 256, (20, width), np.uint8)
+        for rough, exact in zip(roughly_nearest_two(asking, among), nearest_two(asking, among), strict=True):
+            assert np.array_equal(rough, exact)
