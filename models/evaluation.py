@@ -76,7 +76,7 @@ class Record:
 
 
 def folder_queries(folder: Path, truth: Path | None, collection: dict[int, str]) -> list[Query]:
-    """A query for every file directly in the folder, sorted by name; sub-folders are left alone.
+    """A query for every file directly in the folder, sorted by name; sub-folders and hidden files are left alone.
 
     truth: the ground truth; by default `ground_truth.csv` in the folder, if there is one.
     Raises WrongUse for a folder that is not there or empty, and for a ground truth that does not fit.
@@ -87,7 +87,11 @@ def folder_queries(folder: Path, truth: Path | None, collection: dict[int, str])
     if truth is None and beside.is_file():
         truth = beside
     tables = {path.resolve() for path in (beside, truth) if path}
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.resolve() not in tables)
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.resolve() not in tables and not path.name.startswith(".")
+    )
     if not files:
         raise WrongUse(f"{printable(str(folder))} holds no files: name a folder with pictures to ask for.")
     expected = ground_truth.read(truth, [path.name for path in files], collection) if truth else {}

@@ -408,3 +408,10 @@ def test_script_tells_wrong_use_in_one_sentence_and_exits_with_2(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("test_with_statistics.py: '../up' cannot name the results")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_hidden_files_and_sub_folders_are_no_queries(tmp_path):
+    paint(tmp_path / "seen.png", 1)
+    (tmp_path / ".hidden.json").write_text("{}")
+    (tmp_path / "folder").mkdir()
+    assert [query.name for query in evaluation.folder_queries(tmp_path, None, {})] == ["seen.png"]
