@@ -22,7 +22,7 @@ class Evidence:
     """What the local features of a query and of one work have in common.
 
     Points and the homography are in pixels of the frames: the pictures scaled down so that their
-    long side has at most `Settings.feature_side` pixels (see `Answer.frame`, `Candidate.frame`).
+    long side has at most `query_side` or `feature_side` pixels (see `Answer.frame`, `Candidate.frame`).
     """
 
     matches: int = 0  # pairs of keypoints that pass the ratio test

@@ -20,7 +20,8 @@ class Whitening:
     def descriptor(self, vectors: np.ndarray) -> np.ndarray:
         """The descriptor of one image: each vector whitened, l2-normalised, summed, l2-normalised again.
 
-        vectors: (vectors, channels), as a pooling returns them. Returns (dimensions,) float32 of length 1.
+        vectors: (vectors, channels), as a pooling returns them. Returns (dimensions,) float32 of length 1,
+        or of zeros for a picture without any feature.
         """
         used = vectors[np.any(vectors != 0, axis=1)].astype(np.float32)
         return normalised(normalised((used - self.mean) @ self.projection).sum(0))
