@@ -98,10 +98,7 @@ def measures(rows: list[dict[str, str]]) -> dict[str, str]:
 
 
 def _options(argv) -> argparse.Namespace:
-    summary, _, examples = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=summary, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script.plain_parser(__doc__)
     add = parser.add_argument
     add("--output", type=Path, default=Path("output/museum"), metavar="DIR", help="(%(default)s)")
     add("--distractors", type=int, metavar="N", help="no more than these (all)")

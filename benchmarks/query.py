@@ -126,10 +126,7 @@ def _report(asked: list[dict[str, float]]) -> str:
 
 
 def _options(settings: Settings, argv) -> argparse.Namespace:
-    summary, _, examples = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=summary, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script.plain_parser(__doc__)
     add = parser.add_argument
     add("folders", type=Path, nargs="+", metavar="FOLDER", help="pictures to ask for")
     add("--collection", type=Path, default=settings.output, metavar="DIR", help="what is repeated (%(default)s)")

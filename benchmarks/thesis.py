@@ -224,10 +224,7 @@ def _report(seconds: dict[str, dict[str, list[float]]]) -> str:
 
 
 def _options(argv) -> argparse.Namespace:
-    summary, _, examples = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=summary, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script.plain_parser(__doc__)
     add = parser.add_argument
     add("--queries", type=script.positive, default=9, metavar="N", help="medians are over these (%(default)s)")
     add("--candidates", type=script.positive, default=100, metavar="N", help="to re-rank (%(default)s)")

@@ -129,10 +129,7 @@ def main(argv=None) -> None:
 
 def _options(argv) -> argparse.Namespace:
     settings = Settings.read()
-    summary, _, examples = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=summary, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script.plain_parser(__doc__)
     add = parser.add_argument
     add("--images", type=script.positive, default=128, metavar="N", help="(%(default)s)")
     add("--size", default=settings.size, metavar="WxH", help="pixels of a horizontal picture (%(default)s)")

@@ -37,7 +37,7 @@ from config import Settings
 from database import catalog
 from database.catalog import Work
 from utils.errors import Failed, WrongUse
-from utils.script import parser, progress, run
+from utils.script import plain_parser, progress, run
 
 AGENT = "ScalableImageRetrieval/1.0 (dataset/download_wga.py; one request at a time)"
 FOLDER_SIZE = 3000  # rows of the catalogue whose pictures share a sub-folder
@@ -80,7 +80,10 @@ class TryAgain(NotFetched):
 
 def main(argv: list[str] | None = None) -> None:
     settings = Settings.read()
-    options = parser(__doc__, settings)
+    options = plain_parser(__doc__)
+    options.add_argument(
+        "--dataset", type=Path, default=settings.dataset, metavar="DIR", help="where the pictures go (%(default)s)"
+    )
     options.add_argument("catalog", type=Path, metavar="CATALOG", help="the published catalogue, CSV or Excel")
     options.add_argument("--base", metavar="URL", help="fetch from this address instead of the catalogue's")
     options.add_argument(

@@ -8,7 +8,6 @@ The pictures go into a sub-folder a genre of the dataset, the photographs beside
 re-used, and nothing that a person put there is overwritten. The same everywhere: painters and names are invented.
 """
 
-import argparse
 import itertools
 import json
 import multiprocessing
@@ -35,7 +34,7 @@ from dataset.motifs import KINDS
 from dataset.painting import paint
 from utils import transforms
 from utils.errors import Failed, WrongUse
-from utils.script import progress, run
+from utils.script import plain_parser, progress, run
 
 VERSION = 1  # of the gallery; other pictures, another version
 MARKER = ".sample.json"  # says in a folder that its pictures were painted here; hidden files are no images
@@ -301,10 +300,7 @@ def _row(work: Painting, title: str, generator: np.random.Generator) -> catalog.
 
 def main(argv: list[str] | None = None) -> None:
     settings = Settings.read()
-    summary, _, examples = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=summary, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = plain_parser(__doc__)
     parser.add_argument(
         "--dataset", type=Path, default=settings.dataset, metavar="DIR", help="the gallery (%(default)s)"
     )

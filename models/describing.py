@@ -123,10 +123,11 @@ def _whiten(store: Store, dimensions: int) -> Whitening:
 
 
 def _delete_gone(store: Store, paths: Iterable[str]) -> int:
-    gone = _known(store) - set(paths)
-    images_before = len(store.images())
+    """Forget files that are no longer listed; returns how many of them were images."""
+    known = {stamp.path for stamp in store.images().values()}
+    gone = (known | set(store.skipped())) - set(paths)
     store.delete(gone)
-    return images_before - len(store.images())
+    return len(gone & known)
 
 
 def _changed(store: Store, reading: Reading, paths: set[str]) -> set[str]:

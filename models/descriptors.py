@@ -15,8 +15,9 @@ from utils.store import Store
 class Describer:
     """Turns pictures into class vectors. Safe to call from several threads."""
 
-    def __init__(self, network: Network, recipe: Recipe):
-        self.network, self.recipe = network, recipe
+    def __init__(self, network: Network, recipe: Recipe, digest: str = ""):
+        """digest: of the network's weights, where the describer is to fill a store."""
+        self.network, self.recipe, self.digest = network, recipe, digest
 
     @classmethod
     def open(cls, recipe: Recipe, store: Store, precision: str) -> "Describer":
@@ -29,9 +30,7 @@ class Describer:
                 f"{store.path} was made with {what} than {recipe.weights} holds now: delete it and run train.py, "
                 "or choose another --output."
             )
-        describer = cls(Network(model, precision), recipe)
-        describer.digest = digest
-        return describer
+        return cls(Network(model, precision), recipe, digest)
 
     def prepare(self, picture: np.ndarray) -> np.ndarray:
         """The network's input: (height, width, 3) uint8 BGR, stretched to the one size of its orientation."""

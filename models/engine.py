@@ -36,8 +36,7 @@ class Engine:
         self.whitening = load_whitening(store)
         self.index = Index(*store.descriptors(), settings.index)
         self.images = {image: stamp.path for image, stamp in store.images().items()}
-        kind = (store.get_meta("local_features") or {"kind": settings.feature})["kind"]
-        self.finder = Finder(kind, settings.query_keypoints, settings.query_side)
+        self.finder = Finder(store.get_meta("local_features")["kind"], settings.query_keypoints, settings.query_side)
         self.judge = Thresholds()
         self.fingerprint = fingerprint(store)
         self.versions = _versions() | {"precision": describer.network.precision}

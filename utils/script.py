@@ -13,15 +13,20 @@ from tqdm import tqdm
 from utils.errors import Failed, WrongUse
 
 
+def plain_parser(docstring: str) -> argparse.ArgumentParser:
+    """A parser whose help is the script's docstring: what it does in the first line, then examples."""
+    summary, _, examples = docstring.partition("\n\n")
+    return argparse.ArgumentParser(
+        description=summary, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+
+
 def parser(docstring: str, settings) -> argparse.ArgumentParser:
-    """A parser whose help is the script's docstring, with the three folders every step knows.
+    """A plain parser with the three folders every step knows.
 
     settings: a config.Settings, whose folders are the defaults.
     """
-    summary, _, examples = docstring.partition("\n\n")
-    made = argparse.ArgumentParser(
-        description=summary, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    made = plain_parser(docstring)
     made.add_argument("--dataset", type=Path, default=settings.dataset, metavar="DIR", help="pictures (%(default)s)")
     made.add_argument("--lists", type=Path, default=settings.lists, metavar="DIR", help="image lists (%(default)s)")
     made.add_argument("--output", type=Path, default=settings.output, metavar="DIR", help="results (%(default)s)")
