@@ -1,0 +1,23 @@
+"""Runs the migrations: Alembic calls this file, Flask-Migrate calls Alembic (`python app.py db ...`)."""
+
+from alembic import context
+from flask import current_app
+
+from database.tables import db
+
+
+def run() -> None:
+    engine = current_app.extensions["migrate"].db.engine
+    with engine.connect() as connection:
+        context.configure(
+            connection=connection,
+            target_metadata=db.metadata,
+            render_as_batch=connection.dialect.name == "sqlite",  # SQLite changes a table by making it anew
+            user_module_prefix="tables.",
+            compare_type=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+run()

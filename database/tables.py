@@ -1,0 +1,215 @@
+"""The tables of the site's database. Times are in UTC, without a zone."""
+
+import os
+import secrets
+from datetime import datetime, timezone
+from hmac import compare_digest
+from pathlib import PurePath
+
+from flask import current_app
+from flask_sqlalchemy import SQLAlchemy
+from flask_user import UserMixin
+from sqlalchemy import LargeBinary, MetaData, TypeDecorator, event
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import DeclarativeBase
+
+from utils.ground_truth import printable
+
+# Constraints with names of their own, so that a migration can change them on every database.
+NAMES = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMES)
+
+
+db = SQLAlchemy(model_class=Base)
+
+
+@event.listens_for(Engine, "connect")
+def _prepare_sqlite(connection, _record) -> None:
+    """SQLite: keep foreign keys, and let readers go on while one writes."""
+    if type(connection).__module__.startswith("sqlite3"):
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA busy_timeout=15000")
+
+
+class FilePath(TypeDecorator):
+    """A path as `os.fsdecode` gives it, kept as bytes: file names need not be valid text."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value, dialect):
+        return None if value is None else os.fsencode(value)
+
+    def process_result_value(self, value, dialect):
+        return None if value is None else os.fsdecode(bytes(value))
+
+
+def now() -> datetime:
+    """The time in UTC, without a zone."""
+    return datetime.now(timezone.utc).replace(tzinfo=None)
+
+
+def random_id() -> str:
+    """22 characters that nobody can guess, fit for an address and a file name."""
+    return secrets.token_urlsafe(16)
+
+
+user_roles = db.Table(
+    "user_roles",
+    db.Column("user_id", db.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    db.Column("role_id", db.ForeignKey("roles.id", ondelete="CASCADE"), primary_key=True),
+)
+
+
+class Role(db.Model):
+    """What a user may do: "admin" is the only role; everybody else is a user."""
+
+    __tablename__ = "roles"
+    id = db.Column(db.Integer, primary_key=True)
+    name = db.Column(db.String(50), unique=True, nullable=False)
+
+
+class User(db.Model, UserMixin):
+    """A person with an account."""
+
+    __tablename__ = "users"
+    id = db.Column(db.Integer, primary_key=True)
+    active = db.Column("is_active", db.Boolean, nullable=False, default=True)
+    username = db.Column(db.String(100), unique=True, nullable=False)
+    email = db.Column(db.String(255), unique=True, nullable=False)
+    email_confirmed_at = db.Column(db.DateTime)
+    password = db.Column(db.String(255), nullable=False, default="")
+    first_name = db.Column(db.String(100), nullable=False, default="")
+    last_name = db.Column(db.String(100), nullable=False, default="")
+    created_at = db.Column(db.DateTime, nullable=False, default=now)
+    roles = db.relationship(Role, secondary=user_roles, lazy="selectin")
+
+    @property
+    def is_admin(self) -> bool:
+        return any(role.name == "admin" for role in self.roles)
+
+    @classmethod
+    def get_user_by_token(cls, token: str, expiration_in_seconds: int | None = None) -> "User | None":
+        """The user of a session, or None.
+
+        Flask-User's own answers 500 to the session of a deleted user, and lets a disabled one stay in.
+        """
+        users = current_app.user_manager
+        items = users.verify_token(token, expiration_in_seconds)
+        user = users.db_manager.get_user_by_id(items[0]) if items and len(items) == 2 else None
+        return user if user and user.active and compare_digest(user.password[-8:], items[1]) else None
+
+
+class Invitation(db.Model):
+    """An address that may register, where registration is by invitation; of its link only a digest is kept."""
+
+    __tablename__ = "invitations"
+    id = db.Column(db.Integer, primary_key=True)
+    email = db.Column(db.String(255), nullable=False)
+    digest = db.Column(db.String(64), unique=True, nullable=False)
+    created_at = db.Column(db.DateTime, nullable=False, default=now)
+    used_at = db.Column(db.DateTime)
+    invited_by = db.Column(db.ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class Token(db.Model):
+    """A personal key to the interface for programs; only its SHA-256 is kept."""
+
+    __tablename__ = "tokens"
+    id = db.Column(db.Integer, primary_key=True)
+    user_id = db.Column(db.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True)
+    name = db.Column(db.String(100), nullable=False)
+    digest = db.Column(db.String(64), unique=True, nullable=False)
+    created_at = db.Column(db.DateTime, nullable=False, default=now)
+    used_at = db.Column(db.DateTime)
+    user = db.relationship(User)
+
+
+class Work(db.Model):
+    """An image of the collection, with its row of the catalogue where there is one."""
+
+    __tablename__ = "works"
+    id = db.Column(db.Integer, primary_key=True, autoincrement=False)  # as in the collection store
+    path = db.Column(FilePath, nullable=False)  # relative to the dataset, as os.fsdecode gives it
+    author = db.Column(db.Text, nullable=False, default="")
+    born_died = db.Column(db.Text, nullable=False, default="")
+    title = db.Column(db.Text, nullable=False, default="")
+    date = db.Column(db.Text, nullable=False, default="")
+    technique = db.Column(db.Text, nullable=False, default="")
+    location = db.Column(db.Text, nullable=False, default="")
+    url = db.Column(db.Text, nullable=False, default="")
+    form = db.Column(db.String(200), nullable=False, default="", index=True)
+    type = db.Column(db.String(200), nullable=False, default="", index=True)
+    school = db.Column(db.String(200), nullable=False, default="", index=True)
+    timeframe = db.Column(db.String(200), nullable=False, default="", index=True)
+    words = db.Column(db.Text, nullable=False, default="")  # all that a text search looks at, folded
+
+    @property
+    def caption(self) -> str:
+        """The title, or the file's name where there is no catalogue."""
+        return self.title or PurePath(printable(self.path)).stem
+
+
+class Photograph(db.Model):
+    """A picture that somebody uploaded; its file is uploads/ID.jpg (see web/uploads.py)."""
+
+    __tablename__ = "photographs"
+    id = db.Column(db.String(22), primary_key=True, default=random_id)
+    user_id = db.Column(db.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True)
+    created_at = db.Column(db.DateTime, nullable=False, default=now, index=True)
+    source = db.Column(db.String(20), nullable=False)  # one of web.uploads.SOURCES
+    name = db.Column(db.String(200), nullable=False, default="")  # the file's or the address's; for people only
+    height = db.Column(db.Integer, nullable=False)  # pixels
+    width = db.Column(db.Integer, nullable=False)
+    user = db.relationship(User)
+    queries = db.relationship(
+        "Query", back_populates="photograph", order_by="Query.number", cascade="all, delete-orphan"
+    )
+
+
+class Query(db.Model):
+    """One question to the engine, and what came first; the rest of the answer is in `Answer`."""
+
+    __tablename__ = "queries"
+    id = db.Column(db.String(22), primary_key=True, default=random_id)
+    photograph_id = db.Column(db.ForeignKey("photographs.id", ondelete="CASCADE"), nullable=False, index=True)
+    user_id = db.Column(db.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True)
+    created_at = db.Column(db.DateTime, nullable=False, default=now, index=True)
+    number = db.Column(db.Integer, nullable=False, default=0)  # of the works asked for on one photograph, from 0
+    corners = db.Column(
+        db.JSON(none_as_null=True)
+    )  # [[x, y], ...] in the photograph, clockwise from the upper left; null: all of it
+    turns = db.Column(db.Integer, nullable=False, default=0)  # clockwise quarter turns, after straightening
+    verdict = db.Column(db.String(10), nullable=False)  # found, maybe or not found
+    work_id = db.Column(db.Integer)  # of the first candidate; no foreign key, because the collection may change
+    work_path = db.Column(FilePath)
+    similarity = db.Column(db.Float)
+    matches = db.Column(db.Integer)
+    inliers = db.Column(db.Integer)
+    seconds = db.Column(db.Float, nullable=False)  # of all stages
+    feedback = db.Column(db.String(10))  # right, wrong or absent; null: none
+    feedback_at = db.Column(db.DateTime)
+    photograph = db.relationship(Photograph, back_populates="queries")
+    user = db.relationship(User)
+    answer = db.relationship(
+        "Answer", uselist=False, back_populates="query_", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class Answer(db.Model):
+    """All that the engine said to a query, as JSON (see web/asking.py); apart, because it is long and rarely read."""
+
+    __tablename__ = "answers"
+    query_id = db.Column(db.ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True)
+    content = db.Column(db.JSON, nullable=False)
+    query_ = db.relationship(Query, back_populates="answer")

@@ -1,0 +1,182 @@
+"""A site over a dozen painted pictures, with a real engine; on SQLite, or on the PostgreSQL that DATABASE_URL names."""
+
+import os
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+from flask.testing import FlaskClient
+
+from app import create_app
+from database.tables import Role, User, db, now
+from database.works import follow
+from tests import small_collection
+from web.accounts import Argon2PasswordManager
+from web.service import Service
+
+Argon2PasswordManager.hasher = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)  # quick tests
+PASSWORD = "A long enough passw0rd"
+
+
+@pytest.fixture(scope="session")
+def collection(bundled_model, bundled_network, tmp_path_factory) -> Path:
+    """A folder with images/ and a complete collection in output/."""
+    folder = tmp_path_factory.mktemp("site-collection")
+    small_collection.make(folder, bundled_model, bundled_network)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def engine(collection):
+    """The engine over it, loaded once."""
+    from models.engine import Engine
+
+    return Engine.open(collection / "output", collection / "images", small_collection.SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def service(engine) -> Service:
+    """The engine as the site uses it, ready to answer."""
+    service = Service(lambda: engine, computing=2, waiting=8)
+    service.start()
+    while service.state == "warming up":
+        pass
+    assert service.state == "ready"
+    yield service
+    service.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory) -> Path:
+    """A SQLite file with all tables, to be copied: quicker than to migrate for each test."""
+    settings = replace(small_collection.SETTINGS, database=tmp_path_factory.mktemp("migrated"))
+    app = create_app(settings)
+    with app.app_context():
+        db.engine.dispose()
+    return settings.database / "site.sqlite"
+
+
+@pytest.fixture
+def settings(collection, tmp_path):
+    """Of a site of its own, with an empty database, for one test."""
+    return replace(
+        small_collection.SETTINGS,
+        dataset=collection / "images",
+        output=tmp_path / "output",
+        database=tmp_path / "database",
+        database_url=os.environ.get("DATABASE_URL", ""),
+    )
+
+
+@pytest.fixture
+def make_site(settings, service, engine, migrated):
+    """make_site(registration="closed", ...): a site with settings of its own over the shared engine."""
+    made = []
+
+    def make(ready: Service | None = service, config: dict | None = None, **changed):
+        its = replace(settings, **changed)
+        its.database.mkdir(parents=True, exist_ok=True)
+        if not its.database_url and not (its.database / "site.sqlite").exists():
+            shutil.copy(migrated, its.database / "site.sqlite")
+        app = create_app(its, ready, **{"TESTING": True, "RATELIMIT_ENABLED": False} | (config or {}))
+        with app.app_context():
+            if its.database_url and not made:
+                _empty()
+            follow(engine.images)
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
+
+
+def _empty() -> None:
+    for table in reversed(db.metadata.sorted_tables):
+        db.session.execute(table.delete())
+    db.session.commit()
+
+
+@pytest.fixture
+def site(make_site):
+    """The site with its default settings."""
+    return make_site()
+
+
+@pytest.fixture
+def client(site) -> FlaskClient:
+    """Somebody who is not signed in."""
+    return browser(site)
+
+
+@pytest.fixture
+def member(site) -> FlaskClient:
+    """Ada, signed in."""
+    return signed_in(site, "ada")
+
+
+@pytest.fixture
+def other(site) -> FlaskClient:
+    """Another person, Bob, signed in."""
+    return signed_in(site, "bob")
+
+
+@pytest.fixture
+def admin(site) -> FlaskClient:
+    """An administrator, signed in."""
+    return signed_in(site, "root", admin=True)
+
+
+def browser(site) -> FlaskClient:
+    """A client that speaks https, as behind a proxy: session cookies are Secure."""
+    client = site.test_client()
+    client.environ_base["wsgi.url_scheme"] = "https"
+    return client
+
+
+def add_user(site, name: str, *, admin: bool = False, confirmed: bool = True) -> int:
+    """The id of a new user with PASSWORD."""
+    with site.app_context():
+        user = User(
+            username=name,
+            email=f"{name}@example.com",
+            email_confirmed_at=now() if confirmed else None,
+            password=site.user_manager.hash_password(PASSWORD),
+        )
+        if admin:
+            user.roles.append(db.session.scalar(db.select(Role).filter_by(name="admin")) or Role(name="admin"))
+        db.session.add(user)
+        db.session.commit()
+        return user.id
+
+
+def signed_in(site, name: str, *, admin: bool = False) -> FlaskClient:
+    """A client of a new user."""
+    add_user(site, name, admin=admin)
+    client = browser(site)
+    answer = post(client, "/user/sign-in", {"username": name, "password": PASSWORD})
+    assert answer.status_code == 302, answer.get_data(as_text=True)
+    return client
+
+
+def csrf_token(client: FlaskClient, page: str = "/user/sign-in") -> str:
+    """The secret that every form of this client's session carries."""
+    found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get(page).get_data(as_text=True))
+    if not found:
+        found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/").get_data(as_text=True))
+    return found[1]
+
+
+def post(client: FlaskClient, address: str, data: dict | None = None, page: str | None = None, **options):
+    """Send a form as its page would: with the secret, and with the page as its referrer.
+
+    page: where the form is (the same address).
+    """
+    token = csrf_token(client, page or address)
+    options.setdefault("headers", {"Referer": "https://localhost" + (page or address)})
+    return client.post(address, data={"csrf_token": token, **(data or {})}, **options)

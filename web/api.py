@@ -1,0 +1,15 @@
+"""The interface for programs."""
+
+from flask import Blueprint, Flask, render_template
+
+blueprint = Blueprint("api", __name__)
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/api")
+def description() -> str:
+    """To come."""
+    return render_template("api/description.html")

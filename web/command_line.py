@@ -1,0 +1,52 @@
+"""Flask-Script 2.0.6 (2017), unmodified, on today's Flask and Python.
+
+What it lacks there: `flask._compat` (gone in Flask 2.0), `flask._request_ctx_stack` (gone in Flask 2.3) and
+`inspect.getargspec` (gone in Python 3.11). The first two exist only while it is imported; nothing global stays patched.
+"""
+
+import inspect
+import sys
+from types import ModuleType, SimpleNamespace
+
+import flask
+
+
+class _RequestContextStack:
+    @property
+    def top(self):
+        return SimpleNamespace(app=flask.current_app._get_current_object())
+
+
+def _import_flask_script() -> ModuleType:
+    flask_compat = ModuleType("flask._compat")
+    flask_compat.text_type = str
+    sys.modules["flask._compat"] = flask_compat
+    flask._request_ctx_stack = _RequestContextStack()
+    try:
+        import flask_script
+    finally:
+        del sys.modules["flask._compat"], flask._request_ctx_stack
+    flask_script.commands.inspect = SimpleNamespace(
+        ismethod=inspect.ismethod, getargspec=lambda function: inspect.getfullargspec(function)[:4]
+    )
+    return flask_script
+
+
+_flask_script = _import_flask_script()
+Command = _flask_script.Command
+Manager = _flask_script.Manager
+Option = _flask_script.Option
+Server = _flask_script.Server
+Shell = _flask_script.Shell
+
+
+class Database(Command):
+    """Flask-Migrate's commands: upgrade, current, history, migrate and others; `db --help` lists them."""
+
+    capture_all_args, help_args = True, ()
+
+    def __call__(self, app: flask.Flask, args: list[str]) -> None:
+        from flask.cli import ScriptInfo
+        from flask_migrate.cli import db as group
+
+        group.main(args, prog_name="app.py db", obj=ScriptInfo(create_app=lambda: app))

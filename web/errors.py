@@ -1,0 +1,70 @@
+"""Refusals and failures as pages: what happened, in one sentence, and the way on."""
+
+from flask import Flask, Response, jsonify, render_template, request
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from utils.images import ImageProblem
+from web.service import Unavailable
+
+SENTENCES = {
+    400: "This request could not be understood.",
+    401: "Please sign in first.",
+    403: "You are not allowed to see this.",
+    404: "There is nothing here. It may have been deleted, or it belongs to somebody else.",
+    405: "This address does not take such a request.",
+    413: "The file is too large for this site.",
+    429: "That was too often in a short time. Please wait a little, then try again.",
+    500: "Something went wrong on our side. It was written to the log.",
+}
+
+
+def init_app(app: Flask) -> None:
+    app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Unavailable, _unavailable)
+    app.register_error_handler(ImageProblem, _image)
+    app.register_error_handler(500, _broken)
+
+
+def wants_json() -> bool:
+    """Whether the request came from a script of a page rather than from a person's browser."""
+    return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
+
+
+def tell(code: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
+    """A refusal in one sentence, as a page, or as JSON where the request asks for it."""
+    page = jsonify(error=sentence) if wants_json() else render_template("error.html", code=code, sentence=sentence)
+    response = Response(page) if isinstance(page, str) else page
+    response.status_code = code
+    response.headers.extend(headers or {})
+    return response
+
+
+def _csrf(problem: CSRFError) -> Response:
+    return tell(
+        400,
+        "The form was not accepted, because it was open for too long, or your browser did not send the site's cookie. "
+        f"Please open the page again and repeat it. ({problem.description})",
+    )
+
+
+def _http(problem: HTTPException) -> Response:
+    if problem.code is None or problem.response is not None or problem.code < 400:
+        return problem  # a redirect, or a refusal with an answer of its own
+    said = problem.description
+    own = said and said != type(problem).description and problem.code != 429
+    headers = {name: value for name, value in problem.get_headers() if name in ("Retry-After", "Allow")}
+    return tell(problem.code, said if own else SENTENCES.get(problem.code, problem.name), headers)
+
+
+def _unavailable(problem: Unavailable) -> Response:
+    return tell(503, str(problem), {"Retry-After": str(problem.seconds)})
+
+
+def _image(problem: ImageProblem) -> Response:
+    return tell(400, f"The picture cannot be used: {problem}.")
+
+
+def _broken(_problem: Exception) -> Response:
+    return tell(500, SENTENCES[500])

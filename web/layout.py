@@ -1,0 +1,27 @@
+"""What every page of the site needs: the settings and the links that this person may follow."""
+
+from flask import Flask, current_app
+from flask_user import current_user
+
+from database.tables import Work, db
+
+
+def init_app(app: Flask) -> None:
+    app.context_processor(_everywhere)
+
+
+def _everywhere() -> dict:
+    settings = current_app.extensions["settings"]
+    member = current_user.is_authenticated
+    navigation = [("search.start", "Ask")]
+    if member or not settings.private:
+        navigation.append(("collection.browse", "Collection"))
+    if member:
+        navigation.append(("history.history", "History"))
+    if member and current_user.is_admin:
+        navigation.append(("admin.users", "Administration"))
+    return {
+        "settings": settings,
+        "navigation": navigation,
+        "works_count": db.session.scalar(db.select(db.func.count(Work.id))),
+    }
