@@ -56,3 +56,5 @@ class Answer:
     keypoints: int  # in the query
     frame: tuple[int, int]  # (height, width) of the query at the scale of the points
     seconds: dict[str, float]  # stage of STAGES -> seconds
+    # Where the network looked on the picture: (rows, columns) uint8, 255 most; spread over the whole picture.
+    attention: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint8))

@@ -38,15 +38,23 @@ class Describer:
         horizontal = picture.shape[1] >= picture.shape[0]
         return images.stretch(picture, short, long) if horizontal else images.stretch(picture, long, short)
 
-    def pool(self, features: np.ndarray, activations: np.ndarray) -> np.ndarray:
+    def class_maps(self, activations: np.ndarray) -> np.ndarray:
+        """The class activation maps of one image, most probable class first: (classes, height, width) float32, 0..1.
+
+        activations: (height, width, channels) float32, as the network returns them.
+        """
+        _, channels = self.network.head.classes(activations, self.recipe.classes)
+        return pooling.class_maps(activations, channels)
+
+    def pool(self, features: np.ndarray, activations: np.ndarray, maps: np.ndarray | None = None) -> np.ndarray:
         """The vectors of one image: (vectors, channels) float16.
 
-        features, activations: (height, width, channels) float32, as the network returns them. Half precision is
-        what a store keeps until the whitening is fitted, so all that follows starts from it.
+        features, activations: (height, width, channels) float32, as the network returns them; maps: the class maps of
+        the activations, where they are known already. Half precision is what a store keeps until the whitening is
+        fitted, so all that follows starts from it.
         """
         if self.recipe.pooling == "cam":
-            _, channels = self.network.head.classes(activations, self.recipe.classes)
-            vectors = pooling.cam(features, pooling.class_maps(activations, channels))
+            vectors = pooling.cam(features, self.class_maps(activations) if maps is None else maps)
         else:
             vectors = getattr(pooling, self.recipe.pooling)(features)
         return vectors.astype(np.float16)

@@ -26,7 +26,7 @@ def quadrilaterals(picture: np.ndarray, most: int = 4) -> list[np.ndarray]:
     for corners in sorted(_candidates(small), key=cv2.contourArea, reverse=True):
         if all(_overlap(corners, other) < SAME for other in found):
             found.append(corners)
-    return [_clockwise(corners.reshape(4, 2).astype(np.float32) * scale) for corners in found[:most]]
+    return [clockwise(corners.reshape(4, 2).astype(np.float32) * scale) for corners in found[:most]]
 
 
 def _candidates(small: np.ndarray) -> list[np.ndarray]:
@@ -59,7 +59,8 @@ def _overlap(one: np.ndarray, other: np.ndarray) -> float:
     return common / (cv2.contourArea(one) + cv2.contourArea(other) - common)
 
 
-def _clockwise(corners: np.ndarray) -> np.ndarray:
+def clockwise(corners: np.ndarray) -> np.ndarray:
+    """Four corners, (4, 2) x, y in any order, clockwise from the one nearest to the picture's upper left."""
     middle = corners.mean(0)
     around = corners[np.argsort(np.arctan2(corners[:, 1] - middle[1], corners[:, 0] - middle[0]))]
     return np.roll(around, -int(np.argmin(around.sum(1))), axis=0)

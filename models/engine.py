@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from models import verdict
+from models import pooling, verdict
 from models.answer import STAGES, Answer, Candidate, Evidence, Verdict
 from models.describing import load_whitening
 from models.descriptors import Describer
-from models.detection import quadrilaterals, straighten, without_frame
+from models.detection import clockwise, quadrilaterals, straighten, without_frame
 from models.local_features import Finder
 from models.reading import Reading
 from models.recipe import Recipe, fingerprint
 from models.verdict import Thresholds
 from models.verification import examine
 from utils.errors import WrongUse
+from utils.images import ImageProblem
 from utils.index import Index
 from utils.store import Features, Store
 
@@ -28,17 +29,26 @@ PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-hea
 
 
 class Engine:
-    """A collection, ready to be asked. Safe to call from several threads."""
+    """A collection as it was when the engine read it, ready to be asked. Safe to call from several threads.
+
+    Only local features are read from the store at each question: where a step changes the store meanwhile, an image may
+    have lost them, and is then ranked by similarity alone. `refreshed` takes in what has changed.
+    """
 
     def __init__(self, store: Store, reading: Reading, describer: Describer, settings):
+        """Reads the collection out of the store. Raises WrongUse where a step has to be run first."""
         self.store, self.reading, self.describer, self.settings = store, reading, describer, settings
         self.dataset = reading.dataset
-        self.whitening = load_whitening(store)
-        self.index = Index(*store.descriptors(), settings.index)
-        self.images = {image: stamp.path for image, stamp in store.images().items()}
-        self.finder = Finder(store.get_meta("local_features")["kind"], settings.query_keypoints, settings.query_side)
+        with store.snapshot() as now:
+            _check_ready(now)
+            self.version = now.version()
+            self.whitening = load_whitening(now)
+            self.index = Index(*now.descriptors(), settings.index)
+            self.images = {image: stamp.path for image, stamp in now.images().items()}
+            kind = now.get_meta("local_features")["kind"]
+            self.fingerprint = fingerprint(now)
+        self.finder = Finder(kind, settings.query_keypoints, settings.query_side)
         self.judge = Thresholds()
-        self.fingerprint = fingerprint(store)
         self.versions = _versions() | {"precision": describer.network.precision}
 
     @classmethod
@@ -49,14 +59,42 @@ class Engine:
         other weights than there are now; Failed where the weights cannot be had.
         """
         store = Store.reading(output)
-        if not store.get_meta("complete"):
-            raise WrongUse(f"{store.path} is not complete: run train.py again; it goes on where it stopped.")
-        if not store.count("features"):
-            raise WrongUse(f"{store.path} has no local features: run pre_compute_descriptor.py.")
+        _check_ready(store)  # now: loading the weights takes seconds
         describer = Describer.open(Recipe(**store.get_meta("recipe")), store, settings.precision)
         engine = cls(store, Reading.of(dataset, settings), describer, settings)
         engine._warm_up()
         return engine
+
+    def is_current(self) -> bool:
+        """Whether the store is still as this engine read it. Takes microseconds: ask as often as you like."""
+        return self.store.is_in_place() and self.store.version() == self.version
+
+    def refreshed(self) -> "Engine":
+        """An engine for the store as it is now; this one stays as it is, for questions that are under way.
+
+        What has not changed is shared: the network, and the open file where it was not replaced by another.
+        One thread at a time may call this. Raises as `open` does, for instance while a step that makes a new store has
+        not ended: then go on with this engine, and try again later.
+        """
+        store = self.store.reread()
+        try:
+            _check_ready(store)
+            describer = self._describer_of(store)
+            engine = Engine(store, self.reading, describer, self.settings)
+            if (describer.network, describer.recipe) != (self.describer.network, self.describer.recipe):
+                engine._warm_up()
+        except BaseException:
+            if store is not self.store:
+                store.close()  # or the next attempt could not open it
+            raise
+        return engine
+
+    def _describer_of(self, store: Store) -> Describer:
+        """The describer for another state of the store, with this engine's network if it was made with that."""
+        recipe = Recipe(**store.get_meta("recipe"))
+        if all(store.get_meta(name) == self.fingerprint[name] for name in ("weights_digest", "method")):
+            return Describer(self.describer.network, recipe, self.describer.digest)
+        return Describer.open(recipe, store, self.settings.precision)
 
     @property
     def thresholds(self) -> dict:
@@ -74,38 +112,95 @@ class Engine:
         """
         seconds = dict.fromkeys(STAGES, 0.0)
         with _stage(seconds, "decode"):
-            pixels = picture if isinstance(picture, np.ndarray) else self.reading.decode(picture)
+            pixels = self._pixels(picture)
         with _stage(seconds, "features"):
             query = self.finder.find(pixels)
         candidates: dict[int, Candidate] = {}
-        decided = self._look(pixels, query, candidates, exclude, seconds)
-        if decided is not Verdict.FOUND:
-            with _stage(seconds, "detection"):
-                outlines = quadrilaterals(pixels, most=self.settings.second_looks)
-            for corners in outlines:
-                decided = self._look(straighten(pixels, without_frame(corners)), query, candidates, exclude, seconds)
-                if decided is Verdict.FOUND:
-                    break
+        attention = None
+        for descriptor, maps in self._looks(pixels, seconds):
+            if attention is None:
+                attention = pooling.attention(maps)
+            decided = self._look_up(descriptor, query, candidates, exclude, seconds)
+            if decided is Verdict.FOUND:
+                break
         before = sorted(candidates.values(), key=lambda candidate: -candidate.similarity)
         after = sorted(before, key=lambda candidate: -candidate.score)
-        return Answer(decided, before, after, len(query.keypoints), query.frame, seconds)
+        return Answer(decided, before, after, len(query.keypoints), query.frame, seconds, attention)
 
-    def _look(
+    def similar(self, image: int, count: int) -> list[tuple[int, float]]:
+        """The `count` images most similar to one of the collection, without itself: (id, cosine), best first.
+
+        Raises KeyError for an image that is not there.
+        """
+        descriptor = self.store.descriptor(image) if image in self.images else None
+        if descriptor is None:
+            raise KeyError(image)
+        return self.index.search(descriptor, count, exclude={image})
+
+    def outlines(self, picture: Path | bytes | np.ndarray, most: int = 6) -> list[np.ndarray]:
+        """Where paintings could be on a photograph, largest first: for a person to choose from.
+
+        Returns at most `most` arrays (4, 2) float32 of x, y, clockwise from the upper left, in pixels of the frame that
+        `ask` would answer with. Raises ImageProblem for a picture that cannot be read.
+        """
+        pixels = self._pixels(picture)
+        return [corners / self._scale(pixels) for corners in quadrilaterals(pixels, most)]
+
+    def straightened(self, picture: Path | bytes | np.ndarray, corners: np.ndarray) -> np.ndarray:
+        """What lies within four corners of a photograph, seen from the front: a picture to ask for.
+
+        corners: (4, 2) finite x, y in any order, in pixels of the frame, as `outlines` gives them; what is outside of
+        the picture is left out. Returns (height, width, 3) uint8 BGR, as finely as the picture was read.
+        Raises ImageProblem for a picture that cannot be read, and for corners with too little between them.
+        """
+        pixels = self._pixels(picture)
+        height, width = pixels.shape[:2]
+        inside = np.clip(np.asarray(corners, np.float32) * self._scale(pixels), 0, (width, height))
+        part = straighten(pixels, clockwise(inside.astype(np.float32)))
+        if min(part.shape[:2]) < self.reading.min_side:
+            raise ImageProblem("too small a part of the picture")
+        return part
+
+    def _pixels(self, picture: Path | bytes | np.ndarray) -> np.ndarray:
+        return picture if isinstance(picture, np.ndarray) else self.reading.decode(picture)
+
+    def _scale(self, pixels: np.ndarray) -> float:
+        """Pixels of a picture as it was read for one of its frame."""
+        return max(1.0, max(pixels.shape[:2]) / self.settings.query_side)
+
+    def _looks(self, pixels: np.ndarray, seconds: dict[str, float]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Descriptor and class maps of one view of the picture after the other; what nobody asks for is not computed.
+
+        The whole picture; then the paintings that can be made out on it.
+        """
+        yield from self._described([pixels], seconds)
+        with _stage(seconds, "detection"):
+            outlines = quadrilaterals(pixels, most=self.settings.second_looks)
+        for corners in outlines:
+            yield from self._described([straighten(pixels, without_frame(corners))], seconds)
+
+    def _described(self, views: list[np.ndarray], seconds: dict[str, float]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Descriptor, (dimensions,) float32, and class maps of views that are all horizontal or all vertical."""
+        with _stage(seconds, "network"):
+            outputs = self.describer.network(np.stack([self.describer.prepare(view) for view in views]))
+        for features, activations in zip(*outputs, strict=True):
+            with _stage(seconds, "pooling"):
+                maps = self.describer.class_maps(activations)
+                descriptor = self.whitening.descriptor(self.describer.pool(features, activations, maps))
+            yield descriptor, maps
+
+    def _look_up(
         self,
-        view: np.ndarray,
+        descriptor: np.ndarray,
         query: Features,
         candidates: dict[int, Candidate],
         exclude: Set[int],
         seconds: dict[str, float],
     ) -> Verdict:
-        """Add what the index finds similar to a view of the query, with evidence; returns the verdict so far.
+        """Add the images most similar to a view of the query, with evidence; returns the verdict so far.
 
-        A view is the picture or a part of it; the local features are always those of the whole picture.
+        descriptor: of the view. The local features are always those of the whole picture.
         """
-        with _stage(seconds, "network"):
-            features, activations = self.describer.network(self.describer.prepare(view)[None])
-        with _stage(seconds, "pooling"):
-            descriptor = self.whitening.descriptor(self.describer.pool(features[0], activations[0]))
         with _stage(seconds, "search"):
             found = dict(self.index.search(descriptor, self.settings.shortlist, exclude))
         with _stage(seconds, "reranking"):
@@ -126,15 +221,26 @@ class Engine:
     def _examine(self, query: Features, images: list[int]) -> dict[int, tuple[tuple[int, int], Evidence]]:
         """For each image its frame and the evidence that the query shows it; none without local features."""
         works = dict(zip(images, self.store.features(images), strict=True))
-        known = {image: work for image, work in works.items() if work}
+        width = query.descriptors.shape[1]  # another one where the store has got local features of another kind since
+        known = {image: work for image, work in works.items() if work and work.descriptors.shape[1] == width}
         evidence = dict(zip(known, examine(query, list(known.values())), strict=True))
-        return {image: (work.frame, evidence[image]) if work else ((0, 0), Evidence()) for image, work in works.items()}
+        return {
+            image: (known[image].frame, evidence[image]) if image in known else ((0, 0), Evidence()) for image in images
+        }
 
     def _warm_up(self) -> None:
         """Ask once in each orientation: the first pass of a graph costs several times as much as the next."""
         long, short = self.describer.recipe.sides()
         for height, width in ((short, long), (long, short)):
             self.ask(np.zeros((height, width, 3), np.uint8))
+
+
+def _check_ready(store: Store) -> None:
+    """Raises WrongUse where the steps that an engine needs have not been done."""
+    if not store.get_meta("complete"):
+        raise WrongUse(f"{store.path} is not complete: run train.py again; it goes on where it stopped.")
+    if not store.count("features"):
+        raise WrongUse(f"{store.path} has no local features: run pre_compute_descriptor.py.")
 
 
 @contextmanager

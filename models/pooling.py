@@ -28,6 +28,16 @@ def class_maps(activations: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return (maps / np.where(highest > 0, highest, 1)).reshape(-1, height, width)
 
 
+def attention(maps: np.ndarray) -> np.ndarray:
+    """Where the network looked: the mean of class maps, stretched to 0..255; 0 everywhere where all is alike.
+
+    maps: (classes, height, width) float32, as `class_maps` makes them. Returns (height, width) uint8.
+    """
+    mean = maps.mean(0)
+    above = mean - mean.min()
+    return np.rint(255 * above / (above.max() or 1)).astype(np.uint8)
+
+
 def channel_weights(features: np.ndarray) -> np.ndarray:
     """log(sum_j Q_j / Q_k), Q_k the share of positions where channel k is not 0 (CroW, Kalantidis et al. 2016).
 

@@ -49,6 +49,19 @@ def test_class_maps_by_hand():
     np.testing.assert_allclose(found[2], [[0.75, 1], [0, 0.5]])
 
 
+def test_attention_is_the_mean_map_stretched():
+    maps = np.array([[[1, 0.5], [0, 0.25]], [[0.6, 0.1], [0.2, 0.15]]], np.float32)
+    # The mean is (0.8, 0.3; 0.1, 0.2): the lowest becomes 0 and the highest 255.
+    found = pooling.attention(maps)
+    assert found.dtype == np.uint8
+    assert found.tolist() == [[255, round(255 * 2 / 7)], [0, round(255 / 7)]]
+
+
+@pytest.mark.parametrize("value", [0, 0.4])
+def test_attention_to_everything_alike_is_none(value):
+    assert pooling.attention(np.full((3, 4, 5), value, np.float32)).tolist() == [[0] * 5] * 4
+
+
 def test_class_maps_lie_in_0_to_1_whatever_the_scale():
     weights = np.random.default_rng(2).normal(size=(4, 6)).astype(np.float32)
     maps = pooling.class_maps(some_features(), weights)

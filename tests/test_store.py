@@ -1,5 +1,6 @@
 """The collection store: what it promises over many operations, and what it says when something is wrong."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -275,7 +276,7 @@ def test_the_version_grows_with_every_write(store):
 
 def in_a_process(folder: Path, code: str) -> str:
     """What these lines print; `folder` is known to them."""
-    start = "import sys; from pathlib import Path; from utils.errors import *; from utils.store import *"
+    start = "import sys; from pathlib import Path; from utils.errors import *; from utils.store import *"  # np as well
     command = [sys.executable, "-c", f"{start}\nfolder = Path(sys.argv[1])\n{code}", folder]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
@@ -320,6 +321,127 @@ print(Store.reading(folder).count("images"))
 """
     sentence = f"{tmp_path / FILE} is being written by another process: wait until it ends."
     assert in_a_process(tmp_path, code) == f"{sentence}\n1\n"
+
+
+# Stores that change while they are read
+
+
+@pytest.fixture
+def reader(tmp_path):
+    """Of a store with one image, "a"; another process wrote it, as it would beside a site."""
+    in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("a"))
+    return Store.reading(tmp_path)
+
+
+ADD = "store.put_images('descriptors', [(Stamp({!r}, 1, 1), np.ones(8))])"
+
+
+def test_a_snapshot_stays_as_it_is_while_another_process_writes(reader, tmp_path):
+    with reader.snapshot() as frozen:
+        before = frozen.version()
+        in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("b"))
+        assert (ids(frozen), frozen.count("descriptors"), frozen.version()) == ({"a": 1}, 1, before)
+        assert ids(reader) == {"a": 1, "b": 2} and reader.version() > before
+    with reader.snapshot() as frozen:
+        assert ids(frozen) == {"a": 1, "b": 2}
+
+
+def test_a_write_leaves_the_same_file_in_place(reader, tmp_path):
+    in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("b"))
+    assert reader.is_in_place()
+    assert reader.reread() is reader
+
+
+def test_opening_for_writing_alone_is_no_write(reader, tmp_path):
+    before = reader.version()
+    in_a_process(tmp_path, "with Store.writing(folder, 1): pass")
+    assert reader.version() == before
+
+
+@pytest.mark.parametrize("gone", [[FILE], [FILE, FILE + "-lock"]], ids=["the file", "with its lock file"])
+def test_a_new_store_in_the_place_of_a_deleted_one(reader, tmp_path, gone):
+    for name in gone:
+        (tmp_path / name).unlink()
+    assert not reader.is_in_place()
+    with pytest.raises(WrongUse, match="run train.py first"):
+        reader.reread()
+    in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("new"))
+    assert not reader.is_in_place()
+    other = reader.reread()
+    assert other is not reader and other.is_in_place()
+    assert (ids(other), ids(reader)) == ({"new": 1}, {"a": 1})
+    in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("newer"))
+    assert (ids(other), ids(reader)) == ({"new": 1, "newer": 2}, {"a": 1})
+    reader.close()
+    assert ids(other) == {"new": 1, "newer": 2}
+
+
+def test_a_new_store_counts_its_writes_from_the_start_whoever_holds_the_old_one(reader, tmp_path):
+    # LMDB keeps the count in the lock file, and takes the newer half of the file's head for the count's last bit.
+    for _ in range(4):
+        in_a_process(tmp_path, "with Store.writing(folder, 1) as store: store.set_meta(a=1)")
+    counted = reader.version()
+    (tmp_path / FILE).unlink()
+    in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("new"))
+    assert reader.reread().version() < counted == reader.version()
+
+
+def test_another_store_moved_into_the_place_of_one_that_is_read(reader, tmp_path):
+    in_a_process(tmp_path, "with Store.writing(folder / 'other', 1) as store: " + ADD.format("moved in"))
+    (tmp_path / "other" / FILE).replace(tmp_path / FILE)
+    assert not reader.is_in_place()
+    code = "with Store.writing(folder, 1): print('', flush=True), input()"
+    with at_the_same_time(tmp_path, code), pytest.raises(WrongUse, match="is being written by another process"):
+        reader.reread()
+    other = reader.reread()
+    assert (ids(other), ids(reader)) == ({"moved in": 1}, {"a": 1})
+    in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("b"))
+    assert (ids(other), ids(reader)) == ({"moved in": 1, "b": 2}, {"a": 1})
+
+
+@contextlib.contextmanager
+def at_the_same_time(folder: Path, code: str):
+    """Another process that has come to its first line of output, and is ended after the block."""
+    start = "import sys; from pathlib import Path; from utils.store import *; folder = Path(sys.argv[1])"
+    command = [sys.executable, "-c", f"{start}\n{code}", folder]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_file_that_is_refused_can_be_opened_when_it_has_become_a_store(tmp_path):
+    in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("a"))
+    whole = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WrongUse, match="was cut off") as told:
+        Store.reading(tmp_path)
+    (tmp_path / FILE).write_bytes(whole)
+    assert ids(Store.reading(tmp_path)) == {"a": 1}
+    del told  # only now: it holds what the first attempt had opened
+
+
+def test_readers_that_were_killed_are_forgotten(reader, tmp_path):
+    code = "with Store.reading(folder).snapshot(): print('', flush=True), input()"
+    with at_the_same_time(tmp_path, code) as process:
+        assert str(process.pid) in reader.environment.readers()
+    assert str(process.pid) in reader.environment.readers()
+    in_a_process(tmp_path, "Store.reading(folder)")
+    assert str(process.pid) not in reader.environment.readers()
+
+
+def test_threads_that_have_read_leave_no_reader_behind(reader):
+    # More threads than the table has places.
+    for _ in range(6):
+        threads = [threading.Thread(target=reader.features, args=([1],)) for _ in range(100)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert "no active readers" in reader.environment.readers()
+    assert reader.environment.info()["num_readers"] <= 100
 
 
 def test_there_is_nothing_to_read_before_the_first_write(tmp_path):

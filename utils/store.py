@@ -12,6 +12,7 @@ Tables (keys and numbers big-endian, arrays little-endian):
 An id never changes and is never given twice. A write is a transaction: it happens as a whole or not at all.
 """
 
+import copy
 import fcntl
 import hashlib
 import io
@@ -22,7 +23,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from utils.errors import Failed, WrongUse
 FILE = "collection.lmdb"
 TABLES = ("images", "ids", "vectors", "descriptors", "features", "skipped", "meta")
 SPARE = 1 << 20  # bytes; a disk with less than this is full
+READERS = 512  # transactions that may read at the same time, of all processes together
 READ_ALL = """
 import lmdb, sys
 environment = lmdb.open(sys.argv[1], subdir=False, readonly=True, lock=False, max_dbs=16)
@@ -99,6 +101,8 @@ class Store:
     def __init__(self, environment: lmdb.Environment, path: Path):
         self.environment, self.path = environment, path
         self.tables = {name: environment.open_db(name.encode(), create=False) for name in TABLES}
+        self.file, self.lock_file = _identity(path), _identity(_lock_file(path))
+        self.transaction: lmdb.Transaction | None = None  # of a snapshot
 
     @classmethod
     @contextmanager
@@ -116,10 +120,12 @@ class Store:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise WrongUse(f"{output / FILE} is being written by another process: wait until it ends.") from None
+            if not (output / FILE).exists():
+                # Whoever holds the lock file of a store that was deleted would share its readers and its count of
+                # transactions with the new store.
+                _lock_file(output / FILE).unlink(missing_ok=True)
             with _told(output / FILE):
-                environment = lmdb.open(
-                    os.fspath(output / FILE), subdir=False, map_size=gigabytes << 30, max_dbs=len(TABLES)
-                )
+                environment = _opened(output / FILE, map_size=gigabytes << 30)
                 try:
                     _check_whole(environment, output / FILE)
                     for name in TABLES:
@@ -135,17 +141,62 @@ class Store:
         path = output / FILE
         if not path.is_file() or not path.stat().st_size:
             raise WrongUse(f"There is no collection in {output}: run train.py first.")
+        file = _identity(path)
         with _told(path):
-            environment = lmdb.open(os.fspath(path), subdir=False, readonly=True, max_dbs=len(TABLES), max_readers=512)
-            _check_whole(environment, path)
-            return cls(environment, path)
+            environment = _opened(path, readonly=True)
+            try:
+                _check_whole(environment, path)
+                store = cls(environment, path)
+            except BaseException:
+                environment.close()  # or this process could not open it again
+                raise
+        if store.file != file:  # replaced in this very moment: which of the two was opened?
+            store.close()
+            return cls.reading(output)
+        return store
+
+    def reread(self) -> "Store":
+        """The store that is at this path now: this one, or one opened anew where the file was replaced.
+
+        A store that was replaced can still be read. Raises WrongUse as `reading` does.
+        """
+        if self.is_in_place():
+            return self
+        if _identity(_lock_file(self.path)) == self.lock_file:
+            self._leave_lock()
+        return Store.reading(self.path.parent)
+
+    def _leave_lock(self) -> None:
+        """Take away this store's lock file, where another store was moved to its path: that one needs its own."""
+        with (self.path.parent / "collection.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise WrongUse(f"{self.path} is being written by another process: wait until it ends.") from None
+            _lock_file(self.path).unlink(missing_ok=True)
+
+    def is_in_place(self) -> bool:
+        """Whether the file at the store's path is still the one that was opened. Takes microseconds."""
+        return _identity(self.path) == self.file
 
     def close(self) -> None:
         self.environment.close()
 
     def version(self) -> int:
-        """A number that grows with every write."""
-        return self.environment.info()["last_txnid"]
+        """A number that grows with every write. Takes microseconds."""
+        with self._read() as read:
+            return read.id()
+
+    @contextmanager
+    def snapshot(self) -> Iterator["Store"]:
+        """The store as it is now, whatever is written meanwhile: for reading, by this thread, not for long.
+
+        What a snapshot could still read takes room in the file until it ends.
+        """
+        with self.environment.begin() as read:
+            frozen = copy.copy(self)
+            frozen.transaction = read
+            yield frozen
 
     # Meta
 
@@ -168,17 +219,17 @@ class Store:
 
     def count(self, table: str) -> int:
         """How many rows a table has."""
-        with self.environment.begin() as read:
+        with self._read() as read:
             return read.stat(self.tables[table])["entries"]
 
     def images(self) -> dict[int, Stamp]:
         """Every image by its id, in the order of the ids."""
-        with self.environment.begin() as read:
+        with self._read() as read:
             return {_number(key): Stamp(**json.loads(value)) for key, value in read.cursor(self.tables["images"])}
 
     def skipped(self) -> dict[str, tuple[Stamp, str]]:
         """Files that could not be read: path -> (stamp, reason)."""
-        with self.environment.begin() as read:
+        with self._read() as read:
             rows = [json.loads(value) for _, value in read.cursor(self.tables["skipped"])]
         return {row["stamp"]["path"]: (Stamp(**row["stamp"]), row["reason"]) for row in rows}
 
@@ -232,7 +283,7 @@ class Store:
 
     def vectors(self, channels: int) -> Iterator[tuple[int, np.ndarray]]:
         """(id, (vectors, channels) float16) of every image whose class vectors wait for the whitening."""
-        with self.environment.begin() as read:
+        with self._read() as read:
             for key, value in read.cursor(self.tables["vectors"]):
                 yield _number(key), np.frombuffer(value, "<f2").reshape(-1, channels)
 
@@ -249,18 +300,23 @@ class Store:
 
     def descriptors(self) -> tuple[np.ndarray, np.ndarray]:
         """All ids, (images,) int64, and their descriptors, (images, dimensions) float16."""
-        with self.environment.begin() as read:
+        with self._read() as read:
             rows = [(_number(key), value) for key, value in read.cursor(self.tables["descriptors"])]
         if not rows:
             return np.zeros(0, np.int64), np.zeros((0, 0), np.float16)
         matrix = np.frombuffer(b"".join(value for _, value in rows), "<f2").reshape(len(rows), -1)
         return np.array([image for image, _ in rows], np.int64), matrix
 
+    def descriptor(self, image: int) -> np.ndarray | None:
+        """The descriptor of one image, (dimensions,) float16, or None."""
+        raw = self._get("descriptors", _key(image))
+        return None if raw is None else np.frombuffer(raw, "<f2")
+
     # Local features
 
     def without_features(self) -> list[int]:
         """The ids of images whose local features are not there."""
-        with self.environment.begin() as read:
+        with self._read() as read:
             have = set(read.cursor(self.tables["features"]).iternext(values=False))
             every = read.cursor(self.tables["images"]).iternext(values=False)
             return [_number(key) for key in every if key not in have]
@@ -280,14 +336,17 @@ class Store:
 
     def features(self, images: Iterable[int]) -> list[Features | None]:
         """The local features of these ids, in their order; None where there are none."""
-        with self.environment.begin() as read:
+        with self._read() as read:
             packed = [read.get(_key(image), db=self.tables["features"]) for image in images]
         return [None if raw is None else unpack_features(raw) for raw in packed]
 
     # How it is done
 
+    def _read(self) -> AbstractContextManager[lmdb.Transaction]:
+        return nullcontext(self.transaction) if self.transaction else self.environment.begin()
+
     def _get(self, table: str, key: bytes) -> bytes | None:
-        with self.environment.begin() as read:
+        with self._read() as read:
             return read.get(key, db=self.tables[table])
 
     def _put_meta(self, write: lmdb.Transaction, values: dict) -> None:
@@ -313,6 +372,26 @@ def _told(path: Path) -> Iterator[None]:
         if _is_full(path.parent):
             raise Failed(f"The disk of {path} is full: make room; the same command goes on from here.") from None
         raise Failed(f"{path} cannot be used ({problem}). What is in it is kept; the same command goes on.") from None
+
+
+def _opened(path: Path, **options) -> lmdb.Environment:
+    environment = lmdb.open(os.fspath(path), subdir=False, max_dbs=len(TABLES), max_readers=READERS, **options)
+    environment.reader_check()  # forget processes that were killed while they read: they would hold old pages for ever
+    return environment
+
+
+def _lock_file(path: Path) -> Path:
+    """Where LMDB keeps who reads and who writes."""
+    return path.with_name(path.name + "-lock")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one of the same name, or None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _is_full(folder: Path) -> bool:
