@@ -2,7 +2,7 @@
 
 from flask import Flask, Response, jsonify, render_template, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from utils.images import ImageProblem
 from web.service import Unavailable
@@ -52,6 +52,10 @@ def _csrf(problem: CSRFError) -> Response:
 def _http(problem: HTTPException) -> Response:
     if problem.code is None or problem.response is not None or problem.code < 400:
         return problem  # a redirect, or a refusal with an answer of its own
+    if isinstance(problem, SecurityError):  # asked for by a name that is not ours: no page can be made, it has links
+        return Response(
+            "This site is not reached by that name. Its names are set by RETRIEVAL_HOSTS.\n", 400, mimetype="text/plain"
+        )
     said = problem.description
     own = said and said != type(problem).description and problem.code != 429
     headers = {name: value for name, value in problem.get_headers() if name in ("Retry-After", "Allow")}
