@@ -568,3 +568,39 @@ def test_a_small_work_on_a_wall_is_found_by_looking_again(collection, engine, pi
     once, again = found(second_looks=0), found(second_looks=2)
     assert once < again
     assert len(again) >= len(pictures) - 2
+
+
+# The picture turned
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_turned_picture_is_found_where_only_the_upright_one_leads_to_it(engine, pictures, quarters):
+    """With one candidate a look, the descriptor of the turned picture alone leads some pictures astray."""
+    narrow = Engine(engine.store, engine.reading, engine.describer, replace(SETTINGS, shortlist=1, second_looks=0))
+    astray = 0
+    for image, picture in pictures.items():
+        answer = narrow.ask(np.rot90(picture, quarters))
+        assert answer.after[0].id == image
+        assert answer.verdict is Verdict.FOUND
+        astray += len(answer.before) > 1  # each further candidate comes from another orientation
+    assert astray >= 2
+
+
+def test_a_turned_picture_of_an_excluded_work_is_not_found(engine, pictures):
+    answer = engine.ask(np.rot90(pictures[4]), exclude={4})
+    assert {candidate.id for candidate in answer.before} == set(pictures) - {4}
+    assert answer.verdict is not Verdict.FOUND
+
+
+def test_what_leads_nowhere_is_looked_at_in_all_orientations(engine):
+    """The most similar images are those of the descriptors of all four, each with the best of its similarities."""
+    stranger = paint("abstract", "grid", 77, 400)
+    narrow = Engine(engine.store, engine.reading, engine.describer, replace(SETTINGS, shortlist=3, second_looks=0))
+    expected = {}
+    for quarters in range(4):
+        features, activations = engine.describer.network(engine.describer.prepare(np.rot90(stranger, quarters))[None])
+        descriptor = engine.whitening.descriptor(engine.describer.pool(features[0], activations[0]))
+        for image, similarity in engine.index.search(descriptor, 3):
+            expected[image] = max(similarity, expected.get(image, -1))
+    found = {candidate.id: candidate.similarity for candidate in narrow.ask(stranger).before}
+    assert found == pytest.approx(expected, abs=1e-4)
