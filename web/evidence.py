@@ -13,6 +13,7 @@ from utils.drawing import outline
 SIDE = 1000  # units of a drawing; the height of both pictures beside each other, or their width one above the other
 GAP = 24  # units between the two pictures
 COLOURS = ("#ffd166", "#7bdff2", "#ff9fb2", "#b8f2a0", "#d9b3ff", "#ffb37a")  # light: each has a dark rim
+CELLS = 12  # of a work in each direction; one line is drawn from each, so that a crowd of details stays readable
 FARTHEST = 100_000  # pixels; beyond that no part of an outline is seen
 HEAT_SIDE = 480  # pixels; the long side of the map of attention as it is sent
 OPAQUE = 0.85  # of the map of attention, where it is strongest
@@ -48,6 +49,7 @@ class Drawing:
     work_frame: tuple[int, int]
     query_points: str
     work_points: str
+    lines: int  # how many of the points are joined
     outline: str  # of the work, in the query; empty where it has none
     layouts: list[Layout]
 
@@ -61,13 +63,22 @@ def draw(content: dict, candidate: dict) -> Drawing | None:
         return None
     frames = content["frame"], candidate["frame"]
     points = np.array(candidate["query_points"], float), np.array(candidate["work_points"], float)
+    joined = _one_of_each_cell(points[1], candidate["frame"])
+    ends = [its[joined] for its in points]
     edge = outline(np.array(candidate["homography"], float), candidate["frame"])
     return Drawing(
         *map(tuple, frames),
         *map(_dots, points),
+        lines=len(joined),
         outline="" if edge is None else _polygon(np.clip(edge, -FARTHEST, FARTHEST)),
-        layouts=[_beside(*frames, *points), _stacked(*frames, *points)],
+        layouts=[_beside(*frames, *ends), _stacked(*frames, *ends)],
     )
+
+
+def _one_of_each_cell(points: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
+    """Indices of points that stand for all: of each cell of the frame the first."""
+    cells = (points * CELLS / (frame[1], frame[0])).astype(int)
+    return np.sort(np.unique(cells, axis=0, return_index=True)[1])
 
 
 def _beside(query_frame, work_frame, query_points, work_points) -> Layout:
@@ -110,7 +121,8 @@ def heat_map(content: dict) -> bytes:
     height, width = content["frame"]
     scale = HEAT_SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    grey = np.clip(cv2.resize(small.astype(np.float32), size, interpolation=cv2.INTER_CUBIC), 0, 255)
+    grey = cv2.resize(small.astype(np.float32) - small.min(), size, interpolation=cv2.INTER_CUBIC)
+    grey = np.clip(grey * (255 / max(1, grey.max())), 0, 255)
     # Inferno grows evenly in lightness, so it is read without colour vision too.
     coloured = cv2.applyColorMap(grey.astype(np.uint8), cv2.COLORMAP_INFERNO)
     encoded, data = cv2.imencode(".png", np.dstack([coloured, (grey * OPAQUE).astype(np.uint8)]))

@@ -36,7 +36,7 @@ ID = re.compile(r"[A-Za-z0-9_-]{22}")  # as database.tables.random_id makes them
 VERDICTS = ("found", "maybe", "not found")
 FEEDBACK = ("right", "wrong", "absent")
 PAGE = 24  # answers on a page of the history
-OTHERS = 8  # further candidates that are shown as pictures
+OTHERS = 6  # further candidates that are shown as pictures
 COLUMNS = (
     "asked (UTC)",
     "picture",

@@ -68,7 +68,7 @@ class Uploads:
         return self.folder / f"{name}.jpg"
 
     def small(self, name: str) -> Path:
-        """Where the small version of a picture is; made at the first call. Raises ImageProblem where the picture is gone.
+        """Where the small version of a picture is, made at the first call; raises ImageProblem where it is gone.
 
         The id must come from the database, not from outside.
         """
