@@ -11,7 +11,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_user import UserMixin
 from sqlalchemy import LargeBinary, MetaData, TypeDecorator, event
 from sqlalchemy.engine import Engine
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, foreign
 
 from utils.ground_truth import printable
 
@@ -202,6 +202,9 @@ class Query(db.Model):
     feedback_at = db.Column(db.DateTime)
     photograph = db.relationship(Photograph, back_populates="queries")
     user = db.relationship(User)
+    work = db.relationship(  # None where it has left the collection
+        Work, primaryjoin=lambda: (foreign(Query.work_id) == Work.id) & (Query.work_path == Work.path), viewonly=True
+    )
     answer = db.relationship(
         "Answer", uselist=False, back_populates="query_", cascade="all, delete-orphan", passive_deletes=True
     )
