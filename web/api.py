@@ -9,6 +9,10 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
 
 
+def user_of_request():
+    return None
+
+
 @blueprint.get("/api")
 def description() -> str:
     """To come."""
