@@ -125,7 +125,8 @@ def heat_map(content: dict) -> bytes:
     grey = np.clip(grey * (255 / max(1, grey.max())), 0, 255)
     # Inferno grows evenly in lightness, so it is read without colour vision too.
     coloured = cv2.applyColorMap(grey.astype(np.uint8), cv2.COLORMAP_INFERNO)
-    encoded, data = cv2.imencode(".png", np.dstack([coloured, (grey * OPAQUE).astype(np.uint8)]))
+    solid = (255 * OPAQUE * (grey / 255) ** 1.5).astype(np.uint8)  # the picture stays clear where little was looked at
+    encoded, data = cv2.imencode(".png", np.dstack([coloured, solid]))
     assert encoded
     return data.tobytes()
 

@@ -69,7 +69,7 @@ def add_commands(manager) -> None:
 def _sweep_and_tell() -> None:
     """Delete the uploads and answers that are older than the settings keep them."""
     photographs, files = sweep()
-    print(f"Deleted {photographs} photographs with their answers, and {files} files that belonged to nothing.")
+    print(f"Deleted photographs, with their answers: {photographs}. Deleted files that belonged to nothing: {files}.")
 
 
 def sweep(moment: datetime | None = None) -> tuple[int, int]:
