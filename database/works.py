@@ -238,7 +238,7 @@ class Wanted:
         words = fold(self.text).split()[:WORDS]
         return [
             *(Work.words.contains(word, autoescape=True) for word in words),
-            *(getattr(Work, facet) == value for facet, value in self.facets.items()),
+            *(getattr(Work, facet) == value.replace("\0", "") for facet, value in self.facets.items()),
         ]
 
 

@@ -13,10 +13,10 @@ from database.tables import Work, db
 from utils import images
 from utils.ground_truth import printable
 from utils.store import Store
-from web.api import user_of_request
 from web.asking import service
 from web.errors import wants_json
 from web.pictures import PICTURE, THUMBNAIL, made, send
+from web.tokens import user_of_request
 
 PAGE = 48  # works on a page
 TOP = 15  # values of a facet that are shown at once
@@ -117,7 +117,7 @@ def values(facet: str) -> str:
 
 def _wanted() -> works.Wanted:
     def text(name: str) -> str:
-        return request.args.get(name, "").replace("\0", "").strip()[:LONGEST]
+        return request.args.get(name, "").strip()[:LONGEST]
 
     facets = {facet: text(facet) for facet in (*works.FACETS, works.FOLDER)}
     return works.Wanted(text("q"), {facet: value for facet, value in facets.items() if value})
