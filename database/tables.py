@@ -141,7 +141,7 @@ class Work(db.Model):
     __tablename__ = "works"
     id = db.Column(db.Integer, primary_key=True, autoincrement=False)  # as in the collection store
     path = db.Column(FilePath, nullable=False)  # relative to the dataset, as os.fsdecode gives it
-    author = db.Column(db.Text, nullable=False, default="")
+    author = db.Column(db.String(200), nullable=False, default="", index=True)
     born_died = db.Column(db.Text, nullable=False, default="")
     title = db.Column(db.Text, nullable=False, default="")
     date = db.Column(db.Text, nullable=False, default="")
@@ -152,6 +152,7 @@ class Work(db.Model):
     type = db.Column(db.String(200), nullable=False, default="", index=True)
     school = db.Column(db.String(200), nullable=False, default="", index=True)
     timeframe = db.Column(db.String(200), nullable=False, default="", index=True)
+    folder = db.Column(db.String(200), nullable=False, default="", index=True)  # of the path; "" for the dataset itself
     words = db.Column(db.Text, nullable=False, default="")  # all that a text search looks at, folded
 
     @property

@@ -3,6 +3,7 @@
 from flask import Flask, Response, jsonify, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
 
 from utils.images import ImageProblem
 from web.service import Unavailable
@@ -34,7 +35,12 @@ def wants_json() -> bool:
 
 def tell(code: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
     """A refusal in one sentence, as a page, or as JSON where the request asks for it."""
-    page = jsonify(error=sentence) if wants_json() else render_template("error.html", code=code, sentence=sentence)
+    if request.path.startswith("/api/v1/"):
+        page = jsonify(code=code, status=HTTP_STATUS_CODES.get(code, ""), message=sentence)
+    elif wants_json():
+        page = jsonify(error=sentence)
+    else:
+        page = render_template("error.html", code=code, sentence=sentence)
     response = Response(page) if isinstance(page, str) else page
     response.status_code = code
     response.headers.extend(headers or {})
@@ -54,7 +60,9 @@ def _http(problem: HTTPException) -> Response:
         return problem  # a redirect, or a refusal with an answer of its own
     said = problem.description
     own = said and said != type(problem).description and problem.code != 429
-    headers = {name: value for name, value in problem.get_headers() if name in ("Retry-After", "Allow")}
+    headers = {
+        name: value for name, value in problem.get_headers() if name in ("Retry-After", "Allow", "WWW-Authenticate")
+    }
     return tell(problem.code, said if own else SENTENCES.get(problem.code, problem.name), headers)
 
 
