@@ -15,7 +15,7 @@ from app import create_app
 from database.tables import Role, User, db, now
 from database.works import follow
 from tests import small_collection
-from web.accounts import Argon2PasswordManager
+from web.flask_user_fixes import Argon2PasswordManager
 from web.service import Service
 
 Argon2PasswordManager.hasher = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)  # quick tests
