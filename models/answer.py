@@ -37,11 +37,11 @@ class Evidence:
     matches: int = 0  # pairs of keypoints that pass the ratio test
     inliers: int = 0  # matches that agree with the homography; 0 where it is not sane
     homography: np.ndarray | None = None  # (3, 3) float64, query -> work; None where there is no sane one
-    warp: Warp = Warp()  # of that homography; changes nothing where there is none
     query_area: float = 0.0  # share of the query's frame that the inliers' convex hull covers, 0..1
     work_area: float = 0.0  # the same of the work's frame
     query_points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))  # (inliers, 2) x, y
     work_points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))  # (inliers, 2) x, y
+    warp: Warp = Warp()  # of the homography; changes nothing where there is none
 
 
 @dataclass(frozen=True)

@@ -118,17 +118,22 @@ def measure(probabilities: np.ndarray, found: Examples, upper: float, lower: flo
     }
 
 
-def _above_all_wrong(logits: np.ndarray, right: np.ndarray) -> float:
-    """A threshold that no wrong example reaches, with room for those that come.
+def _above_all_wrong(logits: np.ndarray, right: np.ndarray) -> float | None:
+    """A threshold that no wrong example reaches, with room for those that come; None where no right one does either.
 
     Above the highest of n wrong examples one more in n is to be expected. Beyond a high value, chances fall off
     exponentially for most distributions (Pickands, Statistical inference using extreme order statistics, 1975), by a
     factor of e for each mean excess over that value. So the threshold lies log(RARER) mean excesses of the highest
-    wrong examples above the highest.
+    wrong examples above the highest, or in the middle between it and the next right one, where that is more: up to
+    there, it costs no right one.
     """
     wrong = np.sort(logits[~right])
+    above = logits[right & (logits > wrong[-1])]
+    if not len(above):
+        return None
     tail = wrong[-max(2, math.ceil(TAIL * len(wrong))) :]
-    return float(tail[-1] + math.log(RARER) * (tail - tail[0]).mean())
+    margin = math.log(RARER) * (tail - tail[0]).mean()
+    return float(wrong[-1] + max(margin, (above.min() - wrong[-1]) / 2))
 
 
 def _precise(logits: np.ndarray, right: np.ndarray, precision: float) -> float | None:

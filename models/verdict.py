@@ -118,7 +118,7 @@ class Calibration:
         """What verdict.json in the folder `output` holds. Raises Damaged with a sentence where it cannot be used."""
         try:
             content = json.loads((output / NAME).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as problem:
+        except (OSError, ValueError, RecursionError) as problem:
             raise Damaged(f"{NAME} cannot be read ({type(problem).__name__}).") from None
         if not isinstance(content, dict) or "format" not in content:
             raise Damaged(f"{NAME} is not a calibration.")
