@@ -73,20 +73,15 @@ class Engine:
         """An engine for the store as it is now; this one stays as it is, for questions that are under way.
 
         What has not changed is shared: the network, and the open file where it was not replaced by another.
-        One thread at a time may call this. Raises as `open` does, for instance while a step that makes a new store has
-        not ended: then go on with this engine, and try again later.
+        Raises as `open` does, for instance while a step that makes a new store has not ended: then go on with this
+        engine, and try again later.
         """
         store = self.store.reread()
-        try:
-            _check_ready(store)
-            describer = self._describer_of(store)
-            engine = Engine(store, self.reading, describer, self.settings)
-            if (describer.network, describer.recipe) != (self.describer.network, self.describer.recipe):
-                engine._warm_up()
-        except BaseException:
-            if store is not self.store:
-                store.close()  # or the next attempt could not open it
-            raise
+        _check_ready(store)
+        describer = self._describer_of(store)
+        engine = Engine(store, self.reading, describer, self.settings)
+        if (describer.network, describer.recipe) != (self.describer.network, self.describer.recipe):
+            engine._warm_up()
         return engine
 
     def _describer_of(self, store: Store) -> Describer:
