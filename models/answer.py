@@ -61,7 +61,7 @@ class Grounds:
     """All that the verdict is decided on: numbers for and against the first candidate after re-ranking."""
 
     similarity: float = 0.0  # cosine of the descriptors, -1..1
-    normalised: float = 0.0  # the same in standard deviations above the mean of the other candidates
+    normalised: float = 0.0  # the same in standard deviations above the mean of the 100 most similar others
     margin: float = 0.0  # the same less that of the most similar other; below 0 where re-ranking put it first
     matches: int = 0  # this and what follows up to `tilt`: as in Evidence and Warp
     inliers: int = 0

@@ -97,18 +97,20 @@ def fit(found: Examples, runs: Sequence[str], fingerprint: dict, precision: floa
         found=float(sigmoid(upper)),
         maybe=float(sigmoid(lower)),
         operating_point="no wrong “found”" if precision is None else f"{precision:.4g} of “found” right",
-        measured=measure(sigmoid(logits), found, float(sigmoid(upper)), float(sigmoid(lower))) | {"folds": folds},
+        measured=_measured(sigmoid(logits), found, float(sigmoid(upper)), float(sigmoid(lower))) | {"folds": folds},
         runs=list(runs),
         fingerprint=fingerprint,
         date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 
 
-def measure(probabilities: np.ndarray, found: Examples, upper: float, lower: float) -> dict:
-    """How good the verdicts are at two thresholds: metrics.verdicts and the calibration error, as JSON can hold them.
+def measure(rule: Calibration, found: Examples) -> dict:
+    """How good a calibration's verdicts on examples are, as JSON can hold it (see `metrics.verdicts`)."""
+    probabilities = np.array([rule.probability(grounds) for grounds in found.grounds])
+    return _measured(probabilities, found, rule.found, rule.maybe)
 
-    probabilities: (rows,) of the examples.
-    """
+
+def _measured(probabilities: np.ndarray, found: Examples, upper: float, lower: float) -> dict:
     verdicts = [verdict_of(probability, upper, lower) for probability in probabilities]
     return {
         "queries": len(verdicts),

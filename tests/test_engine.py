@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -238,7 +239,7 @@ def test_attention_is_that_of_the_whole_picture(engine, pictures):
 
 def test_attention_goes_to_what_is_on_the_wall(engine, pictures):
     # The work takes up the left half of the lower half; the wall is of one colour.
-    for picture in pictures.values():
+    for picture in list(pictures.values())[::4]:
         found = engine.ask(on_a_wall(picture)).attention / 255
         rows, columns = found.shape
         assert found[rows // 2 :, : columns // 2].mean() > 1.2 * found.mean()
@@ -600,6 +601,15 @@ def test_weights_that_changed_are_loaded_anew(copied, engine, bundled_model, pic
     _alike(fresh.ask(pictures[1]), engine.ask(pictures[1]))
 
 
+def test_several_threads_may_refresh_at_once(living, copied):
+    shutil.copy(copied / FILE, copied / "copy")
+    (copied / "copy").replace(copied / FILE)
+    with ThreadPoolExecutor(4) as pool:
+        engines = list(pool.map(lambda _: living.refreshed(), range(4)))
+    assert all(engine.is_current() and engine.images == living.images for engine in engines)
+    assert len({engine.store for engine in engines} - {living.store}) == 1
+
+
 def test_threads_get_their_answers_while_the_engine_is_refreshed(living, copied, engine, pictures):
     """Four threads ask, each whichever engine is the latest, while images come and the store is moved away and back."""
     latest = [living]
@@ -652,17 +662,16 @@ def test_a_small_work_on_a_wall_is_found_by_looking_again(collection, engine, pi
 # The picture turned
 
 
-@pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_a_turned_picture_is_found_where_only_the_upright_one_leads_to_it(engine, pictures, quarters):
+def test_a_turned_picture_is_found_where_only_the_upright_one_leads_to_it(engine, pictures):
     """With one candidate a look, the descriptor of the turned picture alone leads some pictures astray."""
     narrow = Engine(engine.store, engine.reading, engine.describer, replace(SETTINGS, shortlist=1, second_looks=0))
     astray = 0
-    for image, picture in pictures.items():
+    for quarters, (image, picture) in product((1, 2, 3), pictures.items()):
         answer = narrow.ask(np.rot90(picture, quarters))
         assert answer.after[0].id == image
         assert answer.verdict is Verdict.FOUND
         astray += len(answer.before) > 1  # each further candidate comes from another orientation
-    assert astray >= 2
+    assert astray >= 4
 
 
 def test_a_turned_picture_of_an_excluded_work_is_not_found(engine, pictures):

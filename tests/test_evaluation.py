@@ -466,6 +466,18 @@ def test_script_calibrates_on_the_run_that_it_asked(script, engine, tmp_path):
     assert rule.measured["precision"] == 1
 
 
+def test_script_keeps_apart_from_the_images_of_another_run(script, engine, tmp_path):
+    engine.answers[""] = lambda engine, exclude: answer(Verdict.NOT_FOUND, [candidate(IMAGES, 1)])
+    options = ["--output", str(tmp_path / "output"), "--absent", "1", "--sample", "1"]
+    script(["-d", "--name", "first", *options])
+    script(["-d", "--name", "second", "--apart-from", "first", *options])
+    first, second = (evaluation.groups(tmp_path / "output" / "statistics" / name) for name in ("first", "second"))
+    assert first | second == set(IMAGES.values()) and len(first) == len(second) == 2
+    for missing in ("third", "../first"):
+        with pytest.raises(WrongUse, match=r"third|first"):
+            script(["-d", "--apart-from", missing, *options])
+
+
 def test_script_prints_the_answer_to_one_picture(script, museum, capsys):
     script(["-i", str(museum / "1 right.png")])
     lines = capsys.readouterr().out.splitlines()
