@@ -19,7 +19,6 @@ from pathlib import Path
 
 from flask import Flask
 from flask_bootstrap import Bootstrap5
-from flask_mail import Mail
 from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -53,7 +52,6 @@ def create_app(settings: Settings | None = None, service: Service | None = None,
         count = settings.proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)
     db.init_app(app)
-    Mail(app)
     Migrate(app, db, directory=str(MIGRATIONS))
     Bootstrap5(app)
     security.init_app(app)
@@ -130,7 +128,7 @@ def serve() -> None:
 def manager() -> Manager:
     """The command line: `serve` where no command is given."""
     made = Manager(
-        lambda: create_app(UNMIGRATED="db" in sys.argv[1:2]), usage="app.py [COMMAND]\n\n" + __doc__, description=""
+        lambda: create_app(UNMIGRATED="db" in sys.argv[1:2]), usage="app.py [COMMAND]", description=__doc__.strip()
     )
     made.add_command("runserver", Server(threaded=True))
     made.add_command("shell", Shell(make_context=lambda: {"db": db}))

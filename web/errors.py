@@ -1,11 +1,15 @@
 """Refusals and failures as pages: what happened, in one sentence, and the way on."""
 
+import time
+
 from flask import Flask, Response, jsonify, render_template, request
+from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.http import HTTP_STATUS_CODES
 
 from utils.images import ImageProblem
+from web.security import limiter
 from web.service import Unavailable
 
 SENTENCES = {
@@ -15,13 +19,14 @@ SENTENCES = {
     404: "There is nothing here. It may have been deleted, or it belongs to somebody else.",
     405: "This address does not take such a request.",
     413: "The file is too large for this site.",
-    429: "That was too often in a short time. Please wait a little, then try again.",
     500: "Something went wrong on our side. It was written to the log.",
 }
+KEPT_HEADERS = ("Retry-After", "Allow", "WWW-Authenticate")
 
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(RateLimitExceeded, _too_often)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Unavailable, _unavailable)
     app.register_error_handler(ImageProblem, _image)
@@ -55,14 +60,22 @@ def _csrf(problem: CSRFError) -> Response:
     )
 
 
+def _too_often(_problem: RateLimitExceeded) -> Response:
+    seconds = max(1, round(limiter.current_limit.reset_at - time.time()))
+    when = f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
+    return tell(429, f"That was too often in a short time. Please try again in {when}.", {"Retry-After": str(seconds)})
+
+
 def _http(problem: HTTPException) -> Response:
     if problem.code is None or problem.response is not None or problem.code < 400:
         return problem  # a redirect, or a refusal with an answer of its own
+    if isinstance(problem, SecurityError):  # asked for by a name that is not ours: no page can be made, it has links
+        return Response(
+            "This site is not reached by that name. Its names are set by RETRIEVAL_HOSTS.\n", 400, mimetype="text/plain"
+        )
     said = problem.description
-    own = said and said != type(problem).description and problem.code != 429
-    headers = {
-        name: value for name, value in problem.get_headers() if name in ("Retry-After", "Allow", "WWW-Authenticate")
-    }
+    own = said and said != type(problem).description
+    headers = {name: value for name, value in problem.get_headers() if name in KEPT_HEADERS}
     return tell(problem.code, said if own else SENTENCES.get(problem.code, problem.name), headers)
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from app import create_app
 from database.tables import Role, User, db, now
 from database.works import follow
 from tests import small_collection
-from web.accounts import Argon2PasswordManager
+from web.flask_user_fixes import Argon2PasswordManager
 from web.service import Service
 
 Argon2PasswordManager.hasher = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)  # quick tests
@@ -43,7 +44,7 @@ def service(engine) -> Service:
     service = Service(lambda: engine, computing=2, waiting=8)
     service.start()
     while service.state == "warming up":
-        pass
+        threading.Event().wait(0.02)
     assert service.state == "ready"
     yield service
     service.stop()
@@ -81,7 +82,8 @@ def make_site(settings, service, engine, migrated):
         its.database.mkdir(parents=True, exist_ok=True)
         if not its.database_url and not (its.database / "site.sqlite").exists():
             shutil.copy(migrated, its.database / "site.sqlite")
-        app = create_app(its, ready, **{"TESTING": True, "RATELIMIT_ENABLED": False} | (config or {}))
+        usual = {"TESTING": True, "RATELIMIT_ENABLED": False, "PREFERRED_URL_SCHEME": "https"}
+        app = create_app(its, ready, **usual | (config or {}))
         with app.app_context():
             if its.database_url and not made:
                 _empty()
@@ -133,10 +135,8 @@ def admin(site) -> FlaskClient:
 
 
 def browser(site) -> FlaskClient:
-    """A client that speaks https, as behind a proxy: session cookies are Secure."""
-    client = site.test_client()
-    client.environ_base["wsgi.url_scheme"] = "https"
-    return client
+    """Somebody with a browser of their own. It speaks https, as behind a proxy."""
+    return site.test_client()
 
 
 def add_user(site, name: str, *, admin: bool = False, confirmed: bool = True) -> int:
