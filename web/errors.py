@@ -21,6 +21,7 @@ SENTENCES = {
     413: "The file is too large for this site.",
     500: "Something went wrong on our side. It was written to the log.",
 }
+KEPT_HEADERS = ("Retry-After", "Allow", "WWW-Authenticate")
 
 
 def init_app(app: Flask) -> None:
@@ -74,9 +75,7 @@ def _http(problem: HTTPException) -> Response:
         )
     said = problem.description
     own = said and said != type(problem).description
-    headers = {
-        name: value for name, value in problem.get_headers() if name in ("Retry-After", "Allow", "WWW-Authenticate")
-    }
+    headers = {name: value for name, value in problem.get_headers() if name in KEPT_HEADERS}
     return tell(problem.code, said if own else SENTENCES.get(problem.code, problem.name), headers)
 
 

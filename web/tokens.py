@@ -1,19 +1,12 @@
 """Which person a program speaks for, by the personal token that it sends."""
 
-import hashlib
 from typing import NoReturn
 
 from flask import abort, g, request
 from werkzeug.datastructures import WWWAuthenticate
 
-from database.tables import Token, User, db
-
-
-def user_of_token(text: str) -> User | None:
-    """Whose personal token this is."""
-    digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()
-    token = db.session.scalar(db.select(Token).filter_by(digest=digest))
-    return token.user if token and token.user.active and token.user.email_confirmed_at else None
+from database.tables import User
+from web.accounts import user_of_token
 
 
 def user_of_request() -> User | None:
