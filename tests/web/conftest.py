@@ -18,6 +18,8 @@ from web.flask_user_fixes import Argon2PasswordManager
 from web.service import Service
 
 Argon2PasswordManager.hasher = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)  # quick tests
+# Clients speak https, as behind a proxy: session cookies are Secure.
+TEST_CONFIG = {"TESTING": True, "RATELIMIT_ENABLED": False, "PREFERRED_URL_SCHEME": "https"}
 PASSWORD = "A long enough passw0rd"
 
 
@@ -81,7 +83,7 @@ def make_site(settings, service, engine, migrated):
         its.database.mkdir(parents=True, exist_ok=True)
         if not its.database_url and not (its.database / "site.sqlite").exists():
             shutil.copy(migrated, its.database / "site.sqlite")
-        app = create_app(its, ready, **{"TESTING": True, "RATELIMIT_ENABLED": False} | (config or {}))
+        app = create_app(its, ready, **TEST_CONFIG | (config or {}))
         with app.app_context():
             if its.database_url and not made:
                 _empty()
@@ -133,10 +135,8 @@ def admin(site) -> FlaskClient:
 
 
 def browser(site) -> FlaskClient:
-    """A client that speaks https, as behind a proxy: session cookies are Secure."""
-    client = site.test_client()
-    client.environ_base["wsgi.url_scheme"] = "https"
-    return client
+    """A client with cookies of its own."""
+    return site.test_client()
 
 
 def add_user(site, name: str, *, admin: bool = False, confirmed: bool = True) -> int:
