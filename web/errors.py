@@ -26,6 +26,7 @@ KEPT_HEADERS = ("Retry-After", "Allow", "WWW-Authenticate")
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(SecurityError, _unknown_host)
     app.register_error_handler(RateLimitExceeded, _too_often)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Unavailable, _unavailable)
@@ -58,6 +59,11 @@ def _csrf(problem: CSRFError) -> Response:
         "The form was not accepted, because it was open for too long, or your browser did not send the site's cookie. "
         f"Please open the page again and repeat it. ({problem.description})",
     )
+
+
+def _unknown_host(_problem: SecurityError) -> Response:
+    """The Host header names none of TRUSTED_HOSTS: no page can be made, because its links would lead there."""
+    return Response("This site is not reached by that name (setting RETRIEVAL_HOSTS).\n", 400, mimetype="text/plain")
 
 
 def _too_often(_problem: RateLimitExceeded) -> Response:
