@@ -63,7 +63,7 @@ def _csrf(problem: CSRFError) -> Response:
 
 def _unknown_host(_problem: SecurityError) -> Response:
     """The Host header names none of TRUSTED_HOSTS: no page can be made, because its links would lead there."""
-    return Response("This site is not reached by that name (setting RETRIEVAL_HOSTS).\n", 400, mimetype="text/plain")
+    return Response("This site is not reached by that name (see RETRIEVAL_HOSTS in config.py).\n", 400, mimetype="text/plain")
 
 
 def _too_often(_problem: RateLimitExceeded) -> Response:
@@ -75,10 +75,6 @@ def _too_often(_problem: RateLimitExceeded) -> Response:
 def _http(problem: HTTPException) -> Response:
     if problem.code is None or problem.response is not None or problem.code < 400:
         return problem  # a redirect, or a refusal with an answer of its own
-    if isinstance(problem, SecurityError):  # asked for by a name that is not ours: no page can be made, it has links
-        return Response(
-            "This site is not reached by that name. Its names are set by RETRIEVAL_HOSTS.\n", 400, mimetype="text/plain"
-        )
     said = problem.description
     own = said and said != type(problem).description
     headers = {name: value for name, value in problem.get_headers() if name in KEPT_HEADERS}
