@@ -147,7 +147,7 @@ def test_other_candidates_show_their_evidence(site, member, found):
     content = _content(site, found)
     other = content["after"][1]
     text = _text(member.get(f"/answers/{found}?candidate={other}"))
-    assert "What agrees with" in text and "Back to the best work" in text
+    assert "What agrees with" in text and "Back to the answer" in text
     for wrong in ("x", "999999", "-1", "%00", ""):
         assert member.get(f"/answers/{found}?candidate={wrong}").status_code == 404
 
