@@ -11,10 +11,11 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass
+from http.client import HTTPException
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 import certifi
@@ -32,6 +33,13 @@ LENGTH = 2000  # characters of an address
 CHUNK = 1 << 16  # bytes
 PORTS = {"http": 80, "https": 443}
 TYPES = ("application/octet-stream", "binary/octet-stream")  # and image/*
+MOVED = (301, 302, 303, 307, 308)
+HEADERS = {
+    "Accept": "image/*",
+    "Accept-Encoding": "identity",  # what is packed could unpack without end
+    "User-Agent": "image-search",
+    "Connection": "close",
+}
 WRITABLE = "%/:=&?~+!$,;'@()*[]-._"  # what stays as it is in a path or a query
 
 # IPv6 addresses that people can have, less those that stand for an IPv4 address behind a gateway.
@@ -198,43 +206,46 @@ def _get(target: _Target, limit: int, deadline: float, network: Network) -> byte
     limit: bytes of the content.
     """
     connection = _connection(target, _address(target, deadline, network), deadline, network)
-    # A server that sends a byte now and then would hold each single read within its time for ever.
-    watch = threading.Timer(_left(deadline), _cut, [connection])
+    try:
+        with contextlib.closing(connection):
+            connection.connect()
+            with _cut_off(connection.sock, deadline):
+                connection.request("GET", target.path, headers=HEADERS | {"Host": target.shown}, preload_content=False)
+                response = connection.getresponse()
+                _left(deadline)
+                if response.status in MOVED and response.headers.get("Location"):
+                    return response.headers["Location"]
+                content = _content(response, limit)
+    except (HTTPError, HTTPException, OSError, ValueError):
+        _left(deadline)
+        raise Refused("The server at that address did not answer as it should.") from None
+    _left(deadline)  # what says nothing of its length seems whole where it was cut off
+    return content
+
+
+@contextlib.contextmanager
+def _cut_off(connected: socket.socket, deadline: float) -> Iterator[None]:
+    """End whatever is waited for on a connection once it is time.
+
+    A server that sends a byte now and then would hold each single read within its own time for ever.
+    """
+
+    def cut() -> None:
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)  # not SSLSocket's own, which is for its own thread
+
+    watch = threading.Timer(_left(deadline), cut)
     watch.daemon = True
     watch.start()
     try:
-        connection.request(
-            "GET",
-            target.path,
-            headers={
-                "Host": target.shown,
-                "Accept": "image/*",
-                "Accept-Encoding": "identity",  # what is packed could unpack without end
-                "User-Agent": "image-search",
-                "Connection": "close",
-            },
-            preload_content=False,
-            decode_content=False,
-        )
-        response = connection.getresponse()
-        if response.status in (301, 302, 303, 307, 308) and response.headers.get("Location"):
-            return response.headers["Location"]
-        content = _content(response, limit)
-    except (HTTPError, OSError, ValueError, AttributeError):  # AttributeError: of a connection that _cut has closed
-        if time.monotonic() >= deadline:
-            raise _too_slow() from None
-        raise Refused("The server at that address did not answer as it should.") from None
+        yield
     finally:
         watch.cancel()
-        connection.close()
-    if time.monotonic() >= deadline:  # what has no length of its own seems whole where it was cut off
-        raise _too_slow()
-    return content
 
 
 def _connection(target: _Target, address: str, deadline: float, network: Network) -> HTTPConnection:
     """To the numeric address, though certificates are checked for the host's name."""
-    timeout = min(CONNECT_SECONDS, _left(deadline))
+    timeout = min(CONNECT_SECONDS, _left(deadline) / 2)  # once to connect, and once more to agree on a cipher
     if target.scheme == "http":
         return HTTPConnection(address, target.port, timeout=timeout)
     context = ssl.create_default_context(cafile=network.authorities)
@@ -267,6 +278,7 @@ def _content(response, limit: int) -> bytes:
 
 
 def _left(deadline: float) -> float:
+    """Seconds until the deadline. Raises Refused where it has passed."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise _too_slow()
@@ -275,11 +287,3 @@ def _left(deadline: float) -> float:
 
 def _too_slow() -> Refused:
     return Refused("The server at that address took too long.")
-
-
-def _cut(connection: HTTPConnection) -> None:
-    """End whatever another thread waits for on a connection."""
-    connection_socket = connection.sock
-    if connection_socket is not None:
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(connection_socket, socket.SHUT_RDWR)

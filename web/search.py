@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from functools import wraps
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -22,7 +23,8 @@ from web.uploads import SOURCES
 
 blueprint = Blueprint("search", __name__)
 
-PAINTINGS = 6  # that are offered on one photograph, at most
+PAINTINGS = 6  # that are offered on one photograph, at most; no more than MAX_REGIONS
+FORESHORTENED = 0.5  # a side is at least so long as the opposite one, on a photograph that shows a work at all well
 BEYOND = 0.05  # of a side by which a corner may lie outside of the photograph; it is moved to the border
 NO_CORNERS = "The corners of a region are four pairs of numbers, clockwise, in pixels of the photograph."
 
@@ -64,7 +66,7 @@ def for_members(view: Callable) -> Callable:
 def start() -> str:
     """What the site does; for people with an account, the control that asks."""
     page = "search/ask.html" if current_user.is_authenticated else "search/start.html"
-    return render_template(page, state=asking.service().state, most=MAX_REGIONS)
+    return render_template(page, state=asking.service().state)
 
 
 @blueprint.get("/state")
@@ -128,8 +130,9 @@ def paintings(photograph_id: str) -> Response:
     photograph = _photograph(photograph_id)
     db.session.commit()  # gives the connection back, so that waiting for one's turn holds none
     with _detecting:
-        found = quadrilaterals(uploads().read(photograph_id), PAINTINGS)
-    return jsonify(paintings=[_clip(corners, photograph.width, photograph.height) for corners in found])
+        found = filter(_could_be_a_work, quadrilaterals(uploads().read(photograph_id), 4 * PAINTINGS))
+    size = photograph.width, photograph.height
+    return jsonify(paintings=[_clip(corners, *size) for corners in islice(found, PAINTINGS)])
 
 
 @blueprint.post("/photographs/<photograph_id>/ask")
@@ -170,6 +173,13 @@ def _photograph(photograph_id: str, also_admin: bool = True) -> Photograph:
     if not mine and not (photograph and also_admin and current_user.is_admin):
         abort(404)
     return photograph
+
+
+def _could_be_a_work(corners: np.ndarray) -> bool:
+    """The engine looks at everything with four corners; people would wonder at some of it."""
+    lengths = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
+    one, opposite = lengths[:2], lengths[2:]
+    return bool((np.minimum(one, opposite) >= FORESHORTENED * np.maximum(one, opposite)).all())
 
 
 def _regions(sent: object, photograph: Photograph) -> list[Region]:

@@ -18,8 +18,8 @@ const PREVIEW = 128; // pixels on the screen; the long side of a straightened wo
 
 export class Editor {
   /** svg, previews: elements to draw in. changed(): told when what would be asked for has changed. */
-  constructor(svg, previews, most, changed) {
-    Object.assign(this, { svg, previews, most, changed });
+  constructor(svg, previews, changed) {
+    Object.assign(this, { svg, previews, changed });
     new ResizeObserver(() => this.place()).observe(svg);
   }
 
@@ -27,7 +27,9 @@ export class Editor {
   open(photograph) {
     this.photograph = photograph;
     this.found = null; // the corners of works, once they were looked for
-    this.turned = draw("g");
+    const { width, height, picture } = photograph;
+    this.marks = draw("g");
+    this.turned = draw("g", {}, draw("image", { href: picture, width, height }), this.marks);
     this.svg.replaceChildren(this.turned);
     this.reset();
   }
@@ -87,24 +89,17 @@ export class Editor {
 
   /** Draw everything anew. */
   build() {
-    const { width, height, picture } = this.photograph;
+    const { width, height } = this.photograph;
     const turned = this.turns % 2 === 1;
     this.svg.setAttribute("viewBox", `0 0 ${turned ? `${height} ${width}` : `${width} ${height}`}`);
     const shift = ["", `translate(${height} 0)`, `translate(${width} ${height})`, `translate(0 ${width})`][this.turns];
     this.turned.setAttribute("transform", `${shift} rotate(${90 * this.turns})`);
-    this.shade = draw("path", { class: "shade", "fill-rule": "evenodd" });
+    this.kept = draw("mask", { id: "kept" });
+    this.shade = draw("rect", { class: "shade", width, height, mask: "url(#kept)" });
     this.outlines = (this.works ?? []).map((work, index) => this.outline(work, index));
     this.handles = this.works ? this.works.flatMap((work, index) => this.cornerHandles(work, index)) : this.cropHandles();
-    // The picture stays, so that it is not read again.
-    this.picture ??= draw("image", {});
-    if (this.picture.getAttribute("href") !== picture) this.picture.setAttribute("href", picture);
-    this.picture.setAttribute("width", width);
-    this.picture.setAttribute("height", height);
-    const marks = draw("g", {}, this.shade, ...this.outlines.map(({ element }) => element));
-    marks.append(...this.handles.map(({ element }) => element));
-    this.marks?.remove();
-    this.marks = marks;
-    this.turned.append(...(this.picture.parentNode === this.turned ? [] : [this.picture]), marks);
+    const elements = [...this.outlines, ...this.handles].map(({ element }) => element);
+    this.marks.replaceChildren(this.kept, this.shade, ...elements);
     this.place();
     this.tell();
   }
@@ -116,10 +111,10 @@ export class Editor {
     const unit = 1 / Math.hypot(matrix.a, matrix.b);
     const { width, height } = this.photograph;
     const kept = this.works ? this.chosen.map(({ corners }) => corners) : [rectangle(this.crop)];
-    const path = (corners) => `M${corners.map((corner) => corner.join(" ")).join("L")}Z`;
-    const all = path(rectangle({ left: 0, top: 0, right: width, bottom: height }));
-    // Where nothing is chosen, all of it is asked for.
-    this.shade.setAttribute("d", kept.length ? all + kept.map(path).join("") : "");
+    // Where no work is chosen, all of the picture is asked for.
+    const holes = kept.map((corners) => draw("polygon", { points: corners.join(" "), fill: "black" }));
+    const white = draw("rect", { width, height, fill: kept.length ? "white" : "black" });
+    this.kept.replaceChildren(white, ...holes);
     for (const { work, shape, number } of this.outlines) {
       shape.setAttribute("points", work.corners.join(" "));
       const middle = [0, 1].map((axis) => work.corners.reduce((sum, corner) => sum + corner[axis], 0) / 4);
@@ -200,7 +195,6 @@ export class Editor {
       number,
     );
     const choose = () => {
-      if (!work.chosen && this.chosen.length >= this.most) return;
       work.chosen = !work.chosen;
       this.build();
       this.outlines[index].element.focus({ preventScroll: true });

@@ -11,7 +11,7 @@ const part = (id) => document.getElementById(id);
 const form = part("choose");
 const ask = part("ask");
 const find = part("find");
-const editor = new Editor(part("stage"), part("previews"), Number(part("editor").dataset.most), changed);
+const editor = new Editor(part("stage"), part("previews"), changed);
 let photograph = null; // as the site describes it
 let camera = null;
 let busy = false;
