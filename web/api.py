@@ -15,13 +15,12 @@ from sqlalchemy.orm import joinedload
 from werkzeug.exceptions import UnprocessableEntity
 
 from database import works
-from database.tables import Photograph, Query, Work, db
+from database.tables import ID, Photograph, Query, Work, db
 from utils.drawing import outline
 from utils.ground_truth import printable
 from web import addresses
 from web.asking import Region, ask, keep_photograph, service, uploads
 from web.collection import similar_works
-from web.history import ID
 from web.security import csrf, limiter
 from web.tokens import refuse, user_of_request
 
