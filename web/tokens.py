@@ -13,8 +13,9 @@ def user_of_request() -> User | None:
     """Who sent this request, as its token says; None where it has none. Raises Unauthorized for a wrong one."""
     if "token_user" not in g:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        g.token_user = user_of_token(token.strip()) if scheme.lower() == "bearer" else None
-        if scheme and g.token_user is None:
+        is_token = scheme.lower() == "bearer"  # another scheme is for the proxy before the site, not for us
+        g.token_user = user_of_token(token.strip()) if is_token else None
+        if is_token and g.token_user is None:
             refuse("This token is not valid. It may have been revoked.", error="invalid_token")
     return g.token_user
 

@@ -46,7 +46,7 @@ def test_its_type_and_context_are_told(client):
 
 def test_the_manifest_has_what_it_must(manifest):
     assert manifest["type"] == "Manifest"
-    assert manifest["id"] == "http://localhost/works/1/manifest.json"
+    assert manifest["id"] == "https://localhost/works/1/manifest.json"
     check_language_map(manifest["label"])
     assert isinstance(manifest["items"], list) and len(manifest["items"]) == 1
     for pair in manifest["metadata"]:
@@ -93,7 +93,7 @@ def test_it_says_what_the_catalogue_says(manifest):
     said = {pair["label"]["en"][0]: pair["value"]["none"][0] for pair in manifest["metadata"]}
     assert said == {"Artist": "DÜRER", "Title": "Hare", "Date": "1502"}
     assert [page["id"] for page in manifest["homepage"]] == [
-        "http://localhost/works/1",
+        "https://localhost/works/1",
         "https://museum.example/hare",
     ]
 
