@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, abort, current_app, jsonify, redir
 from flask_limiter.util import get_remote_address
 from flask_user import current_user, login_required
 
-from database.tables import Photograph, db
+from database.tables import ID, Photograph, db
 from models.detection import quadrilaterals
 from utils.images import ImageProblem
 from web import addresses, asking
@@ -68,9 +68,15 @@ def for_members(view: Callable) -> Callable:
 
 @blueprint.get("/")
 def start() -> str:
-    """What the site does; for people with an account, the control that asks."""
-    page = "search/ask.html" if current_user.is_authenticated else "search/start.html"
-    return render_template(page, state=asking.service().state)
+    """What the site does; for people with an account, the control that asks.
+
+    ?photograph=ID: with a photograph that was asked about before, ready to be changed and asked for again.
+    """
+    state, again = asking.service().state, request.args.get("photograph")
+    if not current_user.is_authenticated:
+        return render_template("search/start.html", state=state)
+    photograph = _described(_photograph(again, also_admin=False)) if again else None
+    return render_template("search/ask.html", state=state, photograph=photograph)
 
 
 @blueprint.get("/state")
@@ -85,14 +91,18 @@ def state() -> Response:
 @for_members
 def upload() -> tuple[Response, int, dict]:
     """Keep a picture, from a file or an address; where it can be seen, looked through and asked for."""
-    photograph = _keep()
+    described = _described(_keep())
+    return jsonify(described), 201, {"Location": described["picture"]}
+
+
+def _described(photograph: Photograph) -> dict:
+    """A photograph as the scripts of the start page know it."""
     links = {
         "picture": url_for(".picture", photograph_id=photograph.id),
         "paintings": url_for(".paintings", photograph_id=photograph.id),
         "ask": url_for(".ask", photograph_id=photograph.id),
     }
-    described = {"id": photograph.id, "width": photograph.width, "height": photograph.height}
-    return jsonify(described | links), 201, {"Location": links["picture"]}
+    return {"id": photograph.id, "width": photograph.width, "height": photograph.height} | links
 
 
 @blueprint.post("/ask")
