@@ -13,7 +13,7 @@ from PIL import Image
 from database.tables import Photograph, Query, db
 from tests.web.asked import count, files
 from tests.web.conftest import browser, csrf_token, signed_in
-from tests.web.test_addresses import Pages, local, serve, server  # noqa: F401  (fixtures)
+from tests.web.test_addresses import Pages, local, serve_pages, server  # noqa: F401  (fixtures)
 from web.addresses import Network
 from web.service import Service
 
