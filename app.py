@@ -120,7 +120,7 @@ def serve() -> None:
         host=settings.host,
         port=settings.port,
         threads=settings.computing + settings.waiting + SPARE_THREADS,
-        max_request_body_size=app.config["MAX_CONTENT_LENGTH"],
+        max_request_body_size=4 * app.config["MAX_CONTENT_LENGTH"],  # up to here the site itself refuses, in words
         ident=None,
     )
 

@@ -1,6 +1,7 @@
 """The tables of the site's database. Times are in UTC, without a zone."""
 
 import os
+import re
 import secrets
 from datetime import datetime, timezone
 from hmac import compare_digest
@@ -57,6 +58,10 @@ class FilePath(TypeDecorator):
 def now() -> datetime:
     """The time in UTC, without a zone."""
     return datetime.now(timezone.utc).replace(tzinfo=None)
+
+
+# As random_id makes them. What does not match is in no table, and not every database takes the question.
+ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
 def random_id() -> str:

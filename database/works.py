@@ -60,7 +60,7 @@ def follow(images: dict[int, str]) -> None:
     images: id -> path, relative to the dataset. Several processes may call it at once. Needs an application context.
     """
     with _only_one():
-        known = dict(db.session.execute(select(Work.id, Work.path)).tuples().all())
+        known = dict(db.session.execute(select(Work.id, Work.path)).all())
         db.session.rollback()  # ends the reading; what follows may take long
         if known != images:
             _agree(images, match(_kept(), images)[0])
@@ -72,7 +72,7 @@ def load_catalog(works: list[catalog.Work]) -> Loaded:
     It takes the place of the one before. Needs an application context.
     """
     with _only_one():
-        images = dict(db.session.execute(select(Work.id, Work.path)).tuples().all())
+        images = dict(db.session.execute(select(Work.id, Work.path)).all())
         db.session.rollback()
         matched, unmatched = match(works, images)
         catalog.write(_folder() / CATALOG, works)

@@ -15,13 +15,12 @@ from sqlalchemy.orm import joinedload
 from werkzeug.exceptions import UnprocessableEntity
 
 from database import works
-from database.tables import Photograph, Query, Work, db
+from database.tables import ID, Photograph, Query, Work, db
 from utils.drawing import outline
 from utils.ground_truth import printable
 from web import addresses
 from web.asking import Region, ask, keep_photograph, service, uploads
 from web.collection import similar_works
-from web.history import ID
 from web.security import csrf, limiter
 from web.tokens import refuse, user_of_request
 
@@ -29,10 +28,11 @@ SIMILAR = 24  # works, where the program does not say how many
 PAGE, LARGEST_PAGE = 24, 100  # works on a page
 OPEN = ("v1.list_works", "v1.get_work", "v1.similar")  # without a token, where the collection is not private
 WORK = "/works/<int(max=2147483647):id>"  # the largest number of PostgreSQL
+OF_THE_WORK = [{"name": "id", "in": "path", "description": "Of the work."}]
 ABOUT = """Ask which work of the collection a picture shows, and read the collection, from a program of your own.
 
 Programs sign in with a personal token: make one on your profile page, and send it with each request as
-`Authorization: Bearer TOKEN`. Times are in UTC. Every error is JSON with `code`, `status` and `message`."""
+"Authorization: Bearer TOKEN". Times are in UTC. Every error is JSON with a code, a status and a message."""
 
 blueprint = Blueprint("api", __name__)
 v1 = ApiBlueprint("v1", __name__, url_prefix="/api/v1", description="The only version there is.")
@@ -200,10 +200,10 @@ class WorksWanted(Schema):
         validate=validate.Length(max=200),
     )
     author = described(fields.String, "Exactly as the works have it; the same holds for the others.")
-    school = fields.String()
-    form = fields.String()
-    type = fields.String()
-    timeframe = fields.String()
+    school = described(fields.String, "Of the author.", "Dutch")
+    form = described(fields.String, "Kind of object.", "painting")
+    type = described(fields.String, "Kind of subject.", "landscape")
+    timeframe = described(fields.String, "Period.", "1651-1700")
     folder = described(fields.String, "Of the picture's file.")
     sort = described(
         fields.String, "What they are sorted by.", load_default="file", validate=validate.OneOf(tuple(works.SORTS))
@@ -220,11 +220,11 @@ SHARE = fields.Float(validate=validate.Range(min=0, max=1))
 
 
 class Question(Schema):
-    """What a program asks: `picture`, a file, or `address`, one of the two."""
+    """What a program asks: a picture or its address, and which part of it."""
 
     address = described(
         fields.String,
-        "Of a picture on the web, where this site fetches pictures. One of `picture` and `address` is wanted.",
+        "Of a picture on the web, where this site fetches pictures. One of picture and address is wanted.",
         "https://www.example.org/photograph.jpg",
     )
     corners = described(
@@ -241,7 +241,7 @@ class Question(Schema):
 
 
 class QuestionForm(Question):
-    picture = described(Upload, "A JPEG, PNG, WebP, TIFF, BMP or GIF. One of `picture` and `address` is wanted.")
+    picture = described(Upload, "A JPEG, PNG, WebP, TIFF, BMP or GIF. One of picture and address is wanted.")
 
 
 # Asking
@@ -353,7 +353,7 @@ def _region(question: dict, photograph: Photograph) -> Region:
     return Region(corners.tolist(), question["turns"])
 
 
-@v1.route("/queries/<id>")
+@v1.route("/queries/<id>", parameters=[{"name": "id", "in": "path", "description": "Of the answer."}])
 @v1.doc(operationId="query")
 @v1.response(200, AnswerSchema, description="The answer.")
 @refusal(404, "There is none, or it is somebody else's.")
@@ -424,7 +424,7 @@ def list_works(wanted, pagination_parameters):
     return {"total": here.item_count, "page": here.page, "pages": pages, "works": found}
 
 
-@v1.route(WORK)
+@v1.route(WORK, parameters=OF_THE_WORK)
 @v1.doc(operationId="work", security=[{"token": []}, {}])
 @v1.response(200, WorkSchema, description="The work.")
 @refusal(404, "There is no such work.")
@@ -433,7 +433,7 @@ def get_work(id):
     return work_json(db.get_or_404(Work, id))
 
 
-@v1.route(WORK + "/similar")
+@v1.route(WORK + "/similar", parameters=OF_THE_WORK)
 @v1.doc(operationId="similar", security=[{"token": []}, {}])
 @v1.arguments(SimilarWanted, location="query")
 @v1.response(200, SimilarWork(many=True), description="The most similar first.")

@@ -21,10 +21,12 @@ SENTENCES = {
     413: "The file is too large for this site.",
     500: "Something went wrong on our side. It was written to the log.",
 }
+KEPT_HEADERS = ("Retry-After", "Allow", "WWW-Authenticate")
 
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(SecurityError, _unknown_host)
     app.register_error_handler(RateLimitExceeded, _too_often)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Unavailable, _unavailable)
@@ -59,6 +61,13 @@ def _csrf(problem: CSRFError) -> Response:
     )
 
 
+def _unknown_host(_problem: SecurityError) -> Response:
+    """The Host header names none of TRUSTED_HOSTS: no page can be made, because its links would lead there."""
+    return Response(
+        "This site is not reached by that name (see RETRIEVAL_HOSTS in config.py).\n", 400, mimetype="text/plain"
+    )
+
+
 def _too_often(_problem: RateLimitExceeded) -> Response:
     seconds = max(1, round(limiter.current_limit.reset_at - time.time()))
     when = f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
@@ -68,15 +77,9 @@ def _too_often(_problem: RateLimitExceeded) -> Response:
 def _http(problem: HTTPException) -> Response:
     if problem.code is None or problem.response is not None or problem.code < 400:
         return problem  # a redirect, or a refusal with an answer of its own
-    if isinstance(problem, SecurityError):  # asked for by a name that is not ours: no page can be made, it has links
-        return Response(
-            "This site is not reached by that name. Its names are set by RETRIEVAL_HOSTS.\n", 400, mimetype="text/plain"
-        )
     said = problem.description
     own = said and said != type(problem).description
-    headers = {
-        name: value for name, value in problem.get_headers() if name in ("Retry-After", "Allow", "WWW-Authenticate")
-    }
+    headers = {name: value for name, value in problem.get_headers() if name in KEPT_HEADERS}
     return tell(problem.code, said if own else SENTENCES.get(problem.code, problem.name), headers)
 
 

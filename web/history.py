@@ -25,14 +25,13 @@ from flask import (
 from flask_user import current_user, login_required
 from sqlalchemy.orm import joinedload
 
-from database.tables import Query, Work, db, now
+from database.tables import ID, Query, Work, db, now
 from utils.ground_truth import printable
 from web.asking import uploads
 from web.evidence import COLOURS, draw, heat_map, reason
 from web.expiry import delete_queries
 from web.uploads import name_of
 
-ID = re.compile(r"[A-Za-z0-9_-]{22}")  # as database.tables.random_id makes them
 VERDICTS = ("found", "maybe", "not found")
 FEEDBACK = ("right", "wrong", "absent")
 PAGE = 24  # answers on a page of the history

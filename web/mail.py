@@ -41,6 +41,8 @@ def send(recipient: str, subject: str, text: str, html: str) -> bool:
     """Send one letter, or write it to the outbox; False, and a line in the log, where that failed."""
     message = flask_mail.Message(subject, [recipient], body=text, html=html)
     try:
+        if message.has_bad_headers():
+            raise flask_mail.BadHeaderError("a line break in a header")
         if current_app.config["MAIL_SERVER"]:
             with _Connection(current_app.extensions["mail"]) as connection:
                 message.send(connection)

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from functools import wraps
-from itertools import islice
 
 import cv2
 import numpy as np
@@ -11,7 +10,7 @@ from flask import Blueprint, Flask, Response, abort, current_app, jsonify, redir
 from flask_limiter.util import get_remote_address
 from flask_user import current_user, login_required
 
-from database.tables import Photograph, db
+from database.tables import ID, Photograph, db
 from models.detection import quadrilaterals
 from utils.images import ImageProblem
 from web import addresses, asking
@@ -24,7 +23,11 @@ from web.uploads import SOURCES
 blueprint = Blueprint("search", __name__)
 
 PAINTINGS = 6  # that are offered on one photograph, at most; no more than MAX_REGIONS
-FORESHORTENED = 0.5  # a side is at least so long as the opposite one, on a photograph that shows a work at all well
+WALL = 0.5  # of the photograph; what covers more may be the wall that works hang on
+WITHIN = 0.9  # of an outline that lies in another one
+# What a photograph that shows a work at all well makes of its four right angles and its parallel sides.
+SKEWED = 0.42  # cosine of the angle between two sides, at most: 65 to 115 degrees
+FORESHORTENED = 0.5  # the shorter of two opposite sides for the longer, at least
 BEYOND = 0.05  # of a side by which a corner may lie outside of the photograph; it is moved to the border
 NO_CORNERS = "The corners of a region are four pairs of numbers, clockwise, in pixels of the photograph."
 
@@ -64,9 +67,15 @@ def for_members(view: Callable) -> Callable:
 
 @blueprint.get("/")
 def start() -> str:
-    """What the site does; for people with an account, the control that asks."""
-    page = "search/ask.html" if current_user.is_authenticated else "search/start.html"
-    return render_template(page, state=asking.service().state)
+    """What the site does; for people with an account, the control that asks.
+
+    ?photograph=ID: with a photograph that was asked about before, ready to be changed and asked for again.
+    """
+    state, again = asking.service().state, request.args.get("photograph")
+    if not current_user.is_authenticated:
+        return render_template("search/start.html", state=state)
+    photograph = _described(_photograph(again, also_admin=False)) if again else None
+    return render_template("search/ask.html", state=state, photograph=photograph)
 
 
 @blueprint.get("/state")
@@ -81,14 +90,18 @@ def state() -> Response:
 @for_members
 def upload() -> tuple[Response, int, dict]:
     """Keep a picture, from a file or an address; where it can be seen, looked through and asked for."""
-    photograph = _keep()
+    described = _described(_keep())
+    return jsonify(described), 201, {"Location": described["picture"]}
+
+
+def _described(photograph: Photograph) -> dict:
+    """A photograph as the scripts of the start page know it."""
     links = {
         "picture": url_for(".picture", photograph_id=photograph.id),
         "paintings": url_for(".paintings", photograph_id=photograph.id),
         "ask": url_for(".ask", photograph_id=photograph.id),
     }
-    described = {"id": photograph.id, "width": photograph.width, "height": photograph.height}
-    return jsonify(described | links), 201, {"Location": links["picture"]}
+    return {"id": photograph.id, "width": photograph.width, "height": photograph.height} | links
 
 
 @blueprint.post("/ask")
@@ -130,9 +143,9 @@ def paintings(photograph_id: str) -> Response:
     photograph = _photograph(photograph_id)
     db.session.commit()  # gives the connection back, so that waiting for one's turn holds none
     with _detecting:
-        found = filter(_could_be_a_work, quadrilaterals(uploads().read(photograph_id), 4 * PAINTINGS))
+        found = quadrilaterals(uploads().read(photograph_id), 4 * PAINTINGS)
     size = photograph.width, photograph.height
-    return jsonify(paintings=[_clip(corners, *size) for corners in islice(found, PAINTINGS)])
+    return jsonify(paintings=[_clip(corners, *size) for corners in _works(found, *size)])
 
 
 @blueprint.post("/photographs/<photograph_id>/ask")
@@ -141,7 +154,10 @@ def paintings(photograph_id: str) -> Response:
 def ask(photograph_id: str) -> tuple[Response, int]:
     """Ask for each region of a photograph; the address of the answer to the first."""
     photograph = _photograph(photograph_id, also_admin=False)
-    regions = _regions(request.get_json(), photograph)
+    try:
+        regions = _regions(request.get_json(), photograph)
+    except RecursionError:  # of JSON's parser, on brackets without end
+        abort(400, "A list of regions is wanted.")
     query, *_ = asking.ask(photograph, regions)
     return jsonify(id=query.id, answer=url_for("history.answer", query_id=query.id)), 201
 
@@ -168,18 +184,36 @@ def _keep() -> Photograph:
 
 def _photograph(photograph_id: str, also_admin: bool = True) -> Photograph:
     """One's own photograph, and for an administrator anybody's; for all others there is none."""
-    photograph = db.session.get(Photograph, photograph_id)
+    photograph = db.session.get(Photograph, photograph_id) if ID.fullmatch(photograph_id) else None
     mine = photograph and photograph.user_id == current_user.id
     if not mine and not (photograph and also_admin and current_user.is_admin):
         abort(404)
     return photograph
 
 
-def _could_be_a_work(corners: np.ndarray) -> bool:
-    """The engine looks at everything with four corners; people would wonder at some of it."""
-    lengths = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
-    one, opposite = lengths[:2], lengths[2:]
-    return bool((np.minimum(one, opposite) >= FORESHORTENED * np.maximum(one, opposite)).all())
+def _works(found: list[np.ndarray], width: int, height: int) -> list[np.ndarray]:
+    """Of outlines, largest first, those to offer: the engine looks at all, people would wonder at some of them."""
+    works: list[np.ndarray] = []
+    for corners in filter(_like_a_work, found):
+        # Within a large outline, which may be the wall, hang works; what is within a smaller one is painted there.
+        frames = [work for work in works if cv2.contourArea(work) < WALL * width * height]
+        if not any(_is_within(corners, frame) for frame in frames):
+            works.append(corners)
+    return works[:PAINTINGS]
+
+
+def _is_within(inner: np.ndarray, outer: np.ndarray) -> bool:
+    common, _ = cv2.intersectConvexConvex(inner, outer)
+    return common > WITHIN * cv2.contourArea(inner)
+
+
+def _like_a_work(corners: np.ndarray) -> bool:
+    """Whether a rectangle could look so."""
+    sides = np.roll(corners, -1, axis=0) - corners
+    lengths = np.linalg.norm(sides, axis=1)
+    cosines = (sides * np.roll(sides, -1, axis=0)).sum(1) / (lengths * np.roll(lengths, -1))
+    shorter, longer = np.minimum(lengths[:2], lengths[2:]), np.maximum(lengths[:2], lengths[2:])
+    return bool((np.abs(cosines) <= SKEWED).all() and (shorter >= FORESHORTENED * longer).all())
 
 
 def _regions(sent: object, photograph: Photograph) -> list[Region]:

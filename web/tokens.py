@@ -1,27 +1,21 @@
 """Which person a program speaks for, by the personal token that it sends."""
 
-import hashlib
 from typing import NoReturn
 
 from flask import abort, g, request
 from werkzeug.datastructures import WWWAuthenticate
 
-from database.tables import Token, User, db
-
-
-def user_of_token(text: str) -> User | None:
-    """Whose personal token this is."""
-    digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()
-    token = db.session.scalar(db.select(Token).filter_by(digest=digest))
-    return token.user if token and token.user.active and token.user.email_confirmed_at else None
+from database.tables import User
+from web.accounts import user_of_token
 
 
 def user_of_request() -> User | None:
     """Who sent this request, as its token says; None where it has none. Raises Unauthorized for a wrong one."""
     if "token_user" not in g:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        g.token_user = user_of_token(token.strip()) if scheme.lower() == "bearer" else None
-        if scheme and g.token_user is None:
+        is_token = scheme.lower() == "bearer"  # another scheme is for the proxy before the site, not for us
+        g.token_user = user_of_token(token.strip()) if is_token else None
+        if is_token and g.token_user is None:
             refuse("This token is not valid. It may have been revoked.", error="invalid_token")
     return g.token_user
 

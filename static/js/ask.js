@@ -71,17 +71,23 @@ async function take(sent, sentence) {
   tell(sentence);
   progress.removeAttribute("value");
   progress.hidden = false;
-  photograph = await upload(form.dataset.upload, sent, (share) => {
+  const described = await upload(form.dataset.upload, sent, (share) => {
     // When all is sent, or where there is nothing to send, the bar only says that something goes on.
     if (share < 1 && sent.has("picture")) progress.value = 100 * share;
     else progress.removeAttribute("value");
   });
+  show(described);
+  tell("Your picture is here.");
+}
+
+/** Ready to be changed and asked for. */
+function show(described) {
+  photograph = described;
   camera.close();
   form.hidden = true;
   part("editor").hidden = false;
   find.setAttribute("aria-pressed", "false");
   editor.open(photograph);
-  tell("Your picture is here.");
   ask.focus();
 }
 
@@ -224,4 +230,5 @@ async function followEngine() {
 }
 
 listen();
+if (form.dataset.again) show(JSON.parse(form.dataset.again));
 followEngine();

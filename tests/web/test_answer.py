@@ -1,6 +1,8 @@
 """The answer: what it says, what it shows, who may see it, and what becomes of it."""
 
+import html
 import io
+import json
 import re
 
 import cv2
@@ -147,7 +149,7 @@ def test_other_candidates_show_their_evidence(site, member, found):
     content = _content(site, found)
     other = content["after"][1]
     text = _text(member.get(f"/answers/{found}?candidate={other}"))
-    assert "What agrees with" in text and "Back to the best work" in text
+    assert "What agrees with" in text and "Back to the answer" in text
     for wrong in ("x", "999999", "-1", "%00", ""):
         assert member.get(f"/answers/{found}?candidate={wrong}").status_code == 404
 
@@ -326,3 +328,15 @@ def test_a_name_from_outside_is_only_text(site, member, portrait):
 
 def _page(answer) -> str:
     return answer.get_data(as_text=True)
+
+
+def test_one_can_ask_again_with_the_same_photograph(site, member, other, admin, client, found):
+    with site.app_context():
+        photograph = db.session.get(Query, found).photograph_id
+    assert f'href="/?photograph={photograph}"' in _page(member.get(f"/answers/{found}"))
+    again = re.search(r'data-again="([^"]+)"', _page(member.get(f"/?photograph={photograph}")))
+    assert json.loads(html.unescape(again[1]))["picture"] == f"/photographs/{photograph}/picture.jpg"
+    for address in (f"/?photograph={photograph}", f"/?photograph={'A' * 22}", "/?photograph=%00"):
+        assert other.get(address).status_code == admin.get(address).status_code == 404
+    assert client.get(f"/?photograph={photograph}").status_code == 200  # what anybody sees
+    assert "data-again" not in _page(member.get("/"))
