@@ -16,7 +16,6 @@ from utils.images import ImageProblem
 from web import addresses, asking
 from web.asking import MAX_REGIONS, Region, uploads
 from web.errors import wants_json
-from web.history import ID
 from web.security import limiter
 from web.service import Unavailable
 from web.uploads import SOURCES
