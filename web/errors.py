@@ -6,6 +6,7 @@ from flask import Flask, Response, jsonify, render_template, request
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.http import HTTP_STATUS_CODES
 
 from utils.images import ImageProblem
 from web.security import limiter
@@ -20,6 +21,7 @@ SENTENCES = {
     413: "The file is too large for this site.",
     500: "Something went wrong on our side. It was written to the log.",
 }
+KEPT_HEADERS = ("Retry-After", "Allow", "WWW-Authenticate")
 
 
 def init_app(app: Flask) -> None:
@@ -39,7 +41,12 @@ def wants_json() -> bool:
 
 def tell(code: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
     """A refusal in one sentence, as a page, or as JSON where the request asks for it."""
-    page = jsonify(error=sentence) if wants_json() else render_template("error.html", code=code, sentence=sentence)
+    if request.path.startswith("/api/v1/"):
+        page = jsonify(code=code, status=HTTP_STATUS_CODES.get(code, ""), message=sentence)
+    elif wants_json():
+        page = jsonify(error=sentence)
+    else:
+        page = render_template("error.html", code=code, sentence=sentence)
     response = Response(page) if isinstance(page, str) else page
     response.status_code = code
     response.headers.extend(headers or {})
@@ -56,7 +63,9 @@ def _csrf(problem: CSRFError) -> Response:
 
 def _unknown_host(_problem: SecurityError) -> Response:
     """The Host header names none of TRUSTED_HOSTS: no page can be made, because its links would lead there."""
-    return Response("This site is not reached by that name (setting RETRIEVAL_HOSTS).\n", 400, mimetype="text/plain")
+    return Response(
+        "This site is not reached by that name (see RETRIEVAL_HOSTS in config.py).\n", 400, mimetype="text/plain"
+    )
 
 
 def _too_often(_problem: RateLimitExceeded) -> Response:
@@ -70,7 +79,7 @@ def _http(problem: HTTPException) -> Response:
         return problem  # a redirect, or a refusal with an answer of its own
     said = problem.description
     own = said and said != type(problem).description
-    headers = {name: value for name, value in problem.get_headers() if name in ("Retry-After", "Allow")}
+    headers = {name: value for name, value in problem.get_headers() if name in KEPT_HEADERS}
     return tell(problem.code, said if own else SENTENCES.get(problem.code, problem.name), headers)
 
 

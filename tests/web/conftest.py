@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def service(engine) -> Service:
     service = Service(lambda: engine, computing=2, waiting=8)
     service.start()
     while service.state == "warming up":
-        pass
+        threading.Event().wait(0.02)
     assert service.state == "ready"
     yield service
     service.stop()
@@ -135,7 +136,7 @@ def admin(site) -> FlaskClient:
 
 
 def browser(site) -> FlaskClient:
-    """A client with cookies of its own."""
+    """Somebody with a browser of their own. It speaks https, as behind a proxy."""
     return site.test_client()
 
 
