@@ -4,6 +4,7 @@ Examples:
   python app.py                          serve the site on http://127.0.0.1:5000
   python app.py create_admin             make the first administrator; asks for name, address and password
   python app.py load_catalog FILE        authors and titles of the works, from a CSV or Excel file
+  python app.py sweep                    delete old uploads and answers; the site does it by itself every day
   python app.py db upgrade               bring the database up to date (a start does it too)
   python app.py runserver                Flask's own server, for development
   python app.py shell                    a Python prompt with the site's tables
@@ -18,7 +19,6 @@ from pathlib import Path
 
 from flask import Flask
 from flask_bootstrap import Bootstrap5
-from flask_mail import Mail
 from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -26,7 +26,7 @@ from config import Settings
 from database.migrate import MIGRATIONS, bring_up_to_date
 from database.tables import db
 from utils import script
-from web import errors, layout, security
+from web import errors, expiry, layout, security
 from web.command_line import Database, Manager, Server, Shell
 from web.service import Service
 from web.uploads import Uploads
@@ -52,12 +52,12 @@ def create_app(settings: Settings | None = None, service: Service | None = None,
         count = settings.proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)
     db.init_app(app)
-    Mail(app)
     Migrate(app, db, directory=str(MIGRATIONS))
     Bootstrap5(app)
     security.init_app(app)
     errors.init_app(app)
     layout.init_app(app)
+    expiry.init_app(app)
     for name in BLUEPRINTS:
         import_module(f"web.{name}").init_app(app)
     app.before_request(app.extensions["service"].start)  # in the process that answers, also where it was forked
@@ -113,13 +113,14 @@ def serve() -> None:
     app = current_app._get_current_object()
     settings = app.extensions["settings"]
     app.extensions["service"].start()
+    app.extensions["sweeper"].start()
     print(f"Open http://{settings.host}:{settings.port} in a browser. Ctrl-C ends it.", flush=True)
     waitress(
         app,
         host=settings.host,
         port=settings.port,
         threads=settings.computing + settings.waiting + SPARE_THREADS,
-        max_request_body_size=app.config["MAX_CONTENT_LENGTH"],
+        max_request_body_size=4 * app.config["MAX_CONTENT_LENGTH"],  # up to here the site itself refuses, in words
         ident=None,
     )
 
@@ -127,13 +128,13 @@ def serve() -> None:
 def manager() -> Manager:
     """The command line: `serve` where no command is given."""
     made = Manager(
-        lambda: create_app(UNMIGRATED="db" in sys.argv[1:2]), usage="app.py [COMMAND]\n\n" + __doc__, description=""
+        lambda: create_app(UNMIGRATED="db" in sys.argv[1:2]), usage="app.py [COMMAND]", description=__doc__.strip()
     )
     made.add_command("runserver", Server(threaded=True))
     made.add_command("shell", Shell(make_context=lambda: {"db": db}))
     made.add_command("db", Database())
     made.command(serve)
-    for name in ("accounts", "collection"):
+    for name in ("accounts", "collection", "expiry"):
         import_module(f"web.{name}").add_commands(made)
     return made
 

@@ -1,6 +1,7 @@
 """The tables of the site's database. Times are in UTC, without a zone."""
 
 import os
+import re
 import secrets
 from datetime import datetime, timezone
 from hmac import compare_digest
@@ -11,7 +12,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_user import UserMixin
 from sqlalchemy import LargeBinary, MetaData, TypeDecorator, event
 from sqlalchemy.engine import Engine
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, foreign
 
 from utils.ground_truth import printable
 
@@ -57,6 +58,10 @@ class FilePath(TypeDecorator):
 def now() -> datetime:
     """The time in UTC, without a zone."""
     return datetime.now(timezone.utc).replace(tzinfo=None)
+
+
+# As random_id makes them. What does not match is in no table, and not every database takes the question.
+ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
 def random_id() -> str:
@@ -141,7 +146,7 @@ class Work(db.Model):
     __tablename__ = "works"
     id = db.Column(db.Integer, primary_key=True, autoincrement=False)  # as in the collection store
     path = db.Column(FilePath, nullable=False)  # relative to the dataset, as os.fsdecode gives it
-    author = db.Column(db.Text, nullable=False, default="")
+    author = db.Column(db.String(200), nullable=False, default="", index=True)
     born_died = db.Column(db.Text, nullable=False, default="")
     title = db.Column(db.Text, nullable=False, default="")
     date = db.Column(db.Text, nullable=False, default="")
@@ -152,6 +157,7 @@ class Work(db.Model):
     type = db.Column(db.String(200), nullable=False, default="", index=True)
     school = db.Column(db.String(200), nullable=False, default="", index=True)
     timeframe = db.Column(db.String(200), nullable=False, default="", index=True)
+    folder = db.Column(db.String(200), nullable=False, default="", index=True)  # of the path; "" for the dataset itself
     words = db.Column(db.Text, nullable=False, default="")  # all that a text search looks at, folded
 
     @property
@@ -210,6 +216,9 @@ class Query(db.Model):
     feedback_at = db.Column(db.DateTime)
     photograph = db.relationship(Photograph, back_populates="queries")
     user = db.relationship(User)
+    work = db.relationship(  # None where it has left the collection
+        Work, primaryjoin=lambda: (foreign(Query.work_id) == Work.id) & (Query.work_path == Work.path), viewonly=True
+    )
     answer = db.relationship(
         "Answer", uselist=False, back_populates="query_", cascade="all, delete-orphan", passive_deletes=True
     )

@@ -1,142 +1,360 @@
-"""Accounts: Flask-User 1.0.2.2 with its faults closed, the profile and its tokens."""
+"""Accounts: registering, signing in and out, passwords, the profile and its keys for programs.
 
-from hmac import compare_digest
-from urllib.parse import urlsplit, urlunsplit
+The addresses are Flask-User's; where its views would tell strangers too much or break, ours stand in their place.
+"""
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-from flask import Blueprint, Flask, current_app, flash, redirect, render_template, url_for
-from flask_login import login_user
-from flask_mail import Message
-from flask_user import EmailManager, PasswordManager, UserManager, login_required, user_changed_password
-from flask_user.db_adapters import SQLDbAdapter
-from flask_user.email_adapters import EmailAdapterInterface
-from flask_user.forms import LoginForm
-from sqlalchemy import func, select
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
-from database.tables import User, db
+from flask import Blueprint, Flask, abort, current_app, flash, redirect, render_template, request, session, url_for
+from flask_login import logout_user
+from flask_user import current_user, login_required
+from sqlalchemy.exc import IntegrityError
+from werkzeug import Response
+
+from database.tables import Invitation, Query, Token, User, db, now
+from web import invitations, mail
+from web.account_forms import AddressForm, NewPasswordForm, RegisterForm, TokenForm
+from web.create_admin import CreateAdmin
+from web.flask_user_fixes import AccountManager
+from web.security import limiter
+
+MAX_TOKENS = 20  # keys for programs that one person can have
+TOKEN_USE = timedelta(minutes=1)  # how exactly the last use of a key is kept
+LOOPBACK = ("localhost", "127.0.0.1", "::1")  # browsers keep Secure cookies of these also over http
+
+# How often one may try; several people may share an address, as in a museum.
+SIGN_IN = "30 per minute; 300 per hour"  # from one address
+WRONG_PASSWORDS = "10 per 15 minutes"  # for one account, from anywhere
+REGISTER = "30 per hour"
+LETTERS = "30 per hour"  # asked for from one address
+LETTERS_TO = "5 per hour"  # to one address
+PASSWORD = "10 per 15 minutes"  # tries of somebody who is signed in
 
 blueprint = Blueprint("accounts", __name__)
 
 
 def init_app(app: Flask) -> None:
     settings = app.extensions["settings"]
-    app.config.setdefault("USER_APP_NAME", settings.title)
-    app.config.setdefault("USER_EMAIL_SENDER_EMAIL", settings.mail_sender)
-    app.config.setdefault("USER_USER_SESSION_EXPIRATION", 0)
+    app.config.from_mapping(
+        USER_APP_NAME=settings.title,
+        USER_EMAIL_SENDER_EMAIL=settings.mail_sender,
+        USER_USER_SESSION_EXPIRATION=0,
+        USER_AFTER_CHANGE_PASSWORD_ENDPOINT="accounts.profile",
+        USER_AFTER_CHANGE_USERNAME_ENDPOINT="accounts.profile",
+        USER_AFTER_EDIT_USER_PROFILE_ENDPOINT="accounts.profile",
+        REMEMBER_COOKIE_DURATION=app.config["PERMANENT_SESSION_LIFETIME"],
+    )
+    mail.init_app(app)
     AccountManager(app, db, User)
+    app.view_functions |= {
+        "user.login": sign_in,
+        "user.logout": sign_out,
+        "user.register": register,
+        "user.confirm_email": confirm_address,
+        "user.resend_email_confirmation": resend_confirmation,
+        "user.forgot_password": forgot_password,
+        "user.reset_password": reset_password,
+        "user.change_password": change_password,
+        "user.change_username": change_username,
+        "user.edit_user_profile": change_names,
+    }
     app.register_blueprint(blueprint)
 
 
 def add_commands(manager) -> None:
     """What app.py can do about it on the command line."""
+    manager.add_command("create_admin", CreateAdmin())
 
 
-class DbAdapter(SQLDbAdapter):
-    """Session.get in place of the legacy Query.get; equality in place of ILIKE with live wildcards."""
-
-    def get_object(self, ObjectClass, id):
-        return self.db.session.get(ObjectClass, id)
-
-    def ifind_first_object(self, ObjectClass, **kwargs):
-        return self.db.session.scalars(
-            select(ObjectClass).where(
-                *(func.lower(getattr(ObjectClass, name)) == func.lower(value) for name, value in kwargs.items())
-            )
-        ).first()
+@blueprint.app_template_filter("day")
+def day(time: datetime) -> str:
+    """A date for people: 3 May 2026."""
+    return f"{time.day} {time:%B %Y}"
 
 
-class Argon2PasswordManager(PasswordManager):
-    """argon2-cffi itself: passlib 1.7.4 cannot load the bcrypt backend of today."""
-
-    hasher = PasswordHasher()
-
-    def hash_password(self, password):
-        return self.hasher.hash(password)
-
-    def verify_password(self, password, password_hash):
-        try:
-            return self.hasher.verify(password_hash, password)
-        except (VerificationError, InvalidHashError):
-            return False
+@blueprint.app_template_filter("moment")
+def moment(time: datetime) -> str:
+    """A time for people: 3 May 2026, 14:05 UTC."""
+    return f"{day(time)}, {time:%H:%M} UTC"
 
 
-class MailAdapter(EmailAdapterInterface):
-    """The site's own Flask-Mail."""
+@blueprint.app_template_global()
+def cookies_are_lost() -> bool:
+    """Whether this browser will keep no cookie: they are Secure, and the page came over plain http from elsewhere."""
+    elsewhere = urlsplit(f"//{request.host}").hostname not in LOOPBACK
+    return current_app.config["SESSION_COOKIE_SECURE"] and not request.is_secure and elsewhere
 
-    def send_email_message(self, recipient, subject, html_message, text_message, sender_email, sender_name):
-        current_app.extensions["mail"].send(
-            Message(subject, [recipient], body=text_message, html=html_message, sender=(sender_name, sender_email))
+
+def _sent_form(page):
+    """A view's answer; 400 where it is the form once more, because what was sent is refused."""
+    return (page, 400) if request.method == "POST" and isinstance(page, str) else page
+
+
+def _account() -> str:
+    """The account that somebody tries to sign in to, whichever of its names is typed."""
+    name = request.form.get("username", "")
+    user = current_app.user_manager.find_login(name)
+    return f"user {user.id}" if user else f"name {name[:100].lower()}"
+
+
+def _typed_address() -> str:
+    return request.form.get("email", "")[:255].strip().lower() or "none"
+
+
+# Signing in and out
+
+
+@limiter.limit(SIGN_IN, methods=["POST"])
+@limiter.limit(
+    WRONG_PASSWORDS, key_func=_account, methods=["POST"], deduct_when=lambda answer: answer.status_code == 400
+)
+def sign_in():
+    """Flask-User's sign-in; only wrong passwords count against an account."""
+    return _sent_form(current_app.user_manager.login_view())
+
+
+def sign_out():
+    """By POST only: a link or a picture on another site must not end a session. GET asks with a button."""
+    if not current_user.is_authenticated:
+        return redirect(url_for("search.start"))
+    if request.method != "POST":
+        return render_template("flask_user/sign_out.html")
+    logout_user()
+    for key in [key for key in session if key != "_remember"]:  # Flask-Login's wish to drop its cookie must stay
+        session.pop(key)
+    flash("You are signed out.", "success")
+    return redirect(url_for("search.start"))
+
+
+# Registering
+
+
+@limiter.limit(REGISTER, methods=["POST"])
+def register():
+    """A new account; the answer does not tell whether the address has one already, a letter to it does."""
+    if current_user.is_authenticated:
+        return redirect(url_for("accounts.profile"))
+    invitation = _invitation()
+    form = RegisterForm()
+    if invitation:
+        form.email.data = invitation.email
+    if not form.validate_on_submit():
+        return _sent_form(render_template("flask_user/register.html", form=form, invitation=invitation))
+    hashed = current_app.user_manager.hash_password(form.password.data)  # also for a taken address: takes as long
+    user = User(username=form.username.data, email=form.email.data.lower(), password=hashed)
+    if invitation:
+        return _accept(invitation, user)
+    owner = current_app.user_manager.find_address(user.email)
+    if owner:
+        sent = mail.send_letter(
+            "already_registered", owner.email, user=owner, link=url_for("user.forgot_password", _external=True)
         )
+    else:
+        _add(user)
+        link = current_app.user_manager.confirmation_link(user)
+        sent = mail.send_letter("confirm_email", user.email, user=user, link=link)
+    return _look_into_your_mail(form.email.data, sent)
 
 
-class AccountEmailManager(EmailManager):
-    def send_reset_password_email(self, user, user_email):
-        """The link names its purpose and the password it replaces, so it serves once and for nothing else."""
-        token = self.user_manager.generate_token(user.id, "reset", user.password[-8:])
-        self._render_and_send_email(
-            user_email.email,
-            user,
-            self.user_manager.USER_RESET_PASSWORD_EMAIL_TEMPLATE,
-            reset_password_link=url_for("user.reset_password", token=token, _external=True),
-        )
+def _invitation() -> Invitation | None:
+    """The invitation in the address of the page; refuses where registering is not possible."""
+    registration, secret = current_app.extensions["settings"].registration, request.args.get("invitation")
+    if registration == "closed":
+        abort(403, "New accounts cannot be made here.")
+    if secret is None:
+        if registration == "invitation":
+            abort(403, "An account can be made by invitation only. Please ask an administrator of this site for one.")
+        return None
+    invitation = invitations.find(secret)
+    if invitation is None:
+        abort(404, "This invitation is not valid, or it has been used. Please ask for a new one.")
+    return invitation
 
 
-def _stay_signed_in(app, user):
-    """A new password ends every session of the user; the one that set it goes on."""
-    login_user(user._get_current_object())
+def _add(user: User) -> None:
+    db.session.add(user)
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        abort(409, "Somebody else took this user name a moment ago. Please go back and try again.")
 
 
-class AccountLoginForm(LoginForm):
-    """An unknown name costs one hash like a known one, so that the time tells nothing."""
+def _accept(invitation: Invitation, user: User) -> Response:
+    """An administrator vouches for an invited address: it needs no confirmation."""
+    if current_app.user_manager.find_address(invitation.email) or not invitations.use_up(invitation):
+        db.session.rollback()
+        abort(409, "This invitation has been used already. Please sign in.")
+    user.email_confirmed_at = now()
+    _add(user)
+    flash("Welcome. Your account is ready.", "success")
+    return current_app.user_manager._do_login_user(user, url_for("search.start"))
 
-    def validate(self, extra_validators=None):
-        valid, users = super().validate(), current_app.user_manager
-        if not valid and self.password.data and not users.find_login(self.username.data or ""):
-            users.hash_password(self.password.data)
-        return valid
 
-
-class AccountManager(UserManager):
-    def customize(self, app):
-        self.LoginFormClass = AccountLoginForm
-        user_changed_password.connect(_stay_signed_in, app)
-        self.db_manager.db_adapter = DbAdapter(app, self.db)
-        self.password_manager = Argon2PasswordManager(app)
-        self.email_adapter = MailAdapter(app)
-        self.email_manager = AccountEmailManager(app)
-
-    def find_login(self, name):
-        return self.db_manager.find_user_by_username(name) or self.db_manager.get_user_and_user_email_by_email(name)[0]
-
-    def make_safe_url(self, url):
-        """Only a path on this site (CVE-2021-23401: upstream lets '////host' and backslashes through)."""
-        try:
-            parts = urlsplit((url or "").replace("\\", "/"))
-        except ValueError:
-            return "/"
-        return urlunsplit(("", "", "/" + parts.path.lstrip("/"), parts.query, parts.fragment))
-
-    def _refuse(self, message):
-        flash(message, "error")
+def _look_into_your_mail(address: str, sent: bool) -> Response:
+    if sent:
+        flash(f"Nearly done: we have sent a letter to {address}. Please open it and follow its link.", "success")
         return redirect(url_for("user.login"))
+    flash(
+        f"The letter to {address} could not be sent just now. Nothing is lost: please ask for it again here in a "
+        "few minutes.",
+        "warning",
+    )
+    return redirect(url_for("user.resend_email_confirmation"))
 
-    def confirm_email_view(self, token):
-        items = self.verify_token(token, self.USER_CONFIRM_EMAIL_EXPIRATION)
-        if items and len(items) == 1:
-            return super().confirm_email_view(token)
-        return self._refuse("Invalid confirmation token.")
 
-    def reset_password_view(self, token):
-        items = self.verify_token(token, self.USER_RESET_PASSWORD_EXPIRATION)
-        user = self.db_manager.get_user_by_id(items[0]) if items and len(items) == 3 else None
-        if user and items[1] == "reset" and compare_digest(items[2], user.password[-8:]):
-            return super().reset_password_view(token)
-        return self._refuse("Your reset password token is invalid.")
+def confirm_address(token: str) -> Response:
+    """The link in the letter: confirms the address, and signs in once."""
+    users = current_app.user_manager
+    user = users.user_to_confirm(token)
+    if user is None:
+        return _refuse("This confirmation link is not valid, or it is too old. You can ask for a new letter.")
+    if user.email_confirmed_at:
+        return _refuse("Your e-mail address is confirmed already. Please sign in.", "info")
+    user.email_confirmed_at = now()
+    db.session.commit()
+    flash("Thank you, your e-mail address is confirmed.", "success")
+    return users._do_login_user(user, url_for("search.start"))
+
+
+def _refuse(sentence: str, category: str = "error") -> Response:
+    flash(sentence, category)
+    return redirect(url_for("user.login"))
+
+
+@limiter.limit(LETTERS, methods=["POST"])
+@limiter.limit(LETTERS_TO, key_func=_typed_address, methods=["POST"])
+def resend_confirmation():
+    """The letter once more; the answer is the same for every address, and takes as long."""
+    form = AddressForm()
+    if not form.validate_on_submit():
+        return _sent_form(render_template("flask_user/resend_confirm_email.html", form=form))
+    users = current_app.user_manager
+    user = users.find_address(form.email.data)
+    if user and not user.email_confirmed_at:
+        mail.send_letter_later("confirm_email", user.email, user=user, link=users.confirmation_link(user))
+    return _refuse(
+        f"If an account with the address {form.email.data} waits for its confirmation, a letter is on its way.",
+        "success",
+    )
+
+
+# Passwords
+
+
+@limiter.limit(LETTERS, methods=["POST"])
+@limiter.limit(LETTERS_TO, key_func=_typed_address, methods=["POST"])
+def forgot_password():
+    """A letter with a link that sets a new password; the answer is the same for every address, and takes as long."""
+    form = AddressForm()
+    if not form.validate_on_submit():
+        return _sent_form(render_template("flask_user/forgot_password.html", form=form))
+    users = current_app.user_manager
+    user = users.find_address(form.email.data)
+    if user and user.active:
+        mail.send_letter_later("reset_password", user.email, user=user, link=users.reset_link(user))
+    return _refuse(
+        f"If there is an account with the address {form.email.data}, a letter is on its way. "
+        "Its link lets you choose a new password.",
+        "success",
+    )
+
+
+def reset_password(token: str):
+    """The link in that letter; it also shows that the address is the person's own."""
+    users = current_app.user_manager
+    user = users.user_to_reset(token)
+    if user is None:
+        return _refuse("This link is not valid, or it has been used. You can ask for a new one.")
+    form = NewPasswordForm()
+    form.user = user
+    if not form.validate_on_submit():
+        return _sent_form(render_template("flask_user/reset_password.html", form=form))
+    user.password = users.hash_password(form.new_password.data)
+    user.email_confirmed_at = user.email_confirmed_at or now()
+    db.session.commit()
+    users.email_manager.send_password_changed_email(user)
+    flash("Your new password is set.", "success")
+    return users._do_login_user(user, url_for("search.start"))
+
+
+@limiter.limit(PASSWORD, methods=["POST"])
+def change_password():
+    return _sent_form(current_app.user_manager.change_password_view())
+
+
+@limiter.limit(PASSWORD, methods=["POST"])
+def change_username():
+    try:
+        return _sent_form(current_app.user_manager.change_username_view())
+    except IntegrityError:
+        db.session.rollback()
+        abort(409, "Somebody else took this user name a moment ago. Please go back and try again.")
+
+
+def change_names():
+    return _sent_form(current_app.user_manager.edit_user_profile_view())
+
+
+# The profile
 
 
 @blueprint.get("/profile")
 @login_required
 def profile() -> str:
     """One's own account."""
-    return render_template("accounts/profile.html")
+    return _profile(TokenForm(formdata=None))
+
+
+def _profile(form: TokenForm, new_token: str = "") -> str:
+    tokens = db.session.scalars(db.select(Token).filter_by(user_id=current_user.id).order_by(Token.id.desc())).all()
+    asked = db.session.scalar(db.select(db.func.count(Query.id)).filter_by(user_id=current_user.id))
+    return render_template("accounts/profile.html", form=form, tokens=tokens, new_token=new_token, asked=asked)
+
+
+@blueprint.post("/profile/tokens")
+@login_required
+@limiter.limit("30 per hour")
+def make_token():
+    """A new key for programs; its answer is the only page that ever shows it."""
+    form = TokenForm()
+    if not form.validate_on_submit():
+        return _profile(form), 400
+    if db.session.scalar(db.select(db.func.count(Token.id)).filter_by(user_id=current_user.id)) >= MAX_TOKENS:
+        abort(409, f"You have {MAX_TOKENS} keys already. Please revoke one that is not used any more.")
+    text = secrets.token_urlsafe(32)
+    db.session.add(Token(user_id=current_user.id, name=form.name.data, digest=_digest(text)))
+    db.session.commit()
+    return _profile(TokenForm(formdata=None), text)
+
+
+@blueprint.post("/profile/tokens/<int:number>/revoke")
+@login_required
+def revoke_token(number: int) -> Response:
+    """End one of one's own keys."""
+    token = db.first_or_404(db.select(Token).filter_by(id=number, user_id=current_user.id))
+    db.session.delete(token)
+    db.session.commit()
+    flash(f"The key “{token.name}” is revoked.", "success")
+    return redirect(url_for("accounts.profile"))
+
+
+def user_of_token(text: str) -> User | None:
+    """The user whose key for programs `text` is; None for a wrong key, a disabled or an unconfirmed user.
+
+    Always one hash and one look into an index of digests, so that the time tells nothing about the keys there are.
+    """
+    token = db.session.scalar(db.select(Token).filter_by(digest=_digest(text)))
+    if token is None or not token.user.active or not token.user.email_confirmed_at:
+        return None
+    if token.used_at is None or now() - token.used_at > TOKEN_USE:
+        token.used_at = now()
+        db.session.commit()
+    return token.user
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()

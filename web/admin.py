@@ -1,6 +1,20 @@
 """What administrators see and do: users, invitations, everybody's activity."""
 
-from flask import Blueprint, Flask, render_template
+from datetime import date, datetime, time, timedelta
+
+from flask import Blueprint, Flask, abort, current_app, flash, redirect, render_template, request, url_for
+from flask_user import current_user, roles_required
+from sqlalchemy import Select
+from sqlalchemy.orm import joinedload
+from werkzeug import Response
+
+from database.tables import Invitation, Query, Role, User, Work, db
+from web import invitations, mail
+from web.account_forms import AddressForm, one_line
+from web.create_admin import admin_role
+
+PAGE = 50  # rows
+VERDICTS = ("found", "maybe", "not found")
 
 blueprint = Blueprint("admin", __name__)
 
@@ -9,7 +23,155 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
 
 
+@blueprint.before_request
+@roles_required("admin")
+def _administrators_only() -> None:
+    """Everybody else: to the sign-in page, or 403."""
+
+
+# Users
+
+
 @blueprint.get("/admin/users")
 def users() -> str:
-    """To come."""
-    return render_template("admin/users.html")
+    """Everybody with an account, by name; `q` is a part of a name or of an address."""
+    wanted = one_line(request.args.get("q"))
+    found = db.select(User).order_by(db.func.lower(User.username), User.id)
+    if wanted:
+        names = (User.username, User.email, User.first_name, User.last_name)
+        found = found.where(db.or_(*(name.icontains(wanted, autoescape=True) for name in names)))
+    page = db.paginate(found, per_page=PAGE)
+    asked = db.select(Query.user_id, db.func.count(Query.id), db.func.max(Query.created_at)).group_by(Query.user_id)
+    asked = db.session.execute(asked.where(Query.user_id.in_([user.id for user in page]))).all()
+    return render_template(
+        "admin/users.html", page=page, wanted=wanted, asked={user: (count, last) for user, count, last in asked}
+    )
+
+
+@blueprint.post("/admin/users/<int:number>")
+def change_user(number: int) -> Response:
+    """Disable or enable a user, give or take the role. One's own account stays, and so there is always an admin."""
+    user = _user_to_change(number)
+    match request.form.get("action"):
+        case "disable":
+            user.active, done = False, "is disabled, and signed out everywhere"
+        case "enable":
+            user.active, done = True, "is enabled again"
+        case "give":
+            user.roles, done = [admin_role()], "is an administrator now"
+        case "take":
+            user.roles, done = [], "is no administrator any more"
+        case _:
+            abort(400, "This cannot be done to a user.")
+    name = user.username
+    db.session.commit()
+    flash(f"{name} {done}.", "success")
+    return redirect(url_for("admin.users", q=request.args.get("q"), page=request.args.get("page")))
+
+
+def _user_to_change(number: int) -> User:
+    """Somebody else's row, with all such changes waiting for this one, so that two administrators cannot remove
+    each other at the same time: whoever comes second is no administrator any more."""
+    db.session.execute(db.update(Role).where(Role.name == "admin").values(name="admin"))  # takes the lock
+    db.session.expire_all()
+    if not (current_user.active and current_user.is_admin):
+        abort(403)
+    if number == current_user.id:
+        abort(409, "You cannot change your own account here. Another administrator can.")
+    return db.get_or_404(User, number)
+
+
+# Invitations
+
+
+@blueprint.route("/admin/invitations", methods=["GET", "POST"])
+def invite():
+    """All invitations, and a form for a new one; its link is shown this once, and mailed."""
+    if request.method == "GET":
+        return _invitations(AddressForm(formdata=None))
+    if current_app.extensions["settings"].registration == "closed":
+        abort(409, "New accounts cannot be made here: the site is set so.")
+    form = AddressForm()
+    if not form.validate_on_submit():
+        return _invitations(form), 400
+    address = form.email.data.lower()
+    if current_app.user_manager.find_address(address):
+        form.email.errors = ["There is an account with this address already."]
+        return _invitations(form), 409
+    secret = invitations.invite(address, current_user)
+    db.session.commit()
+    link = url_for("user.register", invitation=secret, _external=True)
+    sent = mail.send_letter("invitation", address, inviter=current_user, link=link)
+    return _invitations(AddressForm(formdata=None), invited=address, link=link, sent=sent)
+
+
+def _invitations(form: AddressForm, **new) -> str:
+    made = db.select(Invitation).order_by(Invitation.created_at.desc(), Invitation.id.desc())
+    inviters = db.select(User.id, User.username).where(User.id.in_(db.select(Invitation.invited_by)))
+    return render_template(
+        "admin/invitations.html",
+        form=form,
+        page=db.paginate(made, per_page=PAGE),
+        inviters=dict(db.session.execute(inviters).all()),
+        state=invitations.state,
+        lifetime=invitations.LIFETIME,
+        **new,
+    )
+
+
+@blueprint.post("/admin/invitations/<int:number>/revoke")
+def revoke_invitation(number: int) -> Response:
+    """Take an invitation back that nobody has used."""
+    invitation = db.first_or_404(db.select(Invitation).filter_by(id=number, used_at=None))
+    db.session.delete(invitation)
+    db.session.commit()
+    flash(f"The invitation of {invitation.email} is taken back.", "success")
+    return redirect(url_for("admin.invite"))
+
+
+# Activity
+
+
+@blueprint.get("/admin/activity")
+def activity() -> str:
+    """Everybody's queries, newest first; `user`, `verdict`, `from` and `to` narrow them down."""
+    wanted = {name: one_line(request.args.get(name)) for name in ("user", "verdict", "from", "to")}
+    found = _narrowed(db.select(Query), wanted).options(joinedload(Query.user))
+    page = db.paginate(found.order_by(Query.created_at.desc(), Query.id), per_page=PAGE)
+    works = db.session.scalars(db.select(Work).where(Work.id.in_({query.work_id for query in page} - {None})))
+    verdicts = _narrowed(db.select(Query.verdict, db.func.count(Query.id)), wanted).group_by(Query.verdict)
+    feedback = _narrowed(db.select(Query.feedback, db.func.count(Query.id)), wanted).group_by(Query.feedback)
+    return render_template(
+        "admin/activity.html",
+        page=page,
+        wanted=wanted,
+        verdicts=VERDICTS,
+        works={work.id: work for work in works},
+        counts=dict(db.session.execute(verdicts).all()),
+        feedback=dict(db.session.execute(feedback).all()),
+    )
+
+
+def _narrowed(found: Select, wanted: dict[str, str]) -> Select:
+    """The queries among `found` that fit the filters; 400 for a filter that cannot be understood."""
+    if wanted["user"]:
+        found = found.where(
+            Query.user_id.in_(db.select(User.id).where(db.func.lower(User.username) == wanted["user"].lower()))
+        )
+    if wanted["verdict"]:
+        if wanted["verdict"] not in VERDICTS:
+            abort(400, "A verdict is one of: found, maybe, not found.")
+        found = found.where(Query.verdict == wanted["verdict"])
+    if wanted["from"]:
+        found = found.where(Query.created_at >= _midnight(wanted["from"]))
+    if wanted["to"]:
+        found = found.where(Query.created_at < _midnight(wanted["to"], days=1))
+    return found
+
+
+def _midnight(text: str, days: int = 0) -> datetime:
+    """The beginning of a day, in UTC; of the day `days` later."""
+    try:
+        return datetime.combine(date.fromisoformat(text) + timedelta(days), time())
+    except (ValueError, OverflowError):
+        abort(400, "A date is written like 2026-05-03.")

@@ -4,6 +4,7 @@ What it lacks there: `flask._compat` (gone in Flask 2.0), `flask._request_ctx_st
 `inspect.getargspec` (gone in Python 3.11). The first two exist only while it is imported; nothing global stays patched.
 """
 
+import argparse
 import inspect
 import sys
 from types import ModuleType, SimpleNamespace
@@ -34,15 +35,36 @@ def _import_flask_script() -> ModuleType:
 
 _flask_script = _import_flask_script()
 Command = _flask_script.Command
-Manager = _flask_script.Manager
 Option = _flask_script.Option
-Server = _flask_script.Server
 Shell = _flask_script.Shell
+
+
+class Manager(_flask_script.Manager):
+    """Flask-Script's, with -h beside --help, the description as it is written, and one usage line a command."""
+
+    help_args = ("-h", "-?", "--help")
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.subparser_kwargs = {"title": "commands", "prog": "app.py", "metavar": "COMMAND"}
+
+    def create_parser(self, *args, **options) -> argparse.ArgumentParser:
+        parser = super().create_parser(*args, **options)
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        return parser
+
+
+class Server(_flask_script.Server):
+    """Serve the site with Flask's own server, for development."""
+
+    help = description = "Serve the site with Flask's own server, for development."
+    help_args = ("-?", "--help")  # its -h is the host
 
 
 class Database(Command):
     """Flask-Migrate's commands: upgrade, current, history, migrate and others; `db --help` lists them."""
 
+    help = "Flask-Migrate's commands; `db --help` lists them."
     capture_all_args, help_args = True, ()
 
     def __call__(self, app: flask.Flask, args: list[str]) -> None:

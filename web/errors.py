@@ -1,10 +1,15 @@
 """Refusals and failures as pages: what happened, in one sentence, and the way on."""
 
+import time
+
 from flask import Flask, Response, jsonify, render_template, request
+from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.http import HTTP_STATUS_CODES
 
 from utils.images import ImageProblem
+from web.security import limiter
 from web.service import Unavailable
 
 SENTENCES = {
@@ -14,13 +19,15 @@ SENTENCES = {
     404: "There is nothing here. It may have been deleted, or it belongs to somebody else.",
     405: "This address does not take such a request.",
     413: "The file is too large for this site.",
-    429: "That was too often in a short time. Please wait a little, then try again.",
     500: "Something went wrong on our side. It was written to the log.",
 }
+KEPT_HEADERS = ("Retry-After", "Allow", "WWW-Authenticate")
 
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(SecurityError, _unknown_host)
+    app.register_error_handler(RateLimitExceeded, _too_often)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Unavailable, _unavailable)
     app.register_error_handler(ImageProblem, _image)
@@ -34,7 +41,12 @@ def wants_json() -> bool:
 
 def tell(code: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
     """A refusal in one sentence, as a page, or as JSON where the request asks for it."""
-    page = jsonify(error=sentence) if wants_json() else render_template("error.html", code=code, sentence=sentence)
+    if request.path.startswith("/api/v1/"):
+        page = jsonify(code=code, status=HTTP_STATUS_CODES.get(code, ""), message=sentence)
+    elif wants_json():
+        page = jsonify(error=sentence)
+    else:
+        page = render_template("error.html", code=code, sentence=sentence)
     response = Response(page) if isinstance(page, str) else page
     response.status_code = code
     response.headers.extend(headers or {})
@@ -49,16 +61,23 @@ def _csrf(problem: CSRFError) -> Response:
     )
 
 
+def _unknown_host(_problem: SecurityError) -> Response:
+    """The Host header names none of TRUSTED_HOSTS: no page can be made, because its links would lead there."""
+    return Response("This site is not reached by that name (see RETRIEVAL_HOSTS in config.py).\n", 400, mimetype="text/plain")
+
+
+def _too_often(_problem: RateLimitExceeded) -> Response:
+    seconds = max(1, round(limiter.current_limit.reset_at - time.time()))
+    when = f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
+    return tell(429, f"That was too often in a short time. Please try again in {when}.", {"Retry-After": str(seconds)})
+
+
 def _http(problem: HTTPException) -> Response:
     if problem.code is None or problem.response is not None or problem.code < 400:
         return problem  # a redirect, or a refusal with an answer of its own
-    if isinstance(problem, SecurityError):  # asked for by a name that is not ours: no page can be made, it has links
-        return Response(
-            "This site is not reached by that name. Its names are set by RETRIEVAL_HOSTS.\n", 400, mimetype="text/plain"
-        )
     said = problem.description
-    own = said and said != type(problem).description and problem.code != 429
-    headers = {name: value for name, value in problem.get_headers() if name in ("Retry-After", "Allow")}
+    own = said and said != type(problem).description
+    headers = {name: value for name, value in problem.get_headers() if name in KEPT_HEADERS}
     return tell(problem.code, said if own else SENTENCES.get(problem.code, problem.name), headers)
 
 

@@ -1,6 +1,58 @@
 """Answers at addresses of their own, what people say of them, and each person's history."""
 
-from flask import Blueprint, Flask, render_template
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path, PurePosixPath
+
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    send_file,
+    stream_with_context,
+    url_for,
+)
+from flask_user import current_user, login_required
+from sqlalchemy.orm import joinedload
+
+from database.tables import ID, Query, Work, db, now
+from utils.ground_truth import printable
+from web.asking import uploads
+from web.evidence import COLOURS, draw, heat_map, reason
+from web.expiry import delete_queries
+from web.uploads import name_of
+
+VERDICTS = ("found", "maybe", "not found")
+FEEDBACK = ("right", "wrong", "absent")
+PAGE = 24  # answers on a page of the history
+OTHERS = 6  # further candidates that are shown as pictures
+COLUMNS = (
+    "asked (UTC)",
+    "picture",
+    "number",
+    "verdict",
+    "author",
+    "title",
+    "date",
+    "file",
+    "similarity",
+    "matches",
+    "inliers",
+    "seconds",
+    "feedback",
+    "address",
+)
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell
 
 blueprint = Blueprint("history", __name__)
 
@@ -9,7 +61,300 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
 
 
+# The answer
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate as the page shows it."""
+
+    id: int
+    content: dict  # as web.asking.to_json describes it
+    work: Work | None  # None where it has left the collection
+    before: int | None  # its place by similarity, from 1; None: not among those that were kept
+    after: int | None  # its place after re-ranking
+
+    @property
+    def caption(self) -> str:
+        return self.work.caption if self.work else PurePosixPath(self.content["path"]).stem
+
+    @property
+    def has_evidence(self) -> bool:
+        return self.content["inliers"] > 0
+
+
+@blueprint.get("/answers/<query_id>")
+@login_required
+def answer(query_id: str) -> str:
+    """One answer, with its evidence; ?candidate=ID draws that of another candidate."""
+    query = _visible(query_id)
+    content = query.answer.content
+    candidates = _candidates(content)
+    best = candidates[content["after"][0]] if content["after"] else None
+    shown = _chosen(candidates) or (best if query.verdict != "not found" else None)
+    others = [candidates[image] for image in content["after"] if query.verdict == "not found" or image != best.id]
+    return render_template(
+        "history/answer.html",
+        query=query,
+        content=content,
+        reason=reason(query, content),
+        best=best,
+        shown=shown,
+        drawing=shown and draw(content, shown.content),
+        colours=COLOURS,
+        others=others[:OTHERS],
+        before=[candidates[image] for image in content["before"]],
+        after=[candidates[image] for image in content["after"]],
+        siblings=[sibling for sibling in query.photograph.queries if sibling.id != query.id],
+        is_mine=query.user_id == current_user.id,
+    )
+
+
+def _visible(query_id: str) -> Query:
+    """The query, where this person may see it: its owner or an administrator; else 404."""
+    query = db.session.get(Query, query_id) if ID.fullmatch(query_id) else None
+    if query is None or (query.user_id != current_user.id and not current_user.is_admin):
+        abort(404)
+    return query
+
+
+def _candidates(content: dict) -> dict[int, Candidate]:
+    """id -> candidate of an answer, with the works as the collection has them now."""
+    ids = [int(image) for image in content["candidates"]]
+    works = {work.id: work for work in db.session.scalars(db.select(Work).where(Work.id.in_(ids)))}
+    before, after = ({image: place for place, image in enumerate(content[key], 1)} for key in ("before", "after"))
+    made = {}
+    for image in ids:
+        its = content["candidates"][str(image)]
+        work = works.get(image)
+        if work and printable(work.path) != its["path"]:
+            work = None  # the id is of another picture now
+        made[image] = Candidate(image, its, work, before.get(image), after.get(image))
+    return made
+
+
+def _chosen(candidates: dict[int, Candidate]) -> Candidate | None:
+    """The candidate that the address asks for."""
+    wanted = request.args.get("candidate")
+    if wanted is None:
+        return None
+    found = next((candidate for candidate in candidates.values() if str(candidate.id) == wanted), None)
+    if found is None:
+        abort(404, "This answer has no such candidate.")
+    return found
+
+
+@blueprint.get("/answers/<query_id>/picture.jpg")
+@login_required
+def picture(query_id: str) -> Response:
+    """The picture that was asked for."""
+    return _jpeg(uploads().picture_of(_visible(query_id)))
+
+
+@blueprint.get("/answers/<query_id>/thumbnail.jpg")
+@login_required
+def thumbnail(query_id: str) -> Response:
+    """The same, small; made at the first call."""
+    name = name_of(_visible(query_id))
+    if not uploads().path(name).exists():
+        abort(404)
+    return _jpeg(uploads().small(name))
+
+
+@blueprint.get("/answers/<query_id>/attention.png")
+@login_required
+def attention(query_id: str) -> Response:
+    """Where the network looked, to be laid over the picture."""
+    response = make_response(heat_map(_visible(query_id).answer.content))
+    response.mimetype = "image/png"
+    response.add_etag()
+    return _private(response).make_conditional(request)
+
+
+def _jpeg(path: Path) -> Response:
+    if not path.exists():
+        abort(404)
+    return _private(send_file(path, mimetype="image/jpeg", conditional=True))
+
+
+def _private(response: Response) -> Response:
+    """May be kept by this person's browser only, which asks each time whether it may still be shown."""
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
+
+
+@blueprint.post("/answers/<query_id>/feedback")
+@login_required
+def feedback(query_id: str) -> Response:
+    """Keep what the person says of the answer; an empty word takes it back."""
+    query = _visible(query_id)
+    said = request.form.get("feedback", "")
+    if query.user_id != current_user.id:
+        abort(403, "Only the person who asked can say whether the answer is right.")
+    if said and said not in FEEDBACK:
+        abort(400, "An answer can be right, wrong, or the work is not in the collection.")
+    query.feedback, query.feedback_at = (said, now()) if said else (None, None)
+    db.session.commit()
+    return redirect(url_for(".answer", query_id=query.id, _anchor="feedback"), 303)
+
+
+@blueprint.get("/answers/<query_id>/delete")
+@login_required
+def confirm_deletion(query_id: str) -> str:
+    """Ask whether one answer should go."""
+    query = _visible(query_id)
+    return render_template("history/delete.html", count=1, query=query, action=url_for(".delete", query_id=query.id))
+
+
+@blueprint.post("/answers/<query_id>/delete")
+@login_required
+def delete(query_id: str) -> Response:
+    """Delete one answer and its pictures."""
+    delete_queries([_visible(query_id).id])
+    return _deleted(1)
+
+
+# The history
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which answers of a history are meant; days are in UTC."""
+
+    verdict: str = ""  # empty: all
+    first: date | None = None
+    last: date | None = None
+
+    @classmethod
+    def read(cls, values) -> "Filter":
+        """From an address or a form. Aborts with 400 where it makes no sense."""
+        verdict = values.get("verdict", "")
+        if verdict and verdict not in VERDICTS:
+            abort(400, "A verdict is found, maybe or not found.")
+        first, last = _day(values.get("from", "")), _day(values.get("to", ""))
+        if first and last and last < first:
+            abort(400, "The last day lies before the first.")
+        return cls(verdict, first, last)
+
+    def select(self) -> db.Select:
+        """One's own queries that pass, newest first."""
+        chosen = db.select(Query).where(Query.user_id == current_user.id)
+        if self.verdict:
+            chosen = chosen.where(Query.verdict == self.verdict)
+        if self.first:
+            chosen = chosen.where(Query.created_at >= datetime.combine(self.first, time.min))
+        if self.last:
+            chosen = chosen.where(Query.created_at <= datetime.combine(self.last, time.max))
+        return chosen.order_by(Query.created_at.desc(), Query.number, Query.id)
+
+    def as_values(self) -> dict[str, str]:
+        """As in an address or a form; only what is set."""
+        values = {"verdict": self.verdict, "from": self.first, "to": self.last}
+        return {name: str(value) for name, value in values.items() if value}
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        abort(400, "A day is written like 2026-11-24.")
+
+
 @blueprint.get("/history")
+@login_required
 def history() -> str:
-    """To come."""
-    return render_template("history/history.html")
+    """One's own answers, newest first."""
+    chosen = Filter.read(request.args)
+    number = request.args.get("page", "1")
+    if not re.fullmatch("[1-9][0-9]{0,6}", number):
+        abort(404)
+    page = db.paginate(chosen.select().options(joinedload(Query.work)), page=int(number), per_page=PAGE)
+    return render_template("history/history.html", page=page, filter=chosen, verdicts=VERDICTS)
+
+
+@blueprint.get("/history.csv")
+@login_required
+def download() -> Response:
+    """One's own answers as a table; the same filter as the page."""
+    rows = _rows(Filter.read(request.args))
+    response = Response(stream_with_context(rows), mimetype="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="answers {now():%Y-%m-%d}.csv"'
+    return response
+
+
+def _rows(chosen: Filter) -> Iterator[str]:
+    """The lines of the table, one at a time, so that a long history needs no more memory than a short one."""
+    options = joinedload(Query.work), joinedload(Query.photograph)
+    queries = db.session.scalars(chosen.select().options(*options).execution_options(yield_per=200))
+    yield "\ufeff"  # without it Excel takes the file for Latin-1
+    yield _line(COLUMNS)
+    for query in queries:
+        work = query.work
+        yield _line(
+            [
+                f"{query.created_at:%Y-%m-%d %H:%M:%S}",
+                query.photograph.name,
+                query.number + 1,
+                query.verdict,
+                work.author if work else "",
+                work.title if work else "",
+                work.date if work else "",
+                printable(query.work_path or ""),
+                query.similarity,
+                query.matches,
+                query.inliers,
+                round(query.seconds, 2),
+                query.feedback or "",
+                url_for(".answer", query_id=query.id, _external=True),
+            ]
+        )
+
+
+def _line(cells) -> str:
+    """A line of CSV; text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    guarded = [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in cells]
+    line = io.StringIO()
+    csv.writer(line).writerow(guarded)
+    return line.getvalue()
+
+
+@blueprint.get("/history/delete")
+@login_required
+def confirm_deletions() -> str:
+    """Ask whether the chosen answers should go: ?query=ID&query=ID, or ?all=1 with the filter."""
+    ids = _chosen_ids(request.args)
+    everything = {"all": "1"} | Filter.read(request.args).as_values() if "all" in request.args else {}
+    return render_template(
+        "history/delete.html",
+        count=len(ids),
+        query=None,
+        action=url_for(".delete_several"),
+        ids=[] if everything else ids,
+        everything=everything,
+    )
+
+
+@blueprint.post("/history/delete")
+@login_required
+def delete_several() -> Response:
+    """Delete the chosen answers and their pictures."""
+    ids = _chosen_ids(request.form)
+    delete_queries(ids)
+    return _deleted(len(ids))
+
+
+def _chosen_ids(values) -> list[str]:
+    """Ids of one's own queries; what is not there, or somebody else's, is left out. Aborts where none is left."""
+    chosen = Filter.read(values).select() if "all" in values else Filter().select()
+    if "all" not in values:
+        named = [name for name in values.getlist("query")[:PAGE] if ID.fullmatch(name)]
+        chosen = chosen.where(Query.id.in_(named))
+    ids = list(db.session.scalars(chosen.with_only_columns(Query.id)))
+    if not ids:
+        abort(400, "Please choose at least one answer first.")
+    return ids
+
+
+def _deleted(count: int) -> Response:
+    flash("The answer and its picture are deleted." if count == 1 else f"{count} answers are deleted.", "success")
+    return redirect(url_for(".history"), 303)

@@ -1,6 +1,7 @@
 """Pictures that people bring: checked, re-encoded without metadata, and kept under random names."""
 
 import io
+import secrets
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,14 @@ from utils import images
 SOURCES = ("file", "drop", "paste", "camera", "address", "api")
 QUALITY = 90  # of the JPEG that is kept
 NAME = 200  # characters kept of a file's name
+SMALL = 320  # pixels; the long side of the small version for lists
 
 _decoding = threading.BoundedSemaphore(2)  # large pictures that are in memory at the same time
 
 
 @dataclass(frozen=True)
 class Uploads:
-    """The folder of uploads: ID.jpg for each photograph, and for each query on a part of one."""
+    """The folder of uploads: ID.jpg for each photograph and each query on a part of one, ID.small.jpg for lists."""
 
     folder: Path
     max_pixels: int
@@ -44,12 +46,16 @@ class Uploads:
     def write(self, name: str, pixels: np.ndarray) -> None:
         """Keep pixels (height, width, 3) uint8 BGR under a random id."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._save(pixels, self.path(name))
+
+    def _save(self, pixels: np.ndarray, path: Path) -> None:
+        """Write a JPEG, whole or not at all."""
         encoded = io.BytesIO()
         Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)).save(encoded, "JPEG", quality=QUALITY)
-        part = self.folder / f"{name}.part"
+        part = path.with_suffix(f".{secrets.token_hex(4)}.part")
         try:
             part.write_bytes(encoded.getvalue())
-            part.replace(self.path(name))
+            part.replace(path)
         finally:
             part.unlink(missing_ok=True)
 
@@ -61,18 +67,35 @@ class Uploads:
         """Where the picture of an id is; the id must come from the database, not from outside."""
         return self.folder / f"{name}.jpg"
 
+    def small(self, name: str) -> Path:
+        """Where the small version of a picture is, made at the first call; raises ImageProblem where it is gone.
+
+        The id must come from the database, not from outside.
+        """
+        path = self.folder / f"{name}.small.jpg"
+        if not path.exists():
+            pixels = images.load(self.path(name), max_pixels=self.max_pixels, min_side=1, at_least=SMALL)
+            self._save(images.fit(pixels, SMALL), path)
+        return path
+
     def delete(self, *names: str) -> None:
         for name in names:
             self.path(name).unlink(missing_ok=True)
+            (self.folder / f"{name}.small.jpg").unlink(missing_ok=True)
 
     def picture_of(self, query: Query) -> Path:
         """The picture that the engine was asked with: the photograph, or the part of it."""
-        return self.path(query.photograph_id if is_whole(query) else query.id)
+        return self.path(name_of(query))
 
 
 def is_whole(query: Query) -> bool:
     """Whether a query is about its whole photograph, as it is."""
     return query.corners is None and query.turns == 0
+
+
+def name_of(query: Query) -> str:
+    """The id under which the picture of a query is kept."""
+    return query.photograph_id if is_whole(query) else query.id
 
 
 def files_of(photograph: Photograph) -> list[str]:

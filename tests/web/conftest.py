@@ -15,10 +15,12 @@ from app import create_app
 from database.tables import Role, User, db, now
 from database.works import follow
 from tests import small_collection
-from web.accounts import Argon2PasswordManager
+from web.flask_user_fixes import Argon2PasswordManager
 from web.service import Service
 
 Argon2PasswordManager.hasher = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)  # quick tests
+# Clients speak https, as behind a proxy: session cookies are Secure.
+TEST_CONFIG = {"TESTING": True, "RATELIMIT_ENABLED": False, "PREFERRED_URL_SCHEME": "https"}
 PASSWORD = "A long enough passw0rd"
 
 
@@ -82,8 +84,7 @@ def make_site(settings, service, engine, migrated):
         its.database.mkdir(parents=True, exist_ok=True)
         if not its.database_url and not (its.database / "site.sqlite").exists():
             shutil.copy(migrated, its.database / "site.sqlite")
-        usual = {"TESTING": True, "RATELIMIT_ENABLED": False, "PREFERRED_URL_SCHEME": "https"}
-        app = create_app(its, ready, **usual | (config or {}))
+        app = create_app(its, ready, **TEST_CONFIG | (config or {}))
         with app.app_context():
             if its.database_url and not made:
                 _empty()

@@ -42,7 +42,7 @@ def upgrade() -> None:
         "works",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("path", tables.FilePath(), nullable=False),
-        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("author", sa.String(length=200), nullable=False),
         sa.Column("born_died", sa.Text(), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("date", sa.Text(), nullable=False),
@@ -53,10 +53,13 @@ def upgrade() -> None:
         sa.Column("type", sa.String(length=200), nullable=False),
         sa.Column("school", sa.String(length=200), nullable=False),
         sa.Column("timeframe", sa.String(length=200), nullable=False),
+        sa.Column("folder", sa.String(length=200), nullable=False),
         sa.Column("words", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_works")),
     )
     with op.batch_alter_table("works", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_works_author"), ["author"], unique=False)
+        batch_op.create_index(batch_op.f("ix_works_folder"), ["folder"], unique=False)
         batch_op.create_index(batch_op.f("ix_works_form"), ["form"], unique=False)
         batch_op.create_index(batch_op.f("ix_works_school"), ["school"], unique=False)
         batch_op.create_index(batch_op.f("ix_works_timeframe"), ["timeframe"], unique=False)
@@ -187,6 +190,8 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_works_timeframe"))
         batch_op.drop_index(batch_op.f("ix_works_school"))
         batch_op.drop_index(batch_op.f("ix_works_form"))
+        batch_op.drop_index(batch_op.f("ix_works_folder"))
+        batch_op.drop_index(batch_op.f("ix_works_author"))
 
     op.drop_table("works")
     op.drop_table("users")

@@ -1,0 +1,285 @@
+"""Administration: who may see it, what it shows, and that an administrator always stays."""
+
+import re
+import threading
+from datetime import datetime, timedelta
+
+import pytest
+
+from database.tables import Invitation, Photograph, Query, Role, User, Work, db, now
+from tests.web.conftest import PASSWORD, add_user, browser, post, signed_in
+from tests.web.letters import letters, link_in, text_of
+
+PAGES = ["/admin/users", "/admin/invitations", "/admin/activity"]
+ACTIONS = ["/admin/users/1", "/admin/invitations", "/admin/invitations/1/revoke"]
+
+
+def text(answer) -> str:
+    return answer.get_data(as_text=True)
+
+
+def number_of(site, name) -> int:
+    with site.app_context():
+        return db.session.scalar(db.select(User.id).filter_by(username=name))
+
+
+def state_of(site, name) -> tuple[bool, bool]:
+    """Whether a user is active, and an administrator."""
+    with site.app_context():
+        user = db.session.scalar(db.select(User).filter_by(username=name))
+        return user.active, user.is_admin
+
+
+def do(client, site, name, action):
+    return post(client, f"/admin/users/{number_of(site, name)}", {"action": action}, page="/profile")
+
+
+def listed(page) -> list[str]:
+    """The names on the page of users."""
+    return re.findall(r"<strong>([^<]+)</strong>", page)
+
+
+def add_query(site, name, verdict="found", ago=timedelta(), **more) -> str:
+    """A user's question of some time ago."""
+    with site.app_context():
+        user = db.session.scalar(db.select(User).filter_by(username=name))
+        photograph = Photograph(user_id=user.id, source="file", height=10, width=10)
+        query = Query(user_id=user.id, verdict=verdict, seconds=0.5, created_at=now() - ago, **more)
+        photograph.queries = [query]
+        db.session.add(photograph)
+        db.session.commit()
+        return query.id
+
+
+# Who may
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_are_for_administrators(client, member, admin, page):
+    assert client.get(page).location == f"/user/sign-in?next={page}"
+    answer = member.get(page)
+    assert answer.status_code == 403 and "not allowed" in text(answer)
+    assert admin.get(page).status_code == 200
+
+
+@pytest.mark.parametrize("address", ACTIONS)
+def test_actions_are_for_administrators(site, client, member, admin, address):
+    forms = {"action": "give", "email": "guest@example.com"}
+    answer = post(client, address, forms, page="/user/sign-in")
+    assert answer.status_code == 302 and answer.location.startswith("/user/sign-in")
+    assert post(member, address, forms, page="/profile").status_code == 403
+    assert refused(admin.post(address, data=forms))  # without the secret of the form
+    assert state_of(site, "ada") == (True, False)
+    with site.app_context():
+        assert db.session.scalar(db.select(db.func.count(Invitation.id))) == 0
+
+
+def refused(answer) -> bool:
+    return answer.status_code == 400 and "The form was not accepted" in text(answer)
+
+
+def test_only_administrators_see_the_way_there(member, admin):
+    assert "/admin/users" in text(admin.get("/")) and "/admin" not in text(member.get("/"))
+
+
+# Users
+
+
+def test_users_are_listed_and_found(site, admin):
+    for name in ("zoe", "Bob", "b_b", "b%b"):
+        add_user(site, name)
+    assert listed(text(admin.get("/admin/users"))) == ["b%b", "b_b", "Bob", "root", "zoe"]
+    for wanted, found in (
+        ("BOB", ["Bob"]),
+        ("zoe@example", ["zoe"]),
+        ("%", ["b%b"]),
+        ("_", ["b_b"]),
+        ("b%", ["b%b"]),
+        (" zoe\0 ", ["zoe"]),
+        ("nobody", []),
+    ):
+        assert listed(text(admin.get("/admin/users", query_string={"q": wanted}))) == found, wanted
+    page = text(admin.get("/admin/users", query_string={"q": '"><script>'}))
+    assert "&#34;&gt;&lt;script&gt;" in page and '"><script>' not in page
+
+
+def test_users_come_in_pages(site, admin):
+    with site.app_context():
+        db.session.add_all(User(username=f"user{n:03}", email=f"{n}@example.com") for n in range(60))
+        db.session.commit()
+    first, second = (text(admin.get(f"/admin/users?q=user&page={page}")) for page in (1, 2))
+    assert len(listed(first)) == 50 and listed(second) == [f"user{n:03}" for n in range(50, 60)]
+    assert "q=user" in re.search(r'rel="next" href="([^"]+)"', first)[1] and 'rel="prev"' in second
+    assert admin.get("/admin/users?page=99").status_code == 404
+    assert admin.get("/admin/users?page=0").status_code == 404
+
+
+def test_the_list_says_what_a_user_does(site, admin, member):
+    add_user(site, "new", confirmed=False)
+    add_query(site, "ada")
+    page = text(admin.get("/admin/users"))
+    assert "1 question<" in page and "address not confirmed" in page and "This is you" in page
+    assert ">administrator<" in page
+
+
+def test_disable_and_enable(site, admin, member):
+    assert do(admin, site, "ada", "disable").location == "/admin/users"
+    assert state_of(site, "ada") == (False, False) and member.get("/profile").status_code == 302
+    assert "ada is disabled" in text(admin.get("/admin/users"))
+    do(admin, site, "ada", "enable")
+    assert state_of(site, "ada") == (True, False)
+
+
+def test_give_and_take_the_role(site, admin, member):
+    do(admin, site, "ada", "give")
+    assert state_of(site, "ada") == (True, True) and member.get("/admin/users").status_code == 200
+    do(admin, site, "ada", "give")
+    assert state_of(site, "ada") == (True, True)
+    do(member, site, "root", "take")
+    assert state_of(site, "root") == (True, False) and admin.get("/admin/users").status_code == 403
+    with site.app_context():
+        assert db.session.scalar(db.select(db.func.count(Role.id))) == 1
+
+
+@pytest.mark.parametrize("action", ["disable", "take", "enable", "give"])
+def test_nobody_changes_the_own_account(site, admin, action):
+    answer = do(admin, site, "root", action)
+    assert answer.status_code == 409 and "your own account" in text(answer)
+    assert state_of(site, "root") == (True, True)
+
+
+def test_one_administrator_stays_when_all_remove_each_other(site):
+    names = ["first", "second", "third"]
+    clients = [signed_in(site, name, admin=True) for name in names]
+    answers = []
+
+    def remove(client, name):
+        answers.append(do(client, site, name, "take").status_code)
+
+    threads = [threading.Thread(target=remove, args=(client, names[place - 1])) for place, client in enumerate(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(answers) <= {302, 403}
+    assert any(state_of(site, name)[1] for name in names)
+
+
+@pytest.mark.parametrize(("number", "action", "code"), [(999, "disable", 404), (0, "disable", 404), (None, "eat", 400)])
+def test_what_cannot_be_done_to_a_user(site, admin, member, number, action, code):
+    number = number_of(site, "ada") if number is None else number
+    assert post(admin, f"/admin/users/{number}", {"action": action}, page="/profile").status_code == code
+    assert post(admin, f"/admin/users/{number}", {}, page="/profile").status_code in (400, 404)
+    assert state_of(site, "ada") == (True, False)
+
+
+# Invitations
+
+
+def test_an_invitation_is_mailed_and_shown_once(site, admin):
+    answer = post(admin, "/admin/invitations", {"email": "Guest@Example.com"})
+    (letter,) = letters(site)
+    assert answer.status_code == 200 and letter["To"] == "guest@example.com"
+    assert "root invites you" in text_of(letter) and link_in(letter) in text(answer)
+    page = text(admin.get("/admin/invitations"))
+    assert "guest@example.com" in page and "by root" in page and "invitation=" not in page
+
+
+@pytest.mark.parametrize(("address", "code"), [("nobody", 400), ("", 400), ("ADA@example.com", 409)])
+def test_who_cannot_be_invited(site, admin, address, code):
+    add_user(site, "ada")
+    assert post(admin, "/admin/invitations", {"email": address}).status_code == code
+    assert letters(site) == [] and "Nobody is invited yet" in text(admin.get("/admin/invitations"))
+
+
+def test_a_used_invitation_stays_on_the_list(site, admin):
+    post(admin, "/admin/invitations", {"email": "guest@example.com"})
+    link = link_in(letters(site)[0])
+    guest = browser(site)
+    filled = {"username": "guest", "password": PASSWORD, "retype_password": PASSWORD}
+    assert post(guest, link, filled).status_code == 302
+    page = text(admin.get("/admin/invitations"))
+    assert ">used<" in page and "Take back" not in page
+    with site.app_context():
+        number = db.session.scalar(db.select(Invitation.id))
+    assert post(admin, f"/admin/invitations/{number}/revoke", page="/admin/invitations").status_code == 404
+
+
+def test_no_invitations_where_registration_is_closed(make_site):
+    site = make_site(registration="closed")
+    admin = signed_in(site, "root", admin=True)
+    assert "cannot be made here" in text(admin.get("/admin/invitations"))
+    answer = post(admin, "/admin/invitations", {"email": "guest@example.com"}, page="/profile")
+    assert answer.status_code == 409 and letters(site) == []
+
+
+# Activity
+
+
+@pytest.fixture
+def asked(site, admin, member, other) -> dict[str, str]:
+    """Questions of Ada and Bob: what they are -> id."""
+    with site.app_context():
+        if not db.session.get(Work, 1):
+            db.session.add(Work(id=1, path="sea 1.png"))
+        db.session.merge(Work(id=1, path="sea 1.png", title="The <b>sea", author="A. Painter"))
+        db.session.commit()
+    day = timedelta(days=1)
+    return {
+        "old": add_query(site, "bob", "maybe", 40 * day, feedback="wrong"),
+        "sea": add_query(site, "ada", "found", 2 * day, work_id=1, similarity=0.91, feedback="right"),
+        "gone": add_query(site, "bob", "found", day, work_id=987654, similarity=0.8),
+        "new": add_query(site, "ada", "not found"),
+    }
+
+
+def shown(admin, asked, **filters) -> list[str]:
+    answer = admin.get("/admin/activity", query_string=filters)
+    assert answer.status_code == 200
+    names = {number: name for name, number in asked.items()}
+    return [names[number] for number in re.findall(r'href="/answers/([^"]+)"', text(answer))]
+
+
+def test_activity_is_newest_first_and_filtered(admin, asked):
+    today = datetime.now().date()
+    assert shown(admin, asked) == ["new", "gone", "sea", "old"]
+    assert shown(admin, asked, user="ADA") == ["new", "sea"]
+    assert shown(admin, asked, user="a%") == []
+    assert shown(admin, asked, verdict="found") == ["gone", "sea"]
+    assert shown(admin, asked, user="bob", verdict="maybe") == ["old"]
+    assert shown(admin, asked, to=now().date() - timedelta(days=20)) == ["old"]
+    assert shown(
+        admin, asked, **{"from": now().date() - timedelta(days=2), "to": now().date() - timedelta(days=1)}
+    ) == [
+        "gone",
+        "sea",
+    ]
+    assert shown(admin, asked, **{"from": today + timedelta(days=3)}) == []
+
+
+def test_activity_counts_and_names(admin, asked):
+    page = " ".join(text(admin.get("/admin/activity")).split())
+    for said in ("4 questions", "2 found", "1 not sure", "1 not in this collection", "1 said to be right"):
+        assert said in page, said
+    assert "The &lt;b&gt;sea, A. Painter" in page and "similarity 0.91" in page
+    page = " ".join(text(admin.get("/admin/activity?user=ada")).split())
+    assert "2 questions" in page and "not sure</span>" not in page
+
+
+@pytest.mark.parametrize("filters", ["verdict=perhaps", "from=yesterday", "to=9999-12-31", "from=2026-02-30"])
+def test_a_filter_that_cannot_be_understood(admin, filters):
+    answer = admin.get(f"/admin/activity?{filters}")
+    assert answer.status_code == 400 and "Traceback" not in text(answer)
+
+
+def test_activity_comes_in_pages(site, admin, member):
+    with site.app_context():
+        ada = db.session.scalar(db.select(User).filter_by(username="ada"))
+        photograph = Photograph(user_id=ada.id, source="file", height=10, width=10)
+        photograph.queries = [Query(user_id=ada.id, verdict="found", seconds=1) for _ in range(60)]
+        db.session.add(photograph)
+        db.session.commit()
+    first = text(admin.get("/admin/activity?verdict=found"))
+    (onward,) = re.findall(r'rel="next" href="([^"]+)"', first)
+    second = text(admin.get(onward.replace("&amp;", "&")))
+    assert [page.count('href="/answers/') for page in (first, second)] == [50, 10]

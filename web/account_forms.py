@@ -1,0 +1,168 @@
+"""The forms of accounts: what may be typed, and what is said where it may not."""
+
+import email_validator
+from flask import current_app
+from flask_user import current_user
+from flask_wtf import FlaskForm
+from wtforms import BooleanField, HiddenField, PasswordField, StringField, ValidationError
+from wtforms.validators import DataRequired, EqualTo, Length
+
+MIN_PASSWORD, MAX_PASSWORD = 10, 200  # characters
+MIN_NAME, MAX_NAME = 3, 50
+NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
+WRONG_SIGN_IN = "The name or the password is not right."
+WRONG_PASSWORD = "This is not your present password."
+
+for _domain in ("local", "localhost"):  # as the library's README says: addresses of a house's own network are real here
+    if _domain in email_validator.SPECIAL_USE_DOMAIN_NAMES:
+        email_validator.SPECIAL_USE_DOMAIN_NAMES.remove(_domain)
+
+
+def name_problem(name: str) -> str | None:
+    """What is wrong with a user name, in one sentence. It can never look like an e-mail address: it has no @."""
+    if not MIN_NAME <= len(name) <= MAX_NAME:
+        return f"A user name has {MIN_NAME} to {MAX_NAME} characters."
+    if not NAME_LETTERS.issuperset(name):
+        return "A user name is made of the letters a to z, digits, hyphens, dots and underscores."
+    return None
+
+
+def address_problem(address: str) -> str | None:
+    """What is wrong with an e-mail address, in one sentence."""
+    try:
+        email_validator.validate_email(
+            address, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False
+        )
+    except email_validator.EmailNotValidError:
+        return "This is not an e-mail address."
+    return None
+
+
+def password_problem(password: str, *known: str) -> str | None:
+    """What is wrong with a new password, in one sentence. known: name and address, which everybody could guess."""
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        return f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters."
+    if password.lower() in {text.lower() for text in known}:
+        return "Please choose a password that is neither your name nor your address."
+    return None
+
+
+def one_line(text: str | None) -> str:
+    """Typed text without what cannot be seen, and without space around it."""
+    return "".join(letter for letter in text or "" if letter.isprintable()).strip()
+
+
+def _free_name(_form: FlaskForm, field: StringField) -> None:
+    problem = name_problem(field.data)
+    if not problem and not current_app.user_manager.db_manager.username_is_available(field.data):
+        problem = "This user name is taken. Please choose another one."
+    if problem:
+        raise ValidationError(problem)
+
+
+def _address(_form: FlaskForm, field: StringField) -> None:
+    if problem := address_problem(field.data):
+        raise ValidationError(problem)
+
+
+def _refuse(problem: str | None) -> None:
+    if problem:
+        raise ValidationError(problem)
+
+
+def _present_password(_form: FlaskForm, field: PasswordField) -> None:
+    if not current_app.user_manager.verify_password(field.data, current_user.password):
+        raise ValidationError(WRONG_PASSWORD)
+
+
+def _needed(sentence: str) -> list:
+    return [DataRequired(sentence)]
+
+
+class SignInForm(FlaskForm):
+    """Sign in by user name or e-mail address."""
+
+    next, reg_next = HiddenField(), HiddenField()
+    username = StringField(
+        "User name or e-mail address", _needed("Please type your user name or your address."), filters=[one_line]
+    )
+    password = PasswordField(
+        "Password",
+        [*_needed("Please type your password."), Length(max=MAX_PASSWORD, message=WRONG_SIGN_IN)],
+    )
+    remember_me = BooleanField("Keep me signed in for 30 days")
+
+    def validate(self, extra_validators=None) -> bool:
+        """An unknown name costs one hash like a known one, so that the time tells nothing."""
+        if not super().validate(extra_validators):
+            return False
+        users = current_app.user_manager
+        user = users.find_login(self.username.data)
+        if user and users.verify_password(self.password.data, user.password):
+            return True
+        if not user:
+            users.hash_password(self.password.data)
+        self.password.errors = [WRONG_SIGN_IN]
+        return False
+
+
+class RegisterForm(FlaskForm):
+    """A new account."""
+
+    next, reg_next = HiddenField(), HiddenField()  # Flask-User's sign-in page sets them
+    username = StringField("User name", [*_needed("Please choose a user name."), _free_name], filters=[one_line])
+    email = StringField("E-mail address", [*_needed("Please type your e-mail address."), _address], filters=[one_line])
+    password = PasswordField("Password", _needed("Please choose a password."))
+    retype_password = PasswordField("The password again", [EqualTo("password", "The two passwords are not the same.")])
+
+    def validate_password(self, field: PasswordField) -> None:
+        _refuse(password_problem(field.data, self.username.data, self.email.data))
+
+
+class AddressForm(FlaskForm):
+    """An e-mail address, to send a letter to."""
+
+    email = StringField("E-mail address", [*_needed("Please type your e-mail address."), _address], filters=[one_line])
+
+
+class NewPasswordForm(FlaskForm):
+    """A new password, for `user`."""
+
+    new_password = PasswordField("New password", _needed("Please choose a new password."))
+    retype_password = PasswordField(
+        "The new password again", [EqualTo("new_password", "The two passwords are not the same.")]
+    )
+    user = current_user
+
+    def validate_new_password(self, field: PasswordField) -> None:
+        _refuse(password_problem(field.data, self.user.username, self.user.email))
+
+
+class ChangePasswordForm(NewPasswordForm):
+    old_password = PasswordField(
+        "Present password", [*_needed("Please type your present password."), _present_password]
+    )
+
+
+class ChangeUsernameForm(FlaskForm):
+    new_username = StringField(
+        "New user name", [*_needed("Please choose a user name."), _free_name], filters=[one_line]
+    )
+    old_password = PasswordField("Password", [*_needed("Please type your present password."), _present_password])
+
+
+class NamesForm(FlaskForm):
+    """What a person is called; both may be empty."""
+
+    first_name = StringField("First name", [Length(max=100)], filters=[one_line])
+    last_name = StringField("Last name", [Length(max=100)], filters=[one_line])
+
+
+class TokenForm(FlaskForm):
+    """A personal key for programs."""
+
+    name = StringField(
+        "What is it for?",
+        [*_needed("Please say what the key is for."), Length(max=100, message="Please use at most 100 characters.")],
+        filters=[one_line],
+    )

@@ -1,0 +1,91 @@
+"""`python app.py create_admin`: the first administrator, who can make others on the site."""
+
+import secrets
+import sys
+from getpass import getpass
+
+from flask import current_app
+
+from database.tables import Role, User, db, now
+from utils.errors import WrongUse
+from web.account_forms import address_problem, name_problem, password_problem
+from web.command_line import Command, Option
+
+
+class CreateAdmin(Command):
+    """Make an administrator; asks for what is not given, and for the password.
+
+    Where there is already an administrator of this name, it says so and changes nothing.
+    """
+
+    help = "Make an administrator; asks for name, address and password."
+    option_list = (
+        Option("name", nargs="?", metavar="NAME", help="user name; asked for where it is missing"),
+        Option("email", nargs="?", metavar="EMAIL", help="e-mail address; asked for where it is missing"),
+        Option("--password-from-stdin", action="store_true", help="read the password from the first line of input"),
+        Option("--random-password", action="store_true", help="make a password, and print it this once"),
+    )
+
+    def run(self, name: str | None, email: str | None, password_from_stdin: bool, random_password: bool) -> None:
+        """Raises WrongUse for what cannot be a name, an address or a password, and where either is taken."""
+        if password_from_stdin and random_password:
+            raise WrongUse("Choose one of --password-from-stdin and --random-password.")
+        name = _checked(name or _ask("User name: "), name_problem)
+        if _is_there(name):
+            print(f"There is already an administrator named {name}.")
+            return
+        email = _checked(email or _ask("E-mail address: "), address_problem).lower()
+        if current_app.user_manager.find_address(email):
+            raise WrongUse(f"There is already an account with the address {email}.")
+        if random_password:
+            password = secrets.token_urlsafe(12)
+        else:
+            password = sys.stdin.readline().rstrip("\n") if password_from_stdin else _ask_password()
+        if problem := password_problem(password, name, email):
+            raise WrongUse(problem)
+        add_admin(name, email, password)
+        print(f"Administrator {name} is there.")
+        if random_password:
+            print(f"The password, shown only this once: {password}")
+
+
+def add_admin(name: str, email: str, password: str) -> None:
+    """A new user with the role, whose address needs no confirmation."""
+    hashed = current_app.user_manager.hash_password(password)
+    db.session.add(User(username=name, email=email, email_confirmed_at=now(), password=hashed, roles=[admin_role()]))
+    db.session.commit()
+
+
+def admin_role() -> Role:
+    """The role "admin"; the first time, a new row (not committed)."""
+    return db.session.scalar(db.select(Role).filter_by(name="admin")) or Role(name="admin")
+
+
+def _is_there(name: str) -> bool:
+    user = current_app.user_manager.db_manager.find_user_by_username(name)
+    if user and not user.is_admin:
+        raise WrongUse(f"There is already an account named {name}, and it is no administrator's. Choose another name.")
+    return user is not None
+
+
+def _checked(text: str, problem_of) -> str:
+    if problem := problem_of(text):
+        raise WrongUse(f"{text!r} does not fit: {problem}")
+    return text
+
+
+def _ask(question: str) -> str:
+    try:
+        return input(question).strip()
+    except EOFError:
+        print()
+        raise WrongUse("Give NAME and EMAIL on the command line where nobody can be asked.") from None
+
+
+def _ask_password() -> str:
+    if not sys.stdin.isatty():
+        raise WrongUse("Nobody can be asked for the password: use --password-from-stdin or --random-password.")
+    password = getpass("Password (10 characters or more): ")
+    if getpass("The password again: ") != password:
+        raise WrongUse("The two passwords are not the same.")
+    return password

@@ -1,0 +1,145 @@
+"""Deleting: what people no longer want, and what is older than the site keeps things."""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+
+from flask import Flask, current_app
+
+from database.tables import Photograph, Query, db, now
+from web.asking import uploads
+from web.command_line import Command
+
+BATCH = 500  # ids in one statement; databases take no endless lists
+LEFTOVER = timedelta(days=1)  # a photograph that nobody asked about, or a file without a row, is kept for so long
+A_LONG_TIME = 365_000  # days; further back there are no dates
+FIRST_SECONDS = 60.0  # from the start of the site to its first sweep
+PAUSE_SECONDS = 24 * 3600.0  # from one sweep to the next
+
+log = logging.getLogger(__name__)
+
+
+class Sweeper:
+    """Sweeps once a day in the background, in every process that serves the site: they do not disturb each other."""
+
+    def __init__(self, app: Flask):
+        self._app = app
+        self._starting = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, once; returns at once."""
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """End the background work."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        pause = FIRST_SECONDS
+        while not self._stopped.wait(pause):
+            pause = PAUSE_SECONDS
+            try:
+                with self._app.app_context():
+                    sweep()
+            except Exception:  # this thread must live: without it nothing would ever be deleted
+                log.exception("Old pictures could not be deleted; tomorrow is another day.")
+
+
+def init_app(app: Flask) -> None:
+    app.extensions["sweeper"] = Sweeper(app)
+    if not app.testing:
+        app.before_request(app.extensions["sweeper"].start)  # in the process that answers, also where it was forked
+
+
+def add_commands(manager) -> None:
+    """What app.py can do about it on the command line."""
+
+    manager.add_command("sweep", Command(_sweep_and_tell))
+
+
+def _sweep_and_tell() -> None:
+    """Delete the uploads and answers that are older than the settings keep them."""
+    photographs, files = sweep()
+    print(f"Deleted photographs, with their answers: {photographs}. Deleted files that belonged to nothing: {files}.")
+
+
+def sweep(moment: datetime | None = None) -> tuple[int, int]:
+    """Delete what is too old, and what was left over; returns how many photographs, and files without a row.
+
+    moment: the time that counts as now, in UTC without a zone.
+    """
+    moment = moment or now()
+    keep_days = current_app.extensions["settings"].keep_days
+    old = [(Photograph.created_at < moment - LEFTOVER) & ~Photograph.queries.any()]
+    if keep_days:
+        old.append(Photograph.created_at < moment - timedelta(days=min(keep_days, A_LONG_TIME)))
+    chosen = db.session.scalars(db.select(Photograph.id).where(db.or_(*old))).all()
+    delete_photographs(chosen)
+    files = _delete_leftovers(moment - LEFTOVER)
+    if chosen or files:
+        log.info("Deleted %d photographs that were too old, and %d files without a row.", len(chosen), files)
+    return len(chosen), files
+
+
+def delete_queries(ids: Sequence[str]) -> None:
+    """Delete queries with their answers and pictures; a photograph goes with its last query. Commits."""
+    files = []
+    for some in _batches(ids):
+        photographs = db.session.scalars(db.select(Query.photograph_id).where(Query.id.in_(some))).all()
+        _delete_rows(Query, some)
+        left = db.select(Photograph.id).where(Photograph.id.in_(photographs), ~Photograph.queries.any())
+        empty = db.session.scalars(left).all()
+        _delete_rows(Photograph, empty)
+        files += [*some, *empty]
+    db.session.commit()
+    # The files come last: one that stays behind is swept, but an answer without its picture would be seen.
+    uploads().delete(*files)
+
+
+def delete_photographs(ids: Sequence[str]) -> None:
+    """Delete photographs with all that was asked about them. Commits."""
+    files = []
+    for some in _batches(ids):
+        files += db.session.scalars(db.select(Query.id).where(Query.photograph_id.in_(some))).all()
+        _delete_rows(Photograph, some)  # the database deletes queries and answers along
+        files += some
+    db.session.commit()
+    uploads().delete(*files)
+
+
+def _delete_rows(table: type, ids: Sequence[str]) -> None:
+    db.session.execute(db.delete(table).where(table.id.in_(ids)), execution_options={"synchronize_session": False})
+
+
+def _delete_leftovers(before: datetime) -> int:
+    """Delete files of the uploads folder that no row knows, written before a time (UTC); returns how many."""
+    limit = before.replace(tzinfo=timezone.utc).timestamp()
+    old: dict[str, list] = {}
+    folder = uploads().folder
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):  # another process may be sweeping too
+            if path.suffix in (".jpg", ".part") and path.stat().st_mtime < limit:
+                old.setdefault(path.name.split(".")[0], []).append(path)
+    known = set()
+    for some in _batches(list(old)):
+        for table in (Photograph, Query):
+            known.update(db.session.scalars(db.select(table.id).where(table.id.in_(some))))
+    db.session.commit()
+    # A .part is a picture whose writing was interrupted: it belongs to nothing even where its row is there.
+    unknown = [path for name in old for path in old[name] if name not in known or path.suffix == ".part"]
+    for path in unknown:
+        path.unlink(missing_ok=True)
+    return len(unknown)
+
+
+def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))

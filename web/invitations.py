@@ -1,0 +1,47 @@
+"""Invitations: an address that may register, by a link that serves once."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from database.tables import Invitation, User, db, now
+
+LIFETIME = timedelta(days=14)
+
+
+def invite(address: str, by: User) -> str:
+    """Add an invitation (not committed) in place of earlier ones of this address; the secret of its link."""
+    secret = secrets.token_urlsafe(32)
+    db.session.execute(db.delete(Invitation).where(Invitation.email == address, Invitation.used_at.is_(None)))
+    db.session.add(Invitation(email=address, digest=_digest(secret), invited_by=by.id))
+    return secret
+
+
+def find(secret: str) -> Invitation | None:
+    """The invitation of a link, as long as it is neither used nor too old."""
+    return db.session.scalar(
+        db.select(Invitation).where(
+            Invitation.digest == _digest(secret),
+            Invitation.used_at.is_(None),
+            Invitation.created_at > now() - LIFETIME,
+        )
+    )
+
+
+def use_up(invitation: Invitation) -> bool:
+    """Mark it as used (not committed); False where another request was quicker."""
+    changed = db.session.execute(
+        db.update(Invitation).where(Invitation.id == invitation.id, Invitation.used_at.is_(None)).values(used_at=now())
+    )
+    return changed.rowcount == 1
+
+
+def state(invitation: Invitation) -> str:
+    """ "used", "expired" or "open"."""
+    if invitation.used_at:
+        return "used"
+    return "open" if invitation.created_at > now() - LIFETIME else "expired"
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()

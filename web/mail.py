@@ -1,0 +1,117 @@
+"""Letters: sent by the mail server of the settings; without one, written as files to OUTPUT/outbox."""
+
+import contextlib
+import logging
+import os
+import secrets
+import smtplib
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import formataddr
+from pathlib import Path
+
+import flask_mail
+from flask import Flask, current_app, render_template
+
+from database.tables import now
+
+SECONDS = 10  # that the mail server may take for each step
+
+log = logging.getLogger(__name__)
+
+
+def init_app(app: Flask) -> None:
+    settings = app.extensions["settings"]
+    app.config.from_mapping(
+        MAIL_SERVER=settings.mail_server,
+        MAIL_PORT=settings.mail_port,
+        MAIL_USE_TLS=settings.mail_security == "starttls",
+        MAIL_USE_SSL=settings.mail_security == "tls",
+        MAIL_USERNAME=settings.mail_user or None,
+        MAIL_PASSWORD=settings.mail_password or None,
+        MAIL_DEFAULT_SENDER=formataddr((settings.title, settings.mail_sender)),
+        MAIL_SUPPRESS_SEND=False,  # Flask-Mail would not send in tests
+    )
+    flask_mail.Mail(app)
+    app.extensions["outbox"] = settings.output.absolute() / "outbox"
+    app.extensions["letters"] = ThreadPoolExecutor(1, thread_name_prefix="letters")
+
+
+def send(recipient: str, subject: str, text: str, html: str) -> bool:
+    """Send one letter, or write it to the outbox; False, and a line in the log, where that failed."""
+    message = flask_mail.Message(subject, [recipient], body=text, html=html)
+    try:
+        if message.has_bad_headers():
+            raise flask_mail.BadHeaderError("a line break in a header")
+        if current_app.config["MAIL_SERVER"]:
+            with _Connection(current_app.extensions["mail"]) as connection:
+                message.send(connection)
+        else:
+            path = _write(current_app.extensions["outbox"], message.as_bytes())
+            log.info("No mail server is set (RETRIEVAL_MAIL_SERVER): the letter to %s is in %s", recipient, path)
+    except (OSError, UnicodeError, flask_mail.BadHeaderError) as problem:  # every failure of smtplib is an OSError
+        log.warning("A letter to %s could not be sent: %s", recipient, problem)
+        return False
+    return True
+
+
+def send_letter(name: str, recipient: str, **values) -> bool:
+    """Send the letter of templates/flask_user/emails/NAME_*; False where it could not be sent."""
+    return send(recipient, *_render(name, values))
+
+
+def send_letter_later(name: str, recipient: str, **values) -> None:
+    """Send a letter in the background, so that the time of the answer does not tell whether there was one."""
+    app, rendered = current_app._get_current_object(), _render(name, values)
+
+    def in_the_background() -> None:
+        with app.app_context():
+            send(recipient, *rendered)
+
+    app.extensions["letters"].submit(in_the_background)
+
+
+def _render(name: str, values: dict) -> tuple[str, str, str]:
+    """Subject, text and HTML of a letter."""
+    values = {"app_name": current_app.extensions["settings"].title, **values}
+    parts = (render_template(f"flask_user/emails/{name}_{part}", **values) for part in ("subject.txt", "message.txt"))
+    subject, text = (part.strip() for part in parts)
+    return " ".join(subject.split()), text + "\n", render_template(f"flask_user/emails/{name}_message.html", **values)
+
+
+def _write(outbox: Path, content: bytes) -> Path:
+    """Put a letter into the outbox, whole or not at all; it may hold a link that signs somebody in."""
+    outbox.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = outbox / f"{now():%Y%m%d-%H%M%S-%f}-{secrets.token_hex(4)}.eml"
+    part = path.with_suffix(".part")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+class _Connection(flask_mail.Connection):
+    """Flask-Mail's, with a time limit and with the server's certificate checked."""
+
+    def configure_host(self) -> smtplib.SMTP:
+        mail, context = self.mail, ssl.create_default_context()
+        if mail.use_ssl:
+            host = smtplib.SMTP_SSL(mail.server, mail.port, timeout=SECONDS, context=context)
+        else:
+            host = smtplib.SMTP(mail.server, mail.port, timeout=SECONDS)
+        try:
+            if mail.use_tls:
+                host.starttls(context=context)
+            if mail.username:
+                host.login(mail.username, mail.password or "")
+        except OSError:
+            host.close()
+            raise
+        return host
+
+    def __exit__(self, *problem) -> None:
+        with contextlib.suppress(OSError):  # by now the letter is accepted or refused; a bad goodbye changes nothing
+            super().__exit__(*problem)

@@ -1,0 +1,82 @@
+"""The pictures of works as pages show them: upright, reduced, without metadata; made once and kept."""
+
+import hashlib
+import io
+import secrets
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+from flask import Response, current_app, send_file
+from PIL import Image
+
+from database.tables import Work
+from utils import images
+
+THUMBNAIL, PICTURE = 320, 1600  # pixels of the long side
+QUALITY = 85  # of the JPEG
+MAX_AGE = 3600  # seconds for which a browser does not ask again
+
+_decoding = threading.BoundedSemaphore(2)  # works that are in memory in full at the same time
+
+
+@dataclass(frozen=True)
+class Made:
+    """A reduced picture."""
+
+    path: Path
+    version: str  # another one where the work's file has changed
+    changed: float  # time of the work's file, seconds since 1970
+
+
+def made(work: Work, side: int) -> Made:
+    """The picture of a work, its long side at most `side` pixels. Raises ImageProblem where its file is of no use."""
+    settings = current_app.extensions["settings"]
+    source = settings.dataset / work.path
+    try:
+        status = source.stat()
+    except (OSError, ValueError):
+        raise images.ImageProblem("its file is gone") from None
+    stamp = f"{work.path}\n{status.st_size}\n{status.st_mtime_ns}"
+    version = hashlib.blake2b(stamp.encode(errors="surrogateescape"), digest_size=10).hexdigest()
+    folder = settings.output.absolute() / "thumbnails" / f"{work.id // 1000}"
+    path = folder / f"{work.id}-{side}-{version}.jpg"
+    if not path.exists():
+        with _decoding:
+            _make(source, path, side, settings)
+    return Made(path, version, status.st_mtime)
+
+
+def _make(source: Path, path: Path, side: int, settings) -> None:
+    pixels = images.load(source, max_pixels=settings.max_pixels, min_side=settings.min_side, at_least=side)
+    encoded = io.BytesIO()
+    upright = Image.fromarray(cv2.cvtColor(images.fit(pixels, side), cv2.COLOR_BGR2RGB))
+    upright.save(encoded, "JPEG", quality=QUALITY, progressive=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for old in path.parent.glob(f"{path.name.rpartition('-')[0]}-*.jpg"):
+        if old != path:
+            old.unlink(missing_ok=True)
+    part = path.with_suffix(f".{secrets.token_hex(8)}")  # several requests may make the same picture at once
+    try:
+        part.write_bytes(encoded.getvalue())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def send(work: Work, side: int) -> Response:
+    """The picture of a work as an answer; 404 with a drawn one where its file is of no use."""
+    try:
+        picture = made(work, side)
+    except images.ImageProblem:
+        response = send_file(Path(current_app.static_folder) / "images/missing.svg", conditional=False)
+        response.status_code = 404
+        response.headers["Cache-Control"] = "no-store"
+        return response
+    response = send_file(
+        picture.path, "image/jpeg", etag=f"{side}-{picture.version}", last_modified=picture.changed, conditional=True
+    )
+    private = current_app.extensions["settings"].private
+    response.headers["Cache-Control"] = f"{'private' if private else 'public'}, max-age={MAX_AGE}"
+    return response

@@ -1,0 +1,26 @@
+"""Which person a program speaks for, by the personal token that it sends."""
+
+from typing import NoReturn
+
+from flask import abort, g, request
+from werkzeug.datastructures import WWWAuthenticate
+
+from database.tables import User
+from web.accounts import user_of_token
+
+
+def user_of_request() -> User | None:
+    """Who sent this request, as its token says; None where it has none. Raises Unauthorized for a wrong one."""
+    if "token_user" not in g:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        is_token = scheme.lower() == "bearer"  # another scheme is for the proxy before the site, not for us
+        g.token_user = user_of_token(token.strip()) if is_token else None
+        if is_token and g.token_user is None:
+            refuse("This token is not valid. It may have been revoked.", error="invalid_token")
+    return g.token_user
+
+
+def refuse(sentence: str, **parameters: str) -> NoReturn:
+    """Answer 401, and how to sign in."""
+    scheme = WWWAuthenticate("bearer", {"realm": "programs", **parameters})
+    abort(401, sentence, www_authenticate=scheme)
