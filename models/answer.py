@@ -18,6 +18,15 @@ class Verdict(str, Enum):
 
 
 @dataclass(frozen=True)
+class Warp:
+    """What a homography does to the picture, at the matched points."""
+
+    scale: float = 1.0  # pixels of the work for one of the query, median
+    stretch: float = 1.0  # of one direction against the other, median; 1 or more
+    tilt: float = 1.0  # the largest scale at a point against the smallest; 1 or more
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What the local features of a query and of one work have in common.
 
@@ -28,6 +37,7 @@ class Evidence:
     matches: int = 0  # pairs of keypoints that pass the ratio test
     inliers: int = 0  # matches that agree with the homography; 0 where it is not sane
     homography: np.ndarray | None = None  # (3, 3) float64, query -> work; None where there is no sane one
+    warp: Warp = Warp()  # of that homography; changes nothing where there is none
     query_area: float = 0.0  # share of the query's frame that the inliers' convex hull covers, 0..1
     work_area: float = 0.0  # the same of the work's frame
     query_points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))  # (inliers, 2) x, y
@@ -47,6 +57,25 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Grounds:
+    """All that the verdict is decided on: numbers for and against the first candidate after re-ranking."""
+
+    similarity: float = 0.0  # cosine of the descriptors, -1..1
+    normalised: float = 0.0  # the same in standard deviations above the mean of the other candidates
+    margin: float = 0.0  # the same less that of the most similar other; below 0 where re-ranking put it first
+    matches: int = 0  # this and what follows up to `tilt`: as in Evidence and Warp
+    inliers: int = 0
+    inlier_ratio: float = 0.0  # inliers / matches, 0..1
+    lead: int = 0  # inliers less the most that another candidate has
+    query_area: float = 0.0
+    work_area: float = 0.0
+    scale: float = 1.0
+    stretch: float = 1.0
+    tilt: float = 1.0
+    keypoints: int = 0  # in the query
+
+
+@dataclass(frozen=True)
 class Answer:
     """The engine's answer to one picture."""
 
@@ -58,3 +87,5 @@ class Answer:
     seconds: dict[str, float]  # stage of STAGES -> seconds
     # Where the network looked on the picture: (rows, columns) uint8, 255 most; spread over the whole picture.
     attention: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    grounds: Grounds = Grounds()  # of the verdict; as they stand here where there is no candidate
+    probability: float | None = None  # that the first candidate is right, 0..1; None without a calibration

@@ -363,7 +363,7 @@ def test_a_new_store_in_the_place_of_a_deleted_one(reader, tmp_path, gone):
     for name in gone:
         (tmp_path / name).unlink()
     assert not reader.is_in_place()
-    with pytest.raises(WrongUse, match="run train.py first"):
+    with pytest.raises(WrongUse, match="run train"):
         reader.reread()
     in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("new"))
     assert not reader.is_in_place()
