@@ -47,7 +47,7 @@ def create_app(settings: Settings | None = None, **config) -> Flask:
     )
     made = site.create_app(settings, service, **config)
     made.before_request(_only_statistics)
-    made.context_processor(lambda: {"navigation": PAGES})
+    made.context_processor(lambda: {"navigation": PAGES, "alone": True})
     return made
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import CTE, ColumnElement, Date, DateTime, Float, String, column, func, select, values
@@ -100,17 +101,17 @@ def sources(span: Span, known: Sequence[str]) -> list[tuple[str, int]]:
     """(source, pictures that came that way), for each of the known sources."""
     listed = _listed("sources", {"source": String}, [(source,) for source in known])
     count = _count(Photograph, Photograph.source == listed.c.source, span.holds(Photograph.created_at))
-    counts = dict(db.session.execute(select(listed.c.source, count)).tuples().all())
+    counts = dict(db.session.execute(select(listed.c.source, count)).all())
     return [(source, counts[source]) for source in known]
 
 
 def seconds(span: Span) -> list[tuple[float, float | None, int]]:
     """(from, up to, queries): a histogram of the seconds that answers took; the last bin has no upper edge."""
     edges = [*SECONDS, None]
-    bins = _listed("bins", {"low": Float, "high": Float}, [(low, high or 1e9) for low, high in _pairs(edges)])
+    bins = _listed("bins", {"low": Float, "high": Float}, [(low, high or 1e9) for low, high in pairwise(edges)])
     count = _count(Query, Query.seconds >= bins.c.low, Query.seconds < bins.c.high, span.holds(Query.created_at))
-    counts = dict(db.session.execute(select(bins.c.low, count)).tuples().all())
-    return [(low, high, counts[low]) for low, high in _pairs(edges)]
+    counts = dict(db.session.execute(select(bins.c.low, count)).all())
+    return [(low, high, counts[low]) for low, high in pairwise(edges)]
 
 
 def percentile(span: Span, histogram: Sequence[tuple[float, float | None, int]], share: float) -> float | None:
@@ -234,7 +235,7 @@ def _found(span: Span) -> ColumnElement:
 
 def _was_found(span: Span) -> ColumnElement:
     conditions = [Query.work_id == Work.id, Query.verdict == "found", span.holds(Query.created_at)]
-    return select(Query.id).where(*conditions).correlate(Work).exists()
+    return select(Query.work_id).where(*conditions).correlate(Work).exists()
 
 
 def _count(table: type, *conditions: ColumnElement) -> ColumnElement:
@@ -245,7 +246,3 @@ def _count(table: type, *conditions: ColumnElement) -> ColumnElement:
 def _listed(name: str, columns: dict[str, type], rows: Sequence[tuple]) -> CTE:
     """A table that exists in one statement only."""
     return values(*(column(title, kind) for title, kind in columns.items()), name=name).data(rows).cte(name)
-
-
-def _pairs(edges: Sequence) -> list[tuple]:
-    return list(zip(edges[:-1], edges[1:], strict=True))

@@ -63,7 +63,9 @@ def _csrf(problem: CSRFError) -> Response:
 
 def _unknown_host(_problem: SecurityError) -> Response:
     """The Host header names none of TRUSTED_HOSTS: no page can be made, because its links would lead there."""
-    return Response("This site is not reached by that name (see RETRIEVAL_HOSTS in config.py).\n", 400, mimetype="text/plain")
+    return Response(
+        "This site is not reached by that name (see RETRIEVAL_HOSTS in config.py).\n", 400, mimetype="text/plain"
+    )
 
 
 def _too_often(_problem: RateLimitExceeded) -> Response:

@@ -15,9 +15,7 @@
     const ink = style.getPropertyValue("--ink").trim();
     const line = style.getPropertyValue("--line").trim();
     const surface = style.getPropertyValue("--surface").trim();
-    const isDark = getComputedStyle(document.documentElement).colorScheme.includes("dark")
-      || document.documentElement.dataset.bsTheme === "dark";
-    const colours = COLOURS[isDark ? "dark" : "light"];
+    const colours = COLOURS[document.documentElement.dataset.bsTheme === "dark" ? "dark" : "light"];
     const data = figure.data.map(function (trace) {
       const colour = colours[trace.meta ? trace.meta.role : "right"];
       const marker = { ...trace.marker, color: colour };
@@ -65,19 +63,22 @@
   window.statisticsPlots = {
     names: () => [...plots.keys()],
     move(name, values) {
-      const { figure } = plots.get(name);
-      for (const shape of figure.layout.shapes || []) {
+      const { place, figure } = plots.get(name);
+      const changes = {};
+      (figure.layout.shapes || []).forEach(function (shape, number) {
         if (shape.name in values) {
           shape.x0 = shape.x1 = values[shape.name];
+          changes[`shapes[${number}].x0`] = changes[`shapes[${number}].x1`] = values[shape.name];
         }
+      });
+      if (Object.keys(changes).length) {
+        Plotly.relayout(place, changes);
       }
-      draw(name);
     },
     point(name, x, y) {
-      const trace = plots.get(name).figure.data.at(-1);
-      trace.x = [x];
-      trace.y = [y];
-      draw(name);
+      const { place, figure } = plots.get(name);
+      Object.assign(figure.data.at(-1), { x: [x], y: [y] });
+      Plotly.restyle(place, { x: [[x]], y: [[y]] }, [figure.data.length - 1]);
     },
   };
 })();

@@ -1,11 +1,11 @@
-"""The statistics pages, for administrators: how good the answers are, how the site is used, what the collection holds."""
+"""The statistics pages, for administrators: how good answers are, how the site is used, what the collection holds."""
 
 import functools
 import re
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, abort, current_app, redirect, send_file, url_for
-from flask_user import current_user
+from flask import Blueprint, Flask, Response, redirect, send_file, url_for
+from flask_user import roles_required
 
 blueprint = Blueprint("statistics", __name__)
 
@@ -24,13 +24,9 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.before_request
-def _administrators_only() -> Response | None:
+@roles_required("admin")
+def _administrators_only() -> None:
     """Everybody else: to the sign-in page, or 403."""
-    if not current_user.is_authenticated:
-        return current_app.user_manager.unauthenticated_view()
-    if not current_user.is_admin:
-        abort(403)
-    return None
 
 
 @blueprint.context_processor

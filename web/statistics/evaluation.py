@@ -19,7 +19,7 @@ from web.statistics import blueprint, figures, measures, runs
 from web.statistics.measures import Judged, Slider
 from web.statistics.runs import Listed, Row, Run, RunProblem
 
-PAGE = 50  # queries on a page of the table
+PAGE = 25  # queries on a page of the table
 SIDE = 480  # pixels; the long side of pictures in the table
 SHOWN = {"wrong": "wrong ones", "all": "all", "wrong first": "wrong first", "false found": "false found",
          "missed": "missed", "right": "right ones"}  # fmt: skip
@@ -240,7 +240,7 @@ def _panel(run: Run, probability: dict[int, float] | None, sliders: list[Slider]
         )
         drawn["inliers"] = figures.histogram(
             inliers,
-            "inliers (the last column: 95 and more)",
+            "inliers (last: 95 or more)",
             [line for name, line in lines.items() if "inliers" in name],
         )
     if inside:

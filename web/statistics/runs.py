@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from models.answer import STAGES
+from models.evaluation import FORMAT
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")  # as test_with_statistics.py accepts names
 PICTURE = re.compile(r"pictures/[0-9]{6}-(answered|expected)\.jpg")
-KNOWN_FORMAT = 9  # a summary of a higher one was written by a later version
 MAX_BYTES = 200_000_000  # of a table of queries
 ESSENTIAL = {"in_collection", "file", "verdict", "first_after", "similarity", "inliers", "work_area", "rank_before",
              "rank_after", "seconds"}  # fmt: skip
@@ -157,7 +157,7 @@ def _read(folder: Path, _changed_table: int, _changed_summary: int) -> Run:
                     skipped.append((cells["file"], cells["skipped"]))
                 else:
                     rows.append(_row(number, cells))
-    except (ValueError, TypeError, csv.Error, OSError):  # UnicodeDecodeError is a ValueError
+    except (ValueError, TypeError, KeyError, csv.Error, OSError):  # UnicodeDecodeError is a ValueError
         raise RunProblem(f"The run “{name}” is damaged: queries.csv cannot be read. {again}") from None
     made = datetime.fromtimestamp(_changed_summary / 1e9, timezone.utc).replace(tzinfo=None)
     return Run(name, folder, made, summary, rows, skipped)
@@ -171,19 +171,19 @@ def _summary(file: Path, name: str, again: str) -> dict:
     if not isinstance(summary, dict):
         raise RunProblem(f"The run “{name}” is damaged: summary.json cannot be read. {again}")
     version = summary.get("format", 0)  # the first runs had none
-    if not isinstance(version, int) or version > KNOWN_FORMAT:
+    if not isinstance(version, int) or version > FORMAT:
         raise RunProblem(f"The run “{name}” was made by a later version of this software. Update it, or {again}")
     return summary
 
 
 def _row(number: int, cells: dict[str, str]) -> Row:
-    """A row of queries.csv; columns that older versions did not write stay empty. Raises ValueError."""
+    """A row of queries.csv; columns that older versions did not write stay empty. Raises ValueError, KeyError."""
     pictures = {kind: cells.get(f"{kind}_picture") or "" for kind in ("answered", "expected")}
     stages = {stage: _number(cells, f"seconds_{stage}") for stage in STAGES}
     return Row(
         number=number,
         file=cells["file"],
-        in_collection={"yes": True, "no": False, "": None}.get(cells["in_collection"]),
+        in_collection={"yes": True, "no": False, "": None}[cells["in_collection"]],
         result=cells.get("result") or "",
         verdict=cells["verdict"],
         expected=cells.get("expected") or "",

@@ -4,7 +4,7 @@ import csv
 import io
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from http import HTTPStatus
 from pathlib import Path
@@ -27,7 +27,7 @@ SHOWN = 20  # rows of the long tables; the download has all
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell
 STORAGE_SECONDS = 600.0  # a folder is not measured more often
 PATIENCE = 0.3  # seconds that a page waits for the measurement of small folders
-FIRST_YEAR, LAST_YEAR = 1970, 9000
+FIRST_YEAR, LAST_YEAR = 1970, 2100
 SAID = {"found": "found", "maybe": "not sure", "not found": "not found"}
 CAME = {"file": "chosen file", "drop": "dropped", "paste": "pasted", "camera": "camera", "address": "web address",
         "api": "program (API)"}  # fmt: skip
@@ -46,7 +46,6 @@ class Table:
     note: str = ""
     names_people: bool = False
     figure: dict | None = None
-    links: list[int | None] = field(default_factory=list)  # the work that a row is about
 
 
 @blueprint.get("/statistics/usage")
@@ -116,7 +115,7 @@ def _day(name: str) -> date | None:
     except ValueError:
         day = date.min
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        abort(400, "A day is given as year-month-day, for example 2026-11-24.")
+        abort(400, "A day is given as year-month-day, for example 2026-11-24, from 1970 to 2100.")
     return day
 
 
@@ -140,7 +139,7 @@ def _days(span: Span, _most: int | None) -> Table:
         "days",
         f"Queries a {what}",
         (what, "found", "not sure", "not found", "all"),
-        [(*row, sum(row[1:])) for row in rows],
+        [(*row, sum(row[1:])) for row in rows] if total else [],
         f"{total:,} queries." if total else "Nobody asked in this time.",
         figure=figures.days(rows) if total else None,
     )
@@ -229,7 +228,6 @@ def _most_found(span: Span, most: int | None) -> Table:
         ("work", "author", "file", "found"),
         [(*_work(work), found) for work, found in rows],
         "" if rows else "No work was found in this time.",
-        links=[work.id for work, _ in rows],
     )
 
 
@@ -242,7 +240,6 @@ def _never_found(span: Span, most: int | None) -> Table:
         ("work", "author", "file"),
         [_work(work) for work in works],
         f"{never:,} of {every:,} works." + (f" The first {most}:" if most and never > most else ""),
-        links=[work.id for work in works],
     )
 
 
