@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass
 import cv2
 import numpy as np
 from flask import current_app
+from sqlalchemy.exc import IntegrityError
 
 from database.tables import Answer, Photograph, Query, User, db, random_id
 from models import answer as engine_answer
 from models.detection import straighten
 from utils.ground_truth import printable
+from utils.images import ImageProblem
 from web.service import Service
 from web.uploads import Uploads, is_whole, shown_name
 
@@ -66,7 +68,7 @@ def keep_photograph(user: User, content: bytes, source: str, name: str | None) -
 def ask(photograph: Photograph, regions: Sequence[Region]) -> list[Query]:
     """Ask the engine for each region of a photograph; the answers, stored (committed), in their order.
 
-    Raises Unavailable, and then nothing is stored; ImageProblem where the photograph's file is gone.
+    Raises Unavailable, and then nothing is stored; ImageProblem where the photograph is gone, or goes meanwhile.
     """
     pixels = uploads().read(photograph.id)
     views = [region.cut(pixels) for region in regions]
@@ -79,7 +81,12 @@ def ask(photograph: Photograph, regions: Sequence[Region]) -> list[Query]:
         if not is_whole(query):
             uploads().write(query.id, view)
     db.session.add_all(queries)
-    db.session.commit()
+    try:
+        db.session.commit()
+    except IntegrityError:  # somebody deleted the photograph, or the account, while the engine computed
+        db.session.rollback()
+        uploads().delete(*(query.id for query in queries))
+        raise ImageProblem("it was deleted meanwhile") from None
     return queries
 
 

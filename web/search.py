@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from functools import wraps
-from itertools import islice
 
 import cv2
 import numpy as np
@@ -24,7 +23,11 @@ from web.uploads import SOURCES
 blueprint = Blueprint("search", __name__)
 
 PAINTINGS = 6  # that are offered on one photograph, at most; no more than MAX_REGIONS
-FORESHORTENED = 0.5  # a side is at least so long as the opposite one, on a photograph that shows a work at all well
+WALL = 0.5  # of the photograph; what covers more may be the wall that works hang on
+WITHIN = 0.9  # of an outline that lies in another one
+# What a photograph that shows a work at all well makes of its four right angles and its parallel sides.
+SKEWED = 0.42  # cosine of the angle between two sides, at most: 65 to 115 degrees
+FORESHORTENED = 0.5  # the shorter of two opposite sides for the longer, at least
 BEYOND = 0.05  # of a side by which a corner may lie outside of the photograph; it is moved to the border
 NO_CORNERS = "The corners of a region are four pairs of numbers, clockwise, in pixels of the photograph."
 
@@ -140,9 +143,9 @@ def paintings(photograph_id: str) -> Response:
     photograph = _photograph(photograph_id)
     db.session.commit()  # gives the connection back, so that waiting for one's turn holds none
     with _detecting:
-        found = filter(_could_be_a_work, quadrilaterals(uploads().read(photograph_id), 4 * PAINTINGS))
+        found = quadrilaterals(uploads().read(photograph_id), 4 * PAINTINGS)
     size = photograph.width, photograph.height
-    return jsonify(paintings=[_clip(corners, *size) for corners in islice(found, PAINTINGS)])
+    return jsonify(paintings=[_clip(corners, *size) for corners in _works(found, *size)])
 
 
 @blueprint.post("/photographs/<photograph_id>/ask")
@@ -151,7 +154,10 @@ def paintings(photograph_id: str) -> Response:
 def ask(photograph_id: str) -> tuple[Response, int]:
     """Ask for each region of a photograph; the address of the answer to the first."""
     photograph = _photograph(photograph_id, also_admin=False)
-    regions = _regions(request.get_json(), photograph)
+    try:
+        regions = _regions(request.get_json(), photograph)
+    except RecursionError:  # of JSON's parser, on brackets without end
+        abort(400, "A list of regions is wanted.")
     query, *_ = asking.ask(photograph, regions)
     return jsonify(id=query.id, answer=url_for("history.answer", query_id=query.id)), 201
 
@@ -185,11 +191,29 @@ def _photograph(photograph_id: str, also_admin: bool = True) -> Photograph:
     return photograph
 
 
-def _could_be_a_work(corners: np.ndarray) -> bool:
-    """The engine looks at everything with four corners; people would wonder at some of it."""
-    lengths = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
-    one, opposite = lengths[:2], lengths[2:]
-    return bool((np.minimum(one, opposite) >= FORESHORTENED * np.maximum(one, opposite)).all())
+def _works(found: list[np.ndarray], width: int, height: int) -> list[np.ndarray]:
+    """Of outlines, largest first, those to offer: the engine looks at all, people would wonder at some of them."""
+    works: list[np.ndarray] = []
+    for corners in filter(_like_a_work, found):
+        # Within a large outline, which may be the wall, hang works; what is within a smaller one is painted there.
+        frames = [work for work in works if cv2.contourArea(work) < WALL * width * height]
+        if not any(_is_within(corners, frame) for frame in frames):
+            works.append(corners)
+    return works[:PAINTINGS]
+
+
+def _is_within(inner: np.ndarray, outer: np.ndarray) -> bool:
+    common, _ = cv2.intersectConvexConvex(inner, outer)
+    return common > WITHIN * cv2.contourArea(inner)
+
+
+def _like_a_work(corners: np.ndarray) -> bool:
+    """Whether a rectangle could look so."""
+    sides = np.roll(corners, -1, axis=0) - corners
+    lengths = np.linalg.norm(sides, axis=1)
+    cosines = (sides * np.roll(sides, -1, axis=0)).sum(1) / (lengths * np.roll(lengths, -1))
+    shorter, longer = np.minimum(lengths[:2], lengths[2:]), np.maximum(lengths[:2], lengths[2:])
+    return bool((np.abs(cosines) <= SKEWED).all() and (shorter >= FORESHORTENED * longer).all())
 
 
 def _regions(sent: object, photograph: Photograph) -> list[Region]:

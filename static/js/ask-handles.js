@@ -30,6 +30,8 @@ export class Handle {
     );
     this.element.addEventListener("keydown", (event) => this.press(event));
     this.element.addEventListener("pointerdown", (event) => this.take(event));
+    // Not every browser heeds touch-action within an SVG; without this the page would scroll under the finger.
+    this.element.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
     this.edge = edge;
   }
 

@@ -20,7 +20,9 @@ from tests.web.conftest import (  # noqa: F401  (fixtures)
     settings,
 )
 
-SCREENSHOTS = Path(__file__).parents[2] / "output" / "screenshots"
+OUTPUT = Path(__file__).parents[2] / "output"
+SCREENSHOTS = OUTPUT / "screenshots"
+AXE = OUTPUT / "npm" / "node_modules" / "axe-core" / "axe.min.js"
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 860}
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
@@ -146,3 +148,19 @@ def shot(page, name: str) -> None:
     """Keep a picture of the whole page as output/screenshots/NAME.png."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+def check_accessibility(page) -> None:
+    """axe-core finds nothing serious on the page as it is now; .ci/run installs it into output/npm."""
+    if not AXE.is_file():
+        if os.environ.get("RETRIEVAL_BROWSER_TESTS") == "required":
+            pytest.fail(f"axe-core is not in {AXE}; .ci/run installs it.")
+        return
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]
+    serious = [
+        f"{each['id']}: {each['help']} ({', '.join(str(node['target']) for node in each['nodes'])})"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
+    assert serious == []

@@ -93,8 +93,8 @@ class Pages(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def serve():
-    """serve(context=None): a running server of Pages on loopback, with https where it gets a context."""
+def serve_pages():
+    """serve_pages(context=None): a running server of Pages on loopback, with https where it gets a context."""
     servers = []
 
     def start(context=None):
@@ -115,8 +115,8 @@ def serve():
 
 
 @pytest.fixture
-def server(serve):
-    return serve()
+def server(serve_pages):
+    return serve_pages()
 
 
 @pytest.fixture
@@ -406,9 +406,9 @@ def certificates(tmp_path_factory):
     return str(folder / "certificate.pem"), context
 
 
-def test_https_is_checked_for_the_name_though_the_connection_goes_to_a_number(serve, local, certificates):
+def test_https_is_checked_for_the_name_though_the_connection_goes_to_a_number(serve_pages, local, certificates):
     authorities, context = certificates
-    server = serve(context)
+    server = serve_pages(context)
     network = replace(local, ports=frozenset({server.server_port}), authorities=authorities)
     network = replace(network, resolve=lambda host, port: ["127.0.0.1"])
     assert fetch(f"https://museum.example:{server.server_port}/picture", SETTINGS, network)[0] == PICTURE

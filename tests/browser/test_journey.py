@@ -1,0 +1,58 @@
+"""A newcomer's way: register, follow the link of the letter, ask with a photograph, judge the answer, look around."""
+
+import email
+import re
+from email.policy import default
+
+import cv2
+import numpy as np
+
+from tests.browser.conftest import shot
+from tests.web.conftest import PASSWORD
+from utils.transforms import photograph
+
+
+def letter_to(settings, address: str) -> str:
+    """The text of the only letter in the outbox to an address."""
+    letters = [email.message_from_bytes(path.read_bytes(), policy=default) for path in settings.output.glob("outbox/*")]
+    (letter,) = [one for one in letters if one["To"] == address]
+    return letter.get_body(("plain",)).get_content()
+
+
+def test_from_registering_to_the_first_answer_and_around(visit, address, settings, collection, tmp_path):
+    work = cv2.imread(str(collection / "images" / "portrait 6.png"))
+    taken = photograph(work, np.random.default_rng(5))
+    file = tmp_path / "IMG_0001.jpg"
+    assert cv2.imwrite(str(file), taken)
+
+    page = visit(address)
+    page.get_by_role("link", name="Register").first.click()
+    page.locator("input[name=username]").fill("grace")
+    page.locator("input[name=email]").fill("grace@example.com")
+    for field in page.locator("input[type=password]").all():
+        field.fill(PASSWORD)
+    page.locator("main form").get_by_role("button").first.click()
+    page.get_by_text("grace@example.com").wait_for()
+    shot(page, "journey-1-registered")
+
+    page.goto(re.search(r"http://\S+", letter_to(settings, "grace@example.com"))[0])
+    page.get_by_text("your e-mail address is confirmed").wait_for()
+    shot(page, "journey-2-confirmed")
+
+    page.locator("input[type=file]").first.set_input_files(file)
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.wait_for_url("**/answers/*")
+    shot(page, "journey-3-answer")
+    assert page.locator("h1").inner_text() == "This is portrait 6"
+
+    page.get_by_role("button", name="Right").click()
+    page.wait_for_url("**#feedback")
+    page.get_by_role("link", name="History").click()
+    assert page.get_by_text("Found", exact=True).count() >= 1
+    page.get_by_role("link", name="Collection").first.click()
+    page.get_by_role("link", name="portrait 6").first.click()
+    page.get_by_role("link", name=re.compile("similar", re.IGNORECASE)).first.click()
+    page.wait_for_url("**/similar")
+    assert page.locator("main img").count() > 3
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("link", name="Sign in").first.wait_for()
