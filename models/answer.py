@@ -37,11 +37,11 @@ class Evidence:
     matches: int = 0  # pairs of keypoints that pass the ratio test
     inliers: int = 0  # matches that agree with the homography; 0 where it is not sane
     homography: np.ndarray | None = None  # (3, 3) float64, query -> work; None where there is no sane one
-    warp: Warp = Warp()  # of that homography; changes nothing where there is none
     query_area: float = 0.0  # share of the query's frame that the inliers' convex hull covers, 0..1
     work_area: float = 0.0  # the same of the work's frame
     query_points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))  # (inliers, 2) x, y
     work_points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))  # (inliers, 2) x, y
+    warp: Warp = Warp()  # of the homography; changes nothing where there is none
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Grounds:
     """All that the verdict is decided on: numbers for and against the first candidate after re-ranking."""
 
     similarity: float = 0.0  # cosine of the descriptors, -1..1
-    normalised: float = 0.0  # the same in standard deviations above the mean of the other candidates
+    normalised: float = 0.0  # the same in standard deviations above the mean of the 100 most similar others
     margin: float = 0.0  # the same less that of the most similar other; below 0 where re-ranking put it first
     matches: int = 0  # this and what follows up to `tilt`: as in Evidence and Warp
     inliers: int = 0

@@ -97,18 +97,20 @@ def fit(found: Examples, runs: Sequence[str], fingerprint: dict, precision: floa
         found=float(sigmoid(upper)),
         maybe=float(sigmoid(lower)),
         operating_point="no wrong “found”" if precision is None else f"{precision:.4g} of “found” right",
-        measured=measure(sigmoid(logits), found, float(sigmoid(upper)), float(sigmoid(lower))) | {"folds": folds},
+        measured=_measured(sigmoid(logits), found, float(sigmoid(upper)), float(sigmoid(lower))) | {"folds": folds},
         runs=list(runs),
         fingerprint=fingerprint,
         date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 
 
-def measure(probabilities: np.ndarray, found: Examples, upper: float, lower: float) -> dict:
-    """How good the verdicts are at two thresholds: metrics.verdicts and the calibration error, as JSON can hold them.
+def measure(rule: Calibration, found: Examples) -> dict:
+    """How good a calibration's verdicts on examples are, as JSON can hold it (see `metrics.verdicts`)."""
+    probabilities = np.array([rule.probability(grounds) for grounds in found.grounds])
+    return _measured(probabilities, found, rule.found, rule.maybe)
 
-    probabilities: (rows,) of the examples.
-    """
+
+def _measured(probabilities: np.ndarray, found: Examples, upper: float, lower: float) -> dict:
     verdicts = [verdict_of(probability, upper, lower) for probability in probabilities]
     return {
         "queries": len(verdicts),
@@ -118,17 +120,22 @@ def measure(probabilities: np.ndarray, found: Examples, upper: float, lower: flo
     }
 
 
-def _above_all_wrong(logits: np.ndarray, right: np.ndarray) -> float:
-    """A threshold that no wrong example reaches, with room for those that come.
+def _above_all_wrong(logits: np.ndarray, right: np.ndarray) -> float | None:
+    """A threshold that no wrong example reaches, with room for those that come; None where no right one does either.
 
     Above the highest of n wrong examples one more in n is to be expected. Beyond a high value, chances fall off
     exponentially for most distributions (Pickands, Statistical inference using extreme order statistics, 1975), by a
     factor of e for each mean excess over that value. So the threshold lies log(RARER) mean excesses of the highest
-    wrong examples above the highest.
+    wrong examples above the highest, or in the middle between it and the next right one, where that is more: up to
+    there, it costs no right one.
     """
     wrong = np.sort(logits[~right])
+    above = logits[right & (logits > wrong[-1])]
+    if not len(above):
+        return None
     tail = wrong[-max(2, math.ceil(TAIL * len(wrong))) :]
-    return float(tail[-1] + math.log(RARER) * (tail - tail[0]).mean())
+    margin = math.log(RARER) * (tail - tail[0]).mean()
+    return float(wrong[-1] + max(margin, (above.min() - wrong[-1]) / 2))
 
 
 def _precise(logits: np.ndarray, right: np.ndarray, precision: float) -> float | None:

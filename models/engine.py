@@ -83,20 +83,15 @@ class Engine:
         """An engine for store and verdict.json as they are now; this one stays as it is, for what is under way.
 
         What has not changed is shared: the network, and the open file where it was not replaced by another.
-        One thread at a time may call this. Raises as `open` does, for instance while a step that makes a new store has
-        not ended: then go on with this engine, and try again later.
+        Raises as `open` does, for instance while a step that makes a new store has not ended: then go on with this
+        engine, and try again later.
         """
         store = self.store.reread()
-        try:
-            _check_ready(store)
-            describer = self._describer_of(store)
-            engine = Engine(store, self.reading, describer, self.settings, self.judge)
-            if (describer.network, describer.recipe) != (self.describer.network, self.describer.recipe):
-                engine._warm_up()
-        except BaseException:
-            if store is not self.store:
-                store.close()  # or the next attempt could not open it
-            raise
+        _check_ready(store)
+        describer = self._describer_of(store)
+        engine = Engine(store, self.reading, describer, self.settings, self.judge)
+        if (describer.network, describer.recipe) != (self.describer.network, self.describer.recipe):
+            engine._warm_up()
         return engine
 
     def _describer_of(self, store: Store) -> Describer:
@@ -133,10 +128,10 @@ class Engine:
             query = self.finder.find(pixels)
         candidates: dict[int, Candidate] = {}
         attention = None
-        for descriptor, maps in self._looks(pixels, seconds):
+        for descriptor, maps, count in self._looks(pixels, seconds):
             if attention is None:
                 attention = pooling.attention(maps)
-            self._look_up(descriptor, query, candidates, exclude, seconds)
+            self._look_up(descriptor, count, query, candidates, exclude, seconds)
             before = sorted(candidates.values(), key=lambda candidate: -candidate.similarity)
             after = sorted(before, key=lambda candidate: -candidate.score)
             grounds = verdict.grounds(after, len(query.keypoints))
@@ -195,12 +190,20 @@ class Engine:
         """Pixels of a picture as it was read for one of its frame."""
         return max(1.0, max(pixels.shape[:2]) / self.settings.query_side)
 
-    def _looks(self, pixels: np.ndarray, seconds: dict[str, float]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Descriptor and class maps of one view of the picture after the other; what nobody asks for is not computed.
+    def _looks(self, pixels: np.ndarray, seconds: dict[str, float]) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+        """Descriptor and class maps of one view of the picture after the other, and how many candidates to look at.
 
-        The whole picture; the paintings that can be made out on it; the whole picture upside down and on its sides.
+        What nobody asks for is not computed. The whole picture; the same with many more candidates, which takes no
+        longer than another view; the paintings that can be made out on it; the whole upside down and on its sides.
         """
-        yield from self._described([pixels], seconds)
+        usual, many = self.settings.shortlist, self.settings.long_shortlist
+        whole, *_ = self._described([pixels], seconds)
+        yield *whole, usual
+        if many > usual and len(self.images) > usual:
+            yield *whole, many
+        yield from ((*view, usual) for view in self._other_views(pixels, seconds))
+
+    def _other_views(self, pixels: np.ndarray, seconds: dict[str, float]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         with _stage(seconds, "detection"):
             outlines = quadrilaterals(pixels, most=self.settings.second_looks)
         for corners in outlines:
@@ -221,17 +224,18 @@ class Engine:
     def _look_up(
         self,
         descriptor: np.ndarray,
+        count: int,
         query: Features,
         candidates: dict[int, Candidate],
         exclude: Set[int],
         seconds: dict[str, float],
     ) -> None:
-        """Add the images most similar to a view of the query, with evidence.
+        """Add the `count` images most similar to a view of the query, with evidence.
 
         descriptor: of the view. The local features are always those of the whole picture.
         """
         with _stage(seconds, "search"):
-            found = dict(self.index.search(descriptor, self.settings.shortlist, exclude))
+            found = dict(self.index.search(descriptor, count, exclude))
         with _stage(seconds, "reranking"):
             examined = self._examine(query, [image for image in found if image not in candidates])
             for image, similarity in found.items():

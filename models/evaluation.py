@@ -142,6 +142,18 @@ def transformed_queries(
     return queries
 
 
+def groups(place: Path) -> set[str]:
+    """The works that an earlier run in the folder `place` asked for, as queries.csv names them.
+
+    Raises WrongUse for a run that is not there.
+    """
+    try:
+        with (place / "queries.csv").open(encoding="utf-8", newline="") as file:
+            return {row["group"] for row in csv.DictReader(file)}
+    except (FileNotFoundError, KeyError):
+        raise WrongUse(f"There is no run {printable(place.name)}, or another version wrote it.") from None
+
+
 def evaluate(engine, queries: list[Query], place: Path, settings) -> dict:
     """Ask every query, one after the other, and write the folder `place`; returns what summary.json holds.
 
@@ -260,9 +272,9 @@ def _interval(interval: list[float] | None) -> str:
     return f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else ""
 
 
-def figure(value: float | None) -> str:
-    """A measure with three decimals; a dash where there is none."""
-    return "-" if value is None else f"{value:.3f}"
+def figure(value: float | None, digits: int = 3) -> str:
+    """A measure with three decimals, or as many as asked for; a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 # One query

@@ -21,6 +21,7 @@ NAME = "verdict.json"
 
 CHANCE = 5  # inliers that a sane homography reaches between pictures that have nothing in common
 INLIER_WORTH = 0.1  # of similarity, for each inlier above chance
+COHORT = 100  # other candidates that a similarity is compared with: the most similar ones
 LEAST_SPREAD = 0.02  # standard deviation of similarities; a handful of other candidates may by chance show less
 
 # What the regression is fitted on: name -> how it is made of the grounds. Counts and factors enter as logarithms,
@@ -82,7 +83,7 @@ class Calibration:
     found: float  # probability from which on the verdict is "found"
     maybe: float  # ... and below which it is "not found"
     operating_point: str  # what `found` was chosen for
-    measured: dict  # by cross-validation: see `measure`
+    measured: dict  # by cross-validation: see `models.calibration.measure`
     runs: list[str]  # names of the runs that it was fitted on
     fingerprint: dict  # of the store that answered
     date: str  # UTC, as 2026-11-24T08:30:00Z
@@ -118,7 +119,7 @@ class Calibration:
         """What verdict.json in the folder `output` holds. Raises Damaged with a sentence where it cannot be used."""
         try:
             content = json.loads((output / NAME).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as problem:
+        except (OSError, ValueError, RecursionError) as problem:
             raise Damaged(f"{NAME} cannot be read ({type(problem).__name__}).") from None
         if not isinstance(content, dict) or "format" not in content:
             raise Damaged(f"{NAME} is not a calibration.")
@@ -169,7 +170,7 @@ def grounds(ranking: Sequence[Candidate], keypoints: int) -> Grounds:
     if not ranking:
         return Grounds(keypoints=keypoints)
     first, *others = ranking
-    similarities = [candidate.similarity for candidate in others]
+    similarities = sorted((candidate.similarity for candidate in others), reverse=True)[:COHORT]
     evidence = first.evidence
     return Grounds(
         similarity=first.similarity,

@@ -412,6 +412,22 @@ def at_the_same_time(folder: Path, code: str):
             process.kill()
 
 
+def test_a_store_is_opened_once_and_shared(reader, tmp_path):
+    assert Store.reading(tmp_path) is reader
+    environment = reader.environment
+    reader.close()
+    again = Store.reading(tmp_path)
+    assert again.environment is not environment
+    assert ids(again) == {"a": 1}
+
+
+def test_a_store_that_nobody_has_any_more_is_closed(tmp_path):
+    in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("a"))
+    Store.reading(tmp_path)
+    with Store.writing(tmp_path, 1) as store:  # in this process, which could not open it twice
+        assert ids(store) == {"a": 1}
+
+
 def test_a_file_that_is_refused_can_be_opened_when_it_has_become_a_store(tmp_path):
     in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("a"))
     whole = (tmp_path / FILE).read_bytes()
