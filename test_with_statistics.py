@@ -5,6 +5,11 @@ examples:
   python test_with_statistics.py -n photographs --ground-truth works.csv --name monday
   python test_with_statistics.py -i photographs/0001.jpg           one picture; prints its answer
   python test_with_statistics.py -d --sample 200 --copies 2        transformed copies of the collection
+  python test_with_statistics.py -d --sample 300 --copies 2 --absent 400 --name calibration --calibrate
+                                                                   the same, and calibrate the verdict on it
+  python test_with_statistics.py -d --apart-from calibration --name unseen
+                                                                   how good it is on images it was not made on
+  python test_with_statistics.py --calibrate calibration monday    calibrate on runs that there are
 
 The ground truth is a CSV file with the columns query,relevant; by default ground_truth.csv in the
 folder. A relevant image is its path relative to the dataset, or its file name where that is unique;
@@ -15,7 +20,8 @@ several are separated by blanks; none means that the picture shows nothing in th
   0002.jpg,
 
 The results are in OUTPUT/statistics/NAME: queries.csv, summary.json and report.html. A run that was
-cut short goes on where it stopped.
+cut short goes on where it stopped. A calibration is in OUTPUT/verdict.json; without that file, thresholds
+decide that were set by hand.
 """
 
 import argparse
@@ -24,7 +30,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from config import Settings
-from models import evaluation
+from models import evaluation, verdict
 from models.answer import Answer
 from utils import script
 from utils.errors import WrongUse
@@ -36,6 +42,13 @@ def main(arguments: list[str] | None = None) -> None:
     settings = Settings.read()
     options = _options(arguments, settings)
     settings = replace(settings, dataset=options.dataset, lists=options.lists, output=options.output)
+    if options.n or options.d or options.i:
+        _ask(options, settings)
+    if options.calibrate is not None:
+        _calibrate(options)
+
+
+def _ask(options: argparse.Namespace, settings: Settings) -> None:
     place = None if options.i else _place(options)
 
     from models.engine import Engine  # only now: TensorFlow takes seconds, wrong use is told at once
@@ -49,7 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _options(arguments: list[str] | None, settings: Settings) -> argparse.Namespace:
     parser = script.parser(__doc__, settings)
-    what = parser.add_mutually_exclusive_group(required=True)
+    what = parser.add_mutually_exclusive_group()
     what.add_argument("-n", type=Path, metavar="FOLDER", help="ask for every picture of a folder")
     what.add_argument("-i", type=Path, metavar="IMAGE", help="ask for one picture and print its answer")
     what.add_argument("-d", action="store_true", help="ask for transformed copies of images of the collection")
@@ -61,7 +74,26 @@ def _options(arguments: list[str] | None, settings: Settings) -> argparse.Namesp
     parser.add_argument("--copies", type=script.positive, default=1, metavar="C", help="with -d: of each (%(default)s)")
     parser.add_argument("--absent", type=_count, default=20, metavar="M", help="with -d: held out (%(default)s)")
     parser.add_argument("--seed", type=_count, default=0, help="with -d: another one, another sample (%(default)s)")
+    parser.add_argument("--apart-from", metavar="RUN", help="with -d: none of the images of that run")
+    parser.add_argument(
+        "--calibrate",
+        nargs="*",
+        metavar="RUN",
+        help="fit the verdict on this run, and on those named",
+    )
+    parser.add_argument(
+        "--precision",
+        type=_share,
+        metavar="P",
+        help="with --calibrate: share of “found” that must be right, such as 0.999 (no wrong “found” at all)",
+    )
     options = parser.parse_args(arguments)
+    if not (options.n or options.d or options.i or options.calibrate):
+        parser.error("say what to ask for: -n FOLDER, -i IMAGE or -d; or name runs to --calibrate on")
+    if options.calibrate is not None and options.i:
+        parser.error("--calibrate needs more than one picture: give -n FOLDER or -d, or name runs")
+    if options.precision is not None and options.calibrate is None:
+        parser.error("--precision belongs to --calibrate")
     if options.ground_truth and not options.n:
         parser.error("--ground-truth belongs to -n FOLDER")
     return options
@@ -75,23 +107,35 @@ def _count(text: str) -> int:
     return value
 
 
+def _share(text: str) -> float:
+    """An argparse type: a share above 0, at most 1."""
+    value = float(text)
+    if not 0 < value <= 1:
+        raise ValueError(text)
+    return value
+
+
 def _place(options: argparse.Namespace) -> Path:
     """The folder of the results. Raises WrongUse for a name that cannot be one."""
-    name = options.name or ("transformed" if options.d else options.n.resolve().name)
+    return _folder(options.output, options.name or ("transformed" if options.d else options.n.resolve().name))
+
+
+def _folder(output: Path, name: str) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", name):
         raise WrongUse(
             f"{printable(name)!r} cannot name the results: choose a --name of letters, digits, '.', '_' and '-' "
             "(100 at most, not starting with a dot)."
         )
-    return options.output / "statistics" / name
+    return output / "statistics" / name
 
 
 def _queries(engine, options: argparse.Namespace) -> list[evaluation.Query]:
     if options.n:
         return evaluation.folder_queries(options.n, options.ground_truth, engine.images)
+    seen = evaluation.groups(_folder(options.output, options.apart_from)) if options.apart_from else set()
     return evaluation.transformed_queries(
         engine.dataset,
-        engine.images,
+        {image: path for image, path in engine.images.items() if printable(path) not in seen},
         sample=options.sample,
         copies=options.copies,
         absent=options.absent,
@@ -109,6 +153,23 @@ def _all(engine, queries: list[evaluation.Query], place: Path, settings: Setting
     )
 
 
+def _calibrate(options: argparse.Namespace) -> None:
+    """Fit the verdict on the run that was just asked, if any, and on those named; write OUTPUT/verdict.json."""
+    asked = [_place(options)] if options.n or options.d else []
+    named = [_folder(options.output, name) for name in options.calibrate]
+    places = list(dict.fromkeys(asked + named))  # each once
+
+    from models import calibration  # only now: scikit-learn takes a second
+
+    fitted = calibration.from_runs(places, options.precision)
+    fitted.write(options.output)
+    print(
+        f"Calibrated on {' and '.join(fitted.runs)}: found from {fitted.found:.4f} on, not found below "
+        f"{fitted.maybe:.4f} ({options.output / verdict.NAME})."
+    )
+    print(f"By cross-validation: {evaluation.verdict_line(fitted.measured)}")
+
+
 def _one(engine, picture: Path) -> None:
     try:
         answer = engine.ask(picture)
@@ -116,7 +177,8 @@ def _one(engine, picture: Path) -> None:
         raise WrongUse(f"{printable(str(picture))}: {printable(str(problem))}") from None
     print(describe(answer))
     first = printable(answer.after[0].path) if answer.after else "nothing"
-    print(f"{printable(str(picture))}: {answer.verdict.value} ({first}) in {sum(answer.seconds.values()):.2f} s")
+    sure = "" if answer.probability is None else f", probability {answer.probability:.3f}"
+    print(f"{printable(str(picture))}: {answer.verdict.value} ({first}{sure}) in {sum(answer.seconds.values()):.2f} s")
 
 
 def describe(answer: Answer) -> str:

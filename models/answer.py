@@ -18,6 +18,15 @@ class Verdict(str, Enum):
 
 
 @dataclass(frozen=True)
+class Warp:
+    """What a homography does to the picture, at the matched points."""
+
+    scale: float = 1.0  # pixels of the work for one of the query, median
+    stretch: float = 1.0  # of one direction against the other, median; 1 or more
+    tilt: float = 1.0  # the largest scale at a point against the smallest; 1 or more
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What the local features of a query and of one work have in common.
 
@@ -32,6 +41,7 @@ class Evidence:
     work_area: float = 0.0  # the same of the work's frame
     query_points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))  # (inliers, 2) x, y
     work_points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))  # (inliers, 2) x, y
+    warp: Warp = Warp()  # of the homography; changes nothing where there is none
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,25 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Grounds:
+    """All that the verdict is decided on: numbers for and against the first candidate after re-ranking."""
+
+    similarity: float = 0.0  # cosine of the descriptors, -1..1
+    normalised: float = 0.0  # the same in standard deviations above the mean of the 100 most similar others
+    margin: float = 0.0  # the same less that of the most similar other; below 0 where re-ranking put it first
+    matches: int = 0  # this and what follows up to `tilt`: as in Evidence and Warp
+    inliers: int = 0
+    inlier_ratio: float = 0.0  # inliers / matches, 0..1
+    lead: int = 0  # inliers less the most that another candidate has
+    query_area: float = 0.0
+    work_area: float = 0.0
+    scale: float = 1.0
+    stretch: float = 1.0
+    tilt: float = 1.0
+    keypoints: int = 0  # in the query
+
+
+@dataclass(frozen=True)
 class Answer:
     """The engine's answer to one picture."""
 
@@ -58,3 +87,5 @@ class Answer:
     seconds: dict[str, float]  # stage of STAGES -> seconds
     # Where the network looked on the picture: (rows, columns) uint8, 255 most; spread over the whole picture.
     attention: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    grounds: Grounds = Grounds()  # of the verdict; as they stand here where there is no candidate
+    probability: float | None = None  # that the first candidate is right, 0..1; None without a calibration

@@ -5,7 +5,6 @@ import platform
 import time
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +17,16 @@ from models.detection import clockwise, quadrilaterals, straighten, without_fram
 from models.local_features import Finder
 from models.reading import Reading
 from models.recipe import Recipe, fingerprint
-from models.verdict import Thresholds
+from models.verdict import Judge, Thresholds, stamp_of
 from models.verification import examine
 from utils.errors import WrongUse
 from utils.images import ImageProblem
 from utils.index import Index
 from utils.store import Features, Store
+
+# Where a look leads to a work, no further one is taken. The calibration has no say in this: so it changes no grounds,
+# and those of a run that was asked before it are still those that the engine would find.
+LED_SOMEWHERE = Thresholds()
 
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "faiss-cpu", "pillow")
 
@@ -35,8 +38,11 @@ class Engine:
     have lost them, and is then ranked by similarity alone. `refreshed` takes in what has changed.
     """
 
-    def __init__(self, store: Store, reading: Reading, describer: Describer, settings):
-        """Reads the collection out of the store. Raises WrongUse where a step has to be run first."""
+    def __init__(self, store: Store, reading: Reading, describer: Describer, settings, last: Judge | None = None):
+        """Reads the collection out of the store, and who judges. Raises WrongUse where a step has to be run first.
+
+        last: the judge so far, for as long as verdict.json cannot be used.
+        """
         self.store, self.reading, self.describer, self.settings = store, reading, describer, settings
         self.dataset = reading.dataset
         with store.snapshot() as now:
@@ -48,7 +54,7 @@ class Engine:
             kind = now.get_meta("local_features")["kind"]
             self.fingerprint = fingerprint(now)
         self.finder = Finder(kind, settings.query_keypoints, settings.query_side)
-        self.judge = Thresholds()
+        self.judge = Judge.of(store.path.parent, self.fingerprint, last)
         self.versions = _versions() | {"precision": describer.network.precision}
 
     @classmethod
@@ -66,27 +72,26 @@ class Engine:
         return engine
 
     def is_current(self) -> bool:
-        """Whether the store is still as this engine read it. Takes microseconds: ask as often as you like."""
-        return self.store.is_in_place() and self.store.version() == self.version
+        """Whether store and verdict.json are still as this engine read them.
+
+        Takes microseconds: ask as often as you like.
+        """
+        same_judge = stamp_of(self.store.path.parent) == self.judge.stamp
+        return same_judge and self.store.is_in_place() and self.store.version() == self.version
 
     def refreshed(self) -> "Engine":
-        """An engine for the store as it is now; this one stays as it is, for questions that are under way.
+        """An engine for store and verdict.json as they are now; this one stays as it is, for what is under way.
 
         What has not changed is shared: the network, and the open file where it was not replaced by another.
-        One thread at a time may call this. Raises as `open` does, for instance while a step that makes a new store has
-        not ended: then go on with this engine, and try again later.
+        Raises as `open` does, for instance while a step that makes a new store has not ended: then go on with this
+        engine, and try again later.
         """
         store = self.store.reread()
-        try:
-            _check_ready(store)
-            describer = self._describer_of(store)
-            engine = Engine(store, self.reading, describer, self.settings)
-            if (describer.network, describer.recipe) != (self.describer.network, self.describer.recipe):
-                engine._warm_up()
-        except BaseException:
-            if store is not self.store:
-                store.close()  # or the next attempt could not open it
-            raise
+        _check_ready(store)
+        describer = self._describer_of(store)
+        engine = Engine(store, self.reading, describer, self.settings, self.judge)
+        if (describer.network, describer.recipe) != (self.describer.network, self.describer.recipe):
+            engine._warm_up()
         return engine
 
     def _describer_of(self, store: Store) -> Describer:
@@ -99,13 +104,19 @@ class Engine:
     @property
     def thresholds(self) -> dict:
         """What the verdict asks for, as JSON can hold it."""
-        return asdict(self.judge)
+        return self.judge.rule.to_json()
+
+    @property
+    def calibration(self) -> dict:
+        """Who decides: see `models.verdict.Judge.to_json`."""
+        return self.judge.to_json()
 
     def ask(self, picture: Path | bytes | np.ndarray, exclude: Set[int] = frozenset()) -> Answer:
         """What the picture shows.
 
         Where the picture as a whole does not lead to a work, the engine looks again at the paintings it can make out
-        on it: on a photograph with much wall, the wall has its share in the descriptor.
+        on it, for on a photograph with much wall the wall has its share in the descriptor; and at the picture turned,
+        for the network knows things upright. So a picture that leads nowhere takes several times as long.
 
         picture: a file, its content, or (height, width, 3) uint8 BGR. exclude: ids that must not be in the answer.
         Raises ImageProblem for a picture that cannot be read.
@@ -117,15 +128,26 @@ class Engine:
             query = self.finder.find(pixels)
         candidates: dict[int, Candidate] = {}
         attention = None
-        for descriptor, maps in self._looks(pixels, seconds):
+        for descriptor, maps, count in self._looks(pixels, seconds):
             if attention is None:
                 attention = pooling.attention(maps)
-            decided = self._look_up(descriptor, query, candidates, exclude, seconds)
-            if decided is Verdict.FOUND:
+            self._look_up(descriptor, count, query, candidates, exclude, seconds)
+            before = sorted(candidates.values(), key=lambda candidate: -candidate.similarity)
+            after = sorted(before, key=lambda candidate: -candidate.score)
+            grounds = verdict.grounds(after, len(query.keypoints))
+            if LED_SOMEWHERE.decide(grounds) is Verdict.FOUND:
                 break
-        before = sorted(candidates.values(), key=lambda candidate: -candidate.similarity)
-        after = sorted(before, key=lambda candidate: -candidate.score)
-        return Answer(decided, before, after, len(query.keypoints), query.frame, seconds, attention)
+        return Answer(
+            self.judge.rule.decide(grounds) if after else Verdict.NOT_FOUND,
+            before,
+            after,
+            len(query.keypoints),
+            query.frame,
+            seconds,
+            attention,
+            grounds,
+            self.judge.rule.probability(grounds) if after else None,
+        )
 
     def similar(self, image: int, count: int) -> list[tuple[int, float]]:
         """The `count` images most similar to one of the collection, without itself: (id, cosine), best first.
@@ -168,16 +190,26 @@ class Engine:
         """Pixels of a picture as it was read for one of its frame."""
         return max(1.0, max(pixels.shape[:2]) / self.settings.query_side)
 
-    def _looks(self, pixels: np.ndarray, seconds: dict[str, float]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Descriptor and class maps of one view of the picture after the other; what nobody asks for is not computed.
+    def _looks(self, pixels: np.ndarray, seconds: dict[str, float]) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+        """Descriptor and class maps of one view of the picture after the other, and how many candidates to look at.
 
-        The whole picture; then the paintings that can be made out on it.
+        What nobody asks for is not computed. The whole picture; the same with many more candidates, which takes no
+        longer than another view; the paintings that can be made out on it; the whole upside down and on its sides.
         """
-        yield from self._described([pixels], seconds)
+        usual, many = self.settings.shortlist, self.settings.long_shortlist
+        whole, *_ = self._described([pixels], seconds)
+        yield *whole, usual
+        if many > usual and len(self.images) > usual:
+            yield *whole, many
+        yield from ((*view, usual) for view in self._other_views(pixels, seconds))
+
+    def _other_views(self, pixels: np.ndarray, seconds: dict[str, float]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         with _stage(seconds, "detection"):
             outlines = quadrilaterals(pixels, most=self.settings.second_looks)
         for corners in outlines:
             yield from self._described([straighten(pixels, without_frame(corners))], seconds)
+        yield from self._described([np.rot90(pixels, 2)], seconds)
+        yield from self._described([np.rot90(pixels, 1), np.rot90(pixels, 3)], seconds)
 
     def _described(self, views: list[np.ndarray], seconds: dict[str, float]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Descriptor, (dimensions,) float32, and class maps of views that are all horizontal or all vertical."""
@@ -192,17 +224,18 @@ class Engine:
     def _look_up(
         self,
         descriptor: np.ndarray,
+        count: int,
         query: Features,
         candidates: dict[int, Candidate],
         exclude: Set[int],
         seconds: dict[str, float],
-    ) -> Verdict:
-        """Add the images most similar to a view of the query, with evidence; returns the verdict so far.
+    ) -> None:
+        """Add the `count` images most similar to a view of the query, with evidence.
 
         descriptor: of the view. The local features are always those of the whole picture.
         """
         with _stage(seconds, "search"):
-            found = dict(self.index.search(descriptor, self.settings.shortlist, exclude))
+            found = dict(self.index.search(descriptor, count, exclude))
         with _stage(seconds, "reranking"):
             examined = self._examine(query, [image for image in found if image not in candidates])
             for image, similarity in found.items():
@@ -213,10 +246,6 @@ class Engine:
                     similarity = max(similarity, candidates[image].similarity)
                 score = verdict.score(similarity, evidence)
                 candidates[image] = Candidate(image, self.images[image], similarity, frame, evidence, score)
-        if not candidates:
-            return Verdict.NOT_FOUND
-        best = max(candidates.values(), key=lambda candidate: candidate.score)
-        return verdict.decide(best.similarity, best.evidence, self.judge)
 
     def _examine(self, query: Features, images: list[int]) -> dict[int, tuple[tuple[int, int], Evidence]]:
         """For each image its frame and the evidence that the query shows it; none without local features."""

@@ -30,6 +30,7 @@ from utils.script import progress
 CUTS = (1, 10, 100)  # the k of recall@k
 COPY_SIDE = 1600  # pixels; a picture is reduced to this before it is transformed, as a visitor's photograph would be
 LOG = "answers.jsonl"
+FORMAT = 2  # of summary.json and queries.csv; counted up when the meaning of a field changes
 
 RIGHT, WRONG_FIRST, FALSE_FOUND, MISSED = "right", "wrong first", "false found", "missed"
 
@@ -43,6 +44,7 @@ class Query:
     expected: frozenset[int] | None = None  # ids; empty: not in the collection; None: no ground truth
     exclude: frozenset[int] = frozenset()  # ids held out of the collection for this query
     seed: tuple[int, ...] | None = None  # ask for a copy transformed with this seed instead
+    group: str = ""  # the same for all queries that show the same work (see models.calibration)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Record:
     """What is kept of one query: a line of the log, a row of queries.csv, a piece of the report."""
 
     file: str
+    group: str = ""
     skipped: str | None = None  # why it was not asked; all else is empty then
     expected: list[str] | None = None  # paths relative to the dataset; None: no ground truth
     result: str | None = None  # right, wrong first, false found or missed; None: no ground truth
@@ -59,11 +62,19 @@ class Record:
     first_before_similarity: float | None = None
     first_after: str | None = None
     first_after_score: float | None = None
-    similarity: float | None = None  # this and the next four are the evidence for first_after
+    probability: float | None = None  # that first_after is right; None without a calibration
+    similarity: float | None = None  # this and all up to `keypoints`: see models.answer.Grounds
+    normalised: float | None = None
+    margin: float | None = None
     matches: int | None = None
     inliers: int | None = None
+    inlier_ratio: float | None = None
+    lead: int | None = None
     query_area: float | None = None
     work_area: float | None = None
+    scale: float | None = None
+    stretch: float | None = None
+    tilt: float | None = None
     keypoints: int | None = None
     rank_before: int | None = None  # of the first relevant image, from 1
     rank_after: int | None = None
@@ -95,7 +106,12 @@ def folder_queries(folder: Path, truth: Path | None, collection: dict[int, str])
     if not files:
         raise WrongUse(f"{printable(str(folder))} holds no files: name a folder with pictures to ask for.")
     expected = ground_truth.read(truth, [path.name for path in files], collection) if truth else {}
-    return [Query(path.name, path, expected.get(path.name)) for path in files]
+    queries = []
+    for path in files:
+        wanted = expected.get(path.name)
+        group = collection[min(wanted)] if wanted else path.name  # two photographs of a work belong together
+        queries.append(Query(path.name, path, wanted, group=group))
+    return queries
 
 
 def transformed_queries(
@@ -116,12 +132,26 @@ def transformed_queries(
     for image in rest[-sample:]:
         for copy in range(copies):
             name = f"{collection[image]} (copy {copy + 1})"
-            queries.append(Query(name, dataset / collection[image], frozenset({image}), seed=(seed, image, copy)))
+            its = {"seed": (seed, image, copy), "group": collection[image]}
+            queries.append(Query(name, dataset / collection[image], frozenset({image}), **its))
     for image in held_out:
         name = f"{collection[image]} (held out)"
         alone = frozenset({image})
-        queries.append(Query(name, dataset / collection[image], frozenset(), alone, seed=(seed, image, copies)))
+        its = {"seed": (seed, image, copies), "group": collection[image]}
+        queries.append(Query(name, dataset / collection[image], frozenset(), alone, **its))
     return queries
+
+
+def groups(place: Path) -> set[str]:
+    """The works that an earlier run in the folder `place` asked for, as queries.csv names them.
+
+    Raises WrongUse for a run that is not there.
+    """
+    try:
+        with (place / "queries.csv").open(encoding="utf-8", newline="") as file:
+            return {row["group"] for row in csv.DictReader(file)}
+    except (FileNotFoundError, KeyError):
+        raise WrongUse(f"There is no run {printable(place.name)}, or another version wrote it.") from None
 
 
 def evaluate(engine, queries: list[Query], place: Path, settings) -> dict:
@@ -148,7 +178,7 @@ def evaluate(engine, queries: list[Query], place: Path, settings) -> dict:
                 log.write(json.dumps(asdict(records[-1])).encode() + b"\n")
                 log.flush()
                 bar.update()
-        summary = summarise(records, engine)
+        summary = summarise(records, engine) | {"queries_folder": _folder(queries)}
         _write_table(partial / "queries.csv", records)
         _write_summary(partial / "summary.json", summary)
         write_report(partial / "report.html", place.name, summary, records)
@@ -164,6 +194,7 @@ def summarise(records: list[Record], engine) -> dict:
     inside = [record for record in known if record.expected]
     shortlisted = [record for record in inside if record.rank_after is not None]
     return {
+        "format": FORMAT,
         "queries": len(asked),
         "in_collection": len(inside),
         "not_in_collection": len(known) - len(inside),
@@ -182,7 +213,8 @@ def summarise(records: list[Record], engine) -> dict:
             [bool(record.expected) for record in known],
             [record.rank_after == 1 for record in known],
         )
-        | {"thresholds": engine.thresholds},
+        | {"thresholds": engine.thresholds, "calibration": engine.calibration}
+        | _calibrated(known),
         "wrong_answers": {
             result: sum(record.result == result for record in known) for result in (WRONG_FIRST, FALSE_FOUND, MISSED)
         },
@@ -207,10 +239,10 @@ def table(summary: dict) -> str:
         lines.append("No ground truth: nothing to compare the answers with.")
     else:
         lines.append(
-            f"verdict: precision {figure(verdict['precision'])}, recall {figure(verdict['recall'])}, "
-            f"false found {verdict['false_found']}, wrong found {verdict['wrong_found']}, maybe {verdict['maybe']} "
+            f"verdict: {verdict_line(verdict)} "
             f"({summary['in_collection']} queries in the collection, {summary['not_in_collection']} not)"
         )
+        lines.append(verdict["calibration"]["sentence"])
         if summary["without_ground_truth"]:
             lines.append(f"without ground truth, not measured: {summary['without_ground_truth']} queries")
     seconds = summary["seconds"]
@@ -225,9 +257,24 @@ def table(summary: dict) -> str:
     return "\n".join(lines)
 
 
-def figure(value: float | None) -> str:
-    """A measure with three decimals; a dash where there is none."""
-    return "-" if value is None else f"{value:.3f}"
+def verdict_line(verdict: dict) -> str:
+    """The verdict's figures, as metrics.verdicts gives them, with their 95 % intervals."""
+    shares = [
+        f"{name} {figure(verdict[name])}{_interval(verdict[name + '_interval'])}" for name in ("precision", "recall")
+    ]
+    return (
+        f"{', '.join(shares)}, false found {verdict['false_found']}, wrong found {verdict['wrong_found']}, "
+        f"maybe {verdict['maybe']}"
+    )
+
+
+def _interval(interval: list[float] | None) -> str:
+    return f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else ""
+
+
+def figure(value: float | None, digits: int = 3) -> str:
+    """A measure with three decimals, or as many as asked for; a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 # One query
@@ -240,7 +287,7 @@ def _ask(engine, query: Query, pictures: Path, number: int, settings) -> Record:
         answer = engine.ask(picture, exclude=query.exclude)
         seconds = time.perf_counter() - started
     except images.ImageProblem as problem:
-        return Record(query.name, skipped=printable(str(problem)))
+        return Record(query.name, query.group, skipped=printable(str(problem)))
     record = _record(query, answer, engine.images) | {"changes": changes, "seconds": seconds}
     if record["result"] in (WRONG_FIRST, FALSE_FOUND, MISSED):
         record |= _draw(engine, query, picture, answer, pictures, number, settings)
@@ -260,8 +307,9 @@ def _record(query: Query, answer: Answer, collection: dict[int, str]) -> dict:
     expected = query.expected
     record = {
         "file": query.name,
+        "group": query.group,
         "verdict": answer.verdict.value,
-        "keypoints": int(answer.keypoints),
+        "keypoints": answer.keypoints,
         "stages": {stage: float(answer.seconds.get(stage, 0.0)) for stage in STAGES},
     }
     if answer.before:
@@ -272,11 +320,8 @@ def _record(query: Query, answer: Answer, collection: dict[int, str]) -> dict:
         record |= {
             "first_after": first.path,
             "first_after_score": _finite(first.score),
-            "similarity": _finite(first.similarity),
-            "matches": int(first.evidence.matches),
-            "inliers": int(first.evidence.inliers),
-            "query_area": _finite(first.evidence.query_area),
-            "work_area": _finite(first.evidence.work_area),
+            "probability": answer.probability,
+            **asdict(answer.grounds),
         }
     if expected is not None:
         before = [candidate.id for candidate in answer.before]
@@ -352,6 +397,13 @@ def _framed(image: np.ndarray, frame: tuple[int, int], settings) -> np.ndarray:
     return images.stretch(image, *frame) if min(frame) else images.fit(image, settings.feature_side)
 
 
+def _folder(queries: list[Query]) -> str | None:
+    """Where the pictures of a folder's queries are, so that they can be shown later; None for transformed copies."""
+    if not queries or queries[0].seed is not None:
+        return None
+    return printable(str(queries[0].path.parent.absolute()))
+
+
 # Measures
 
 
@@ -363,6 +415,13 @@ def _ranking(inside: list[Record], when: str) -> dict:
     measures["mAP"] = metrics.share(sum(precisions), len(precisions))
     interval = metrics.wilson(sum(rank == 1 for rank in ranks), len(ranks))
     return measures | {"recall@1_interval": list(interval) if interval else None}
+
+
+def _calibrated(known: list[Record]) -> dict:
+    """How far the probabilities can be taken at their word; nothing where there are none."""
+    said = [record for record in known if record.probability is not None]
+    reliable = metrics.reliability([record.probability for record in said], [record.rank_after == 1 for record in said])
+    return {"reliability": reliable, "calibration_error": metrics.calibration_error(reliable)}
 
 
 def _crossed(inside: list[Record]) -> dict[str, int]:
@@ -396,7 +455,7 @@ def _write_table(file: Path, records: list[Record]) -> None:
         for record in records:
             row = asdict(record)
             row["file"] = printable(record.file)
-            for name in ("first_before", "first_after"):
+            for name in ("group", "first_before", "first_after"):
                 row[name] = printable(row[name]) if row[name] else None
             row["expected"] = printable(ground_truth.join(record.expected or []))
             row["changes"] = "; ".join(record.changes)
@@ -418,7 +477,8 @@ def _identity(engine, queries: list[Query], settings) -> str:
         expected = None if query.expected is None else sorted(query.expected)
         asked.append([query.name, str(query.path), expected, sorted(query.exclude), query.seed])
     collection = sorted(engine.images.items())
-    all_of_it = [engine.fingerprint, engine.thresholds, engine.versions, collection, asked, asdict(settings)]
+    judge = [engine.thresholds, engine.calibration]
+    all_of_it = [FORMAT, engine.fingerprint, judge, engine.versions, collection, asked, asdict(settings)]
     return hashlib.sha256(json.dumps(all_of_it, sort_keys=True, default=str).encode()).hexdigest()
 
 

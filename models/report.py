@@ -17,6 +17,7 @@ INLIERS = [0, 5, 10, 15, 20, 25, 30, 40, 60, 100, 200, 400]
 
 # The drawing's measures in its own units; the page scales it.
 WIDTH, ROW, TOP, LEFT = 360, 70, 26, 4
+SIDE, EDGE = 240, 34  # of the reliability diagram's square, and the room for its labels
 
 
 def write_report(file: Path, name: str, summary: dict, records: Sequence) -> None:
@@ -31,11 +32,12 @@ def write_report(file: Path, name: str, summary: dict, records: Sequence) -> Non
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"printable": printable, "figure": _figure, "percent": _percent}
+    environment.filters |= {"printable": printable, "figure": _figure, "percent": _percent, "interval": _interval}
     page = environment.get_template("report.html").render(
         name=name,
         summary=summary,
         histograms=_histograms(records),
+        diagram=_diagram(summary["verdict"]["reliability"]),
         wrong={kind: [record for record in records if record.result == kind] for kind in summary["wrong_answers"]},
         about=json.dumps({key: summary[key] for key in ("fingerprint", "versions")}, indent=2, ensure_ascii=False),
     )
@@ -48,6 +50,37 @@ def _figure(value: float | None, digits: int = 3) -> str:
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}".replace("%", " %")
+
+
+def _interval(value: list[float] | None) -> str:
+    return "–" if value is None else f"{value[0]:.4f} to {value[1]:.4f}"
+
+
+def _diagram(reliable: list[dict]) -> dict | None:
+    """The reliability diagram in the drawing's units; None where there is no probability.
+
+    reliable: of metrics.reliability. To the right, what was said; upwards, what came true, with its interval.
+    """
+    if not reliable:
+        return None
+    points = [
+        {
+            "x": round(EDGE + SIDE * bin["probability"], 1),
+            "y": _height(bin["right"]),
+            "low": _height(bin["interval"][0]),
+            "high": _height(bin["interval"][1]),
+            "title": f"{bin['count']} queries: said {bin['probability']:.3f}, true {bin['right']:.3f}",
+        }
+        for bin in reliable
+    ]
+    ticks = [
+        {"across": round(EDGE + SIDE * share, 1), "up": _height(share), "text": f"{share:g}"} for share in (0, 0.5, 1)
+    ]
+    return {"points": points, "ticks": ticks, "left": EDGE, "right": EDGE + SIDE, "top": 8, "base": 8 + SIDE}
+
+
+def _height(share: float) -> float:
+    return round(8 + SIDE * (1 - share), 1)
 
 
 def _histograms(records: Sequence) -> list[dict]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from models.answer import Evidence
+from models.answer import Evidence, Warp
 from models.local_features import nearest_two, roughly_nearest_two
 from utils.store import Features
 
@@ -81,12 +81,14 @@ def verify(query: Features, work: Features, matches: np.ndarray) -> Evidence:
         return Evidence(matches=len(matches))
     inside = mask.ravel().astype(bool)
     query_points, work_points = query_points[inside], work_points[inside]
-    if len(query_points) < MIN_MATCHES or not is_sane(homography, query_points):
+    warp = sane_warp(homography, query_points) if len(query_points) >= MIN_MATCHES else None
+    if warp is None:
         return Evidence(matches=len(matches))
     return Evidence(
         matches=len(matches),
         inliers=len(query_points),
         homography=homography,
+        warp=warp,
         query_area=_covered(query_points, query.frame),
         work_area=_covered(work_points, work.frame),
         query_points=query_points,
@@ -94,29 +96,32 @@ def verify(query: Features, work: Features, matches: np.ndarray) -> Evidence:
     )
 
 
-def is_sane(homography: np.ndarray, points: np.ndarray) -> bool:
-    """Whether a homography could come from a photograph of a flat picture, judged at the matched points.
+def sane_warp(homography: np.ndarray, points: np.ndarray) -> Warp | None:
+    """What a homography does to the picture; None where it cannot come from a photograph of a flat picture.
 
-    homography: (3, 3) float64, query -> work; points: (points, 2) x, y in the query. It must neither fold nor mirror,
-    and its scale, its stretch and the change of scale from point to point must stay within bounds: chance matches
-    rarely keep to all of that. Judged by the derivative of the mapping (Hartley & Zisserman 2004, section 2.4).
+    homography: (3, 3) float64, query -> work; points: (points, 2) x, y in the query, where it is judged: the matched
+    ones. It must neither fold nor mirror, and its scale, its stretch and the change of scale from point to point must
+    stay within bounds: chance matches rarely keep to all of that. Judged by the derivative of the mapping
+    (Hartley & Zisserman 2004, section 2.4).
     """
     mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
     depth = mapped[:, 2]
     if not np.isfinite(mapped).all() or depth.min() * depth.max() <= 0:  # some points lie behind the horizon
-        return False
+        return None
     place = mapped[:, :2] / depth[:, None]
     # jacobian[n, i, j]: how coordinate i of the mapped point n changes with coordinate j of the query's.
     jacobian = (homography[None, :2, :2] - place[:, :, None] * homography[2, :2]) / depth[:, None, None]
     stretches = np.linalg.svd(jacobian, compute_uv=False)
     scales = np.sqrt(stretches[:, 0] * stretches[:, 1])
-    return bool(
-        (np.linalg.det(jacobian) > 0).all()
-        and scales.min() > SCALE[0]
-        and scales.max() < SCALE[1]
-        and scales.max() < TILT * scales.min()
-        and np.median(stretches[:, 0]) < STRETCH * np.median(stretches[:, 1])
+    narrow = float(np.median(stretches[:, 1]))
+    if (np.linalg.det(jacobian) <= 0).any() or scales.min() <= SCALE[0] or narrow == 0:
+        return None
+    warp = Warp(
+        scale=float(np.median(scales)),
+        stretch=float(np.median(stretches[:, 0])) / narrow,
+        tilt=float(scales.max() / scales.min()),
     )
+    return warp if scales.max() < SCALE[1] and warp.tilt < TILT and warp.stretch < STRETCH else None
 
 
 def _covered(points: np.ndarray, frame: tuple[int, int]) -> float:

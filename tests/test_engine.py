@@ -2,8 +2,11 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -13,7 +16,7 @@ import pytest
 from config import Settings
 from dataset.motifs import KINDS
 from dataset.painting import paint
-from models import weights
+from models import pooling, weights
 from models.answer import Answer, Verdict
 from models.describing import describe
 from models.descriptors import Describer
@@ -22,11 +25,13 @@ from models.finding import find_features
 from models.local_features import Finder
 from models.reading import Reading
 from models.recipe import METHOD, Recipe
+from models.verdict import FEATURES, NAME, Calibration, grounds
 from utils.errors import WrongUse
 from utils.images import ImageProblem
 from utils.lists import Lists
-from utils.store import Store
+from utils.store import FILE, Store
 
+ROOT = Path(__file__).parent.parent
 SETTINGS = replace(Settings(), precision="float32", workers=1, keypoints=300, query_keypoints=600)
 # Whitening with more dimensions than a dozen pictures can fit would only whiten noise.
 RECIPE = Recipe(weights="bundled", pooling="cam", classes=64, dimensions=32, size="128x96")
@@ -221,10 +226,162 @@ def test_the_shortlist_is_as_long_as_the_settings_say(collection, engine, pictur
     assert [one.id for one in answer.before] == [one.id for one in engine.ask(pictures[2]).before][:3]
 
 
+def test_attention_is_that_of_the_whole_picture(engine, pictures):
+    describer = engine.describer
+    for picture in (pictures[1], on_a_wall(pictures[1])):
+        _, activations = describer.network(describer.prepare(picture)[None])
+        expected = pooling.attention(describer.class_maps(activations[0]))
+        found = engine.ask(picture).attention
+        assert found.shape == ((6, 8) if picture.shape[1] >= picture.shape[0] else (8, 6))  # 128x96 by 16
+        assert (found.min(), found.max()) == (0, 255)
+        assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_attention_goes_to_what_is_on_the_wall(engine, pictures):
+    # The work takes up the left half of the lower half; the wall is of one colour.
+    for picture in list(pictures.values())[::4]:
+        found = engine.ask(on_a_wall(picture)).attention / 255
+        rows, columns = found.shape
+        assert found[rows // 2 :, : columns // 2].mean() > 1.2 * found.mean()
+
+
+def test_attention_is_there_whatever_the_pooling(engine, pictures):
+    recipe = replace(RECIPE, pooling="gem")
+    other = Engine(engine.store, engine.reading, Describer(engine.describer.network, recipe), SETTINGS)
+    assert np.array_equal(other.ask(pictures[1]).attention, engine.ask(pictures[1]).attention)
+
+
+def test_similar_images_are_those_with_similar_descriptors(engine, pictures):
+    numbers, matrix = engine.store.descriptors()
+    cosines = matrix.astype(np.float32) @ matrix.astype(np.float32).T
+    for place, image in enumerate(numbers.tolist()):
+        order = [other for other in np.argsort(-cosines[place], kind="stable") if other != place]
+        found = engine.similar(image, 4)
+        assert [other for other, _ in found] == numbers[order[:4]].tolist()
+        assert [cosine for _, cosine in found] == pytest.approx(cosines[place][order[:4]], abs=2e-3)
+    assert len(engine.similar(1, 100)) == len(pictures) - 1
+
+
+@pytest.mark.parametrize("image", [0, 13, -1])
+def test_nothing_is_similar_to_an_image_that_is_not_there(engine, image):
+    with pytest.raises(KeyError):
+        engine.similar(image, 3)
+
+
+def test_outlines_and_their_parts_are_in_pixels_of_the_frame(engine, pictures):
+    """The photograph is twice as large as its frame, so the work's corners lie at half of where they are on it."""
+    work = cv2.resize(pictures[3], (900, 700))
+    wall = np.full((1500, 2048, 3), (178, 186, 190), np.uint8)
+    wall[400:1100, 600:1500] = work
+    _, content = cv2.imencode(".png", wall)
+    assert engine.ask(wall).frame == (750, 1024)
+    expected = np.float32([[300, 200], [750, 200], [750, 550], [300, 550]])
+    for photograph in (wall, content.tobytes()):
+        nearest = min(engine.outlines(photograph), key=lambda corners: np.abs(corners - expected).max())
+        assert np.abs(nearest - expected).max() < 8
+        for corners in (expected, expected[[2, 0, 3, 1]]):  # whichever corner a person begins with
+            part = engine.straightened(photograph, corners)
+            assert part.shape == work.shape
+            assert np.abs(part.astype(int) - work)[2:-2, 2:-2].mean() < 1
+    assert engine.ask(engine.straightened(wall, nearest)).after[0].id == 3
+    assert len(engine.outlines(wall, most=1)) == 1
+
+
+def test_what_is_outside_of_the_picture_is_left_out(engine, pictures):
+    height, width = pictures[3].shape[:2]
+    far = np.float32([[-1e6, -1e6], [1e6, -1e6], [1e6, 1e6], [-1e6, 1e6]])
+    assert engine.straightened(pictures[3], far).shape == (height, width, 3)
+
+
+@pytest.mark.parametrize("side", [0, 1, 15])
+def test_too_small_a_part_is_a_problem_with_a_reason(engine, pictures, side):
+    corners = 50 + side * np.float32([[0, 0], [1, 0], [1, 1], [0, 1]])
+    with pytest.raises(ImageProblem, match="too small"):
+        engine.straightened(pictures[3], corners)
+
+
 def test_thresholds_and_fingerprint_are_plain_data(engine):
     assert engine.thresholds["found_inliers"] > engine.thresholds["maybe_inliers"]
     assert engine.fingerprint["weights"] == "bundled" and engine.fingerprint["size"] == "128x96"
     assert engine.fingerprint["local_features"] == {"kind": "orb", "keypoints": 300, "side": 800}
+
+
+# The calibration
+
+
+def calibrated(engine, **changed) -> Calibration:
+    """A calibration for the engine's collection that asks for many inliers."""
+    coefficients = [3.0 if name == "log inliers above chance" else 0.0 for name in FEATURES]
+    whole = {
+        "features": list(FEATURES),
+        "means": [2.0] * len(FEATURES),
+        "deviations": [1.0] * len(FEATURES),
+        "coefficients": coefficients,
+        "intercept": 0.0,
+        "found": 0.9,
+        "maybe": 0.1,
+        "operating_point": "no wrong “found”",
+        "measured": {},
+        "runs": ["a run"],
+        "fingerprint": engine.fingerprint,
+        "date": "2026-11-24T08:30:00Z",
+    }
+    return Calibration(**whole | changed)
+
+
+def test_without_a_calibration_the_thresholds_hold_and_it_is_said(engine, pictures):
+    answer = engine.ask(pictures[1])
+    assert answer.probability is None
+    assert answer.grounds == grounds(answer.after, answer.keypoints)
+    assert engine.calibration["calibrated"] is False and engine.calibration["problem"] is None
+
+
+def test_a_calibration_decides_and_changes_no_grounds(copied, engine, pictures):
+    calibrated(engine).write(copied)
+    with_it = Engine(Store.reading(copied), engine.reading, engine.describer, SETTINGS)
+    assert with_it.calibration["runs"] == ["a run"]
+    assert with_it.thresholds == {"found_probability": 0.9, "maybe_probability": 0.1}
+    sky = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8), (0, 0), 9)
+    for picture, verdict in ((pictures[1], Verdict.FOUND), (sky, Verdict.NOT_FOUND)):
+        answer = with_it.ask(picture)
+        assert answer.grounds == engine.ask(picture).grounds
+        assert answer.probability == calibrated(engine).probability(answer.grounds)
+        assert answer.verdict is verdict
+
+
+def test_an_empty_answer_has_no_probability(copied, engine, pictures):
+    calibrated(engine, intercept=50.0).write(copied)
+    with_it = Engine(Store.reading(copied), engine.reading, engine.describer, SETTINGS)
+    answer = with_it.ask(pictures[1], exclude=set(pictures))
+    assert (answer.verdict, answer.probability) == (Verdict.NOT_FOUND, None)
+
+
+def test_an_engine_follows_verdict_json(copied, engine, pictures):
+    first = Engine(Store.reading(copied), engine.reading, engine.describer, SETTINGS)
+    assert first.is_current()
+    calibrated(engine).write(copied)
+    assert not first.is_current()
+    second = first.refreshed()
+    assert second.is_current() and second.calibration["calibrated"]
+    assert first.ask(pictures[1]).probability is None  # the one before stays as it was
+    (copied / NAME).write_text("{")
+    third = second.refreshed()
+    assert third.is_current()  # it has been seen, so it is not read again and again
+    assert "cannot be read" in third.calibration["problem"]
+    assert third.ask(pictures[1]).probability == second.ask(pictures[1]).probability
+    calibrated(engine, found=0.95).write(copied)
+    fourth = third.refreshed()
+    assert fourth.thresholds["found_probability"] == 0.95 and fourth.calibration["problem"] is None
+    (copied / NAME).unlink()
+    assert not fourth.is_current()
+    assert fourth.refreshed().calibration["calibrated"] is False
+
+
+def test_a_calibration_of_another_collection_is_not_followed(copied, engine):
+    calibrated(engine, fingerprint=engine.fingerprint | {"whitening_digest": "0"}).write(copied)
+    without = Engine(Store.reading(copied), engine.reading, engine.describer, SETTINGS)
+    assert not without.calibration["calibrated"]
+    assert "another collection" in without.calibration["problem"]
 
 
 # Bad pictures
@@ -296,17 +453,196 @@ def test_a_store_made_with_other_weights_or_another_method(collection, copied, c
     refused(collection, copied, sentence)
 
 
+# A store that changes
+
+
+def elsewhere(output: Path, code: str) -> None:
+    """Run these lines in another process, which has the store in `output` open for writing, as a step would."""
+    start = "import sys\nfrom pathlib import Path\nfrom utils.store import *\n"
+    opening = f"with Store.writing(Path(sys.argv[1]), 1) as store:\n    {code}"
+    subprocess.run([sys.executable, "-c", start + opening, output], cwd=ROOT, check=True, timeout=60)
+
+
+@pytest.fixture
+def living(collection, copied, engine) -> Engine:
+    """An engine for a store that may be changed, with the network of the other."""
+    return Engine(Store.reading(copied), engine.reading, engine.describer, SETTINGS)
+
+
+COPY_OF_4 = "store.put_images('descriptors', [(Stamp('new.png', 1, 1), store.descriptor(4))])"
+WITH_FEATURES = f"{COPY_OF_4}; store.put_features([(13, store.features([4])[0])])"
+
+
+def test_an_engine_is_current_until_a_write(living, copied, pictures):
+    assert living.is_current()
+    living.ask(pictures[1])
+    assert living.is_current()
+    elsewhere(copied, "store.set_meta(anything=1)")
+    assert not living.is_current()
+    assert living.refreshed().is_current()
+    assert not living.is_current()
+
+
+def test_a_new_image_is_found_after_refreshing(living, copied, pictures):
+    before = said(living.ask(pictures[4]))
+    elsewhere(copied, WITH_FEATURES)
+    assert said(living.ask(pictures[4])) == before
+    fresh = living.refreshed()
+    assert fresh.images == living.images | {13: "new.png"}
+    assert {one.id for one in fresh.ask(pictures[4]).after[:2]} == {4, 13}
+    assert [image for image, _ in fresh.similar(13, 1)] == [4]
+    with pytest.raises(KeyError):
+        living.similar(13, 1)
+    assert (fresh.store, fresh.describer.network) == (living.store, living.describer.network)
+    assert fresh.fingerprint == living.fingerprint
+
+
+def test_a_new_image_without_local_features_is_ranked_by_similarity(living, copied, pictures):
+    elsewhere(copied, COPY_OF_4)
+    answer = living.refreshed().ask(pictures[4])
+    assert [one.id for one in answer.after].index(13) > 0
+    (new,) = (one for one in answer.after if one.id == 13)
+    assert new.score == new.similarity == pytest.approx(1, abs=2e-3)
+
+
+def test_a_deleted_image_is_gone_after_refreshing_and_no_fault_before(living, copied, pictures):
+    elsewhere(copied, f"store.delete([{living.images[4]!r}])")
+    (gone,) = (one for one in living.ask(pictures[4]).after if one.id == 4)
+    assert (gone.path, gone.frame, gone.evidence.matches) == (living.images[4], (0, 0), 0)
+    with pytest.raises(KeyError):
+        living.similar(4, 3)
+    fresh = living.refreshed()
+    assert fresh.images == {image: path for image, path in living.images.items() if image != 4}
+    assert 4 not in {one.id for one in fresh.ask(pictures[4]).after}
+
+
+@pytest.mark.parametrize("lock_goes_too", [False, True], ids=["the file", "with its lock file"])
+def test_a_store_made_anew(living, copied, collection, pictures, lock_goes_too):
+    """Deleted, then made again by the steps, under the same name: each engine answers from its own file."""
+    before = said(living.ask(pictures[4]))
+    (copied / FILE).unlink()
+    if lock_goes_too:
+        (copied / f"{FILE}-lock").unlink()
+    assert not living.is_current()
+    with pytest.raises(WrongUse, match="run train"):
+        living.refreshed()
+    elsewhere(copied, "store.set_meta(recipe={})")
+    for _ in range(2):  # each attempt finds what there is by then
+        with pytest.raises(WrongUse, match="is not complete"):
+            living.refreshed()
+    elsewhere(copied, FILLED.format(str(collection / "output"), "store.put_features(rows)"))
+    assert not living.is_current()
+    fresh = living.refreshed()
+    assert fresh.is_current()
+    assert fresh.images == {1: living.images[4]}
+    assert fresh.describer.network is living.describer.network
+    assert [one.id for one in fresh.ask(pictures[4]).after] == [1]
+    assert fresh.ask(pictures[4]).verdict is Verdict.FOUND
+    assert said(living.ask(pictures[4])) == before
+
+
+# Makes a complete store of image 4 of another, and then does something with [(1, features of it)].
+FILLED = """
+    with Store.reading(Path({!r})).snapshot() as other:
+        store.set_meta(**{{name: other.get_meta(name) for name in ('recipe', 'weights_digest', 'method')}})
+        names = ('whitening_mean', 'whitening_projection')
+        store.whiten(dict(zip(names, other.get_arrays(*names))), [])
+        store.put_images('descriptors', [(other.images()[4], other.descriptor(4))])
+        store.set_meta(complete=True)
+        store.restart_features(local_features=other.get_meta('local_features'))
+        rows = [(1, other.features([4])[0])]
+        {}
+"""
+
+
+def test_a_store_moved_in_beside_its_lock_file(living, copied, collection, pictures, tmp_path):
+    elsewhere(tmp_path / "other", FILLED.format(str(collection / "output"), "store.put_features(rows)"))
+    (tmp_path / "other" / FILE).replace(copied / FILE)
+    assert not living.is_current()
+    fresh = living.refreshed()
+    assert fresh.is_current() and len(fresh.images) == 1
+    assert living.ask(pictures[4]).after[0].evidence.inliers > 200
+
+
+def test_a_store_that_is_not_ready_is_refused_and_the_engine_stays(living, copied, collection, pictures):
+    before = said(living.ask(pictures[4]))
+    (copied / FILE).unlink()
+    elsewhere(copied, FILLED.format(str(collection / "output"), "pass"))
+    with pytest.raises(WrongUse, match="has no local features"):
+        living.refreshed()
+    assert said(living.ask(pictures[4])) == before
+    elsewhere(copied, "store.set_meta(complete=None)")
+    with pytest.raises(WrongUse, match="is not complete"):
+        living.refreshed()
+    assert said(living.ask(pictures[4])) == before
+
+
+def test_local_features_of_another_kind_are_no_fault_meanwhile(living, copied, pictures):
+    features = "Features((300, 400), np.zeros((9, 4), np.float32), np.zeros((9, 128), np.uint8))"
+    meta = "store.restart_features(local_features={'kind': 'sift', 'keypoints': 9, 'side': 800})"
+    elsewhere(copied, f"{meta}; store.put_features([(4, {features})])")
+    assert {one.evidence.matches for one in living.ask(pictures[4]).after} == {0}
+    assert living.refreshed().finder.kind == "sift"
+
+
+def test_other_weights_are_not_taken_for_the_same(living, copied):
+    elsewhere(copied, "store.set_meta(weights_digest='0' * 64)")
+    with pytest.raises(WrongUse, match="other weights"):
+        living.refreshed()
+    assert not living.is_current()
+
+
+def test_weights_that_changed_are_loaded_anew(copied, engine, bundled_model, pictures):
+    elsewhere(copied, "store.set_meta(weights_digest='of earlier weights')")
+    living = Engine(Store.reading(copied), engine.reading, engine.describer, SETTINGS)
+    elsewhere(copied, f"store.set_meta(weights_digest={weights.digest(bundled_model)!r})")
+    fresh = living.refreshed()
+    assert fresh.store is living.store and fresh.describer.network is not living.describer.network
+    _alike(fresh.ask(pictures[1]), engine.ask(pictures[1]))
+
+
+def test_several_threads_may_refresh_at_once(living, copied):
+    shutil.copy(copied / FILE, copied / "copy")
+    (copied / "copy").replace(copied / FILE)
+    with ThreadPoolExecutor(4) as pool:
+        engines = list(pool.map(lambda _: living.refreshed(), range(4)))
+    assert all(engine.is_current() and engine.images == living.images for engine in engines)
+    assert len({engine.store for engine in engines} - {living.store}) == 1
+
+
+def test_threads_get_their_answers_while_the_engine_is_refreshed(living, copied, engine, pictures):
+    """Four threads ask, each whichever engine is the latest, while images come and the store is moved away and back."""
+    latest = [living]
+    asked = list(pictures.values())[::2] * 4
+    alone = [engine.ask(picture) for picture in asked[:6]] * 4
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(lambda picture: latest[0].ask(picture), picture) for picture in asked]
+        for change in ("touched", "replaced", "touched"):
+            if change == "replaced":
+                shutil.copy(copied / FILE, copied / "copy")
+                (copied / "copy").replace(copied / FILE)
+            else:
+                elsewhere(copied, "store.set_meta(anything=1)")
+            latest[0] = latest[0].refreshed()
+        for answer, expected in zip(answers, alone, strict=True):
+            _alike(answer.result(), expected)
+    assert latest[0].is_current()
+    assert latest[0].store is not living.store
+
+
 # The second look
+
+
+def on_a_wall(picture):
+    """A small work on a large wall, left of and below its middle."""
+    wall = np.full((700, 700, 3), (90, 120, 200), np.uint8)
+    small = cv2.resize(picture, (250, 250 * picture.shape[0] // picture.shape[1]), interpolation=cv2.INTER_AREA)
+    wall[300 : 300 + small.shape[0], 60 : 60 + small.shape[1]] = small
+    return wall
 
 
 def test_a_small_work_on_a_wall_is_found_by_looking_again(collection, engine, pictures):
     """With one candidate a look, the wall around a small work leads some photographs astray, and its outline back."""
-
-    def on_a_wall(picture):
-        wall = np.full((700, 700, 3), (90, 120, 200), np.uint8)
-        small = cv2.resize(picture, (250, 250 * picture.shape[0] // picture.shape[1]), interpolation=cv2.INTER_AREA)
-        wall[300 : 300 + small.shape[0], 60 : 60 + small.shape[1]] = small
-        return wall
 
     def found(second_looks):
         asking = engine.settings
@@ -321,3 +657,38 @@ def test_a_small_work_on_a_wall_is_found_by_looking_again(collection, engine, pi
     once, again = found(second_looks=0), found(second_looks=2)
     assert once < again
     assert len(again) >= len(pictures) - 2
+
+
+# The picture turned
+
+
+def test_a_turned_picture_is_found_where_only_the_upright_one_leads_to_it(engine, pictures):
+    """With one candidate a look, the descriptor of the turned picture alone leads some pictures astray."""
+    narrow = Engine(engine.store, engine.reading, engine.describer, replace(SETTINGS, shortlist=1, second_looks=0))
+    astray = 0
+    for quarters, (image, picture) in product((1, 2, 3), pictures.items()):
+        answer = narrow.ask(np.rot90(picture, quarters))
+        assert answer.after[0].id == image
+        assert answer.verdict is Verdict.FOUND
+        astray += len(answer.before) > 1  # each further candidate comes from another orientation
+    assert astray >= 4
+
+
+def test_a_turned_picture_of_an_excluded_work_is_not_found(engine, pictures):
+    answer = engine.ask(np.rot90(pictures[4]), exclude={4})
+    assert {candidate.id for candidate in answer.before} == set(pictures) - {4}
+    assert answer.verdict is not Verdict.FOUND
+
+
+def test_what_leads_nowhere_is_looked_at_in_all_orientations(engine):
+    """The most similar images are those of the descriptors of all four, each with the best of its similarities."""
+    stranger = paint("abstract", "grid", 77, 400)
+    narrow = Engine(engine.store, engine.reading, engine.describer, replace(SETTINGS, shortlist=3, second_looks=0))
+    expected = {}
+    for quarters in range(4):
+        features, activations = engine.describer.network(engine.describer.prepare(np.rot90(stranger, quarters))[None])
+        descriptor = engine.whitening.descriptor(engine.describer.pool(features[0], activations[0]))
+        for image, similarity in engine.index.search(descriptor, 3):
+            expected[image] = max(similarity, expected.get(image, -1))
+    found = {candidate.id: candidate.similarity for candidate in narrow.ask(stranger).before}
+    assert found == pytest.approx(expected, abs=1e-4)

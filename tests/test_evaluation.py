@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +16,11 @@ import pytest
 import test_with_statistics
 from config import Settings
 from models import evaluation
+from models import verdict as verdicts
 from models.answer import Answer, Candidate, Evidence, Verdict
+from models.calibration import examples
+from models.verdict import Calibration
+from utils import metrics
 from utils.errors import WrongUse
 from utils.images import ImageProblem
 
@@ -29,6 +34,7 @@ class StandIn:
         self.dataset, self.images, self.answers = dataset, images, answers
         self.fingerprint = {"weights": "none", "dimensions": 512}
         self.thresholds = {"similarity": 0.5, "inliers": 12}
+        self.calibration = {"sentence": "Calibrated on a <run>.", "calibrated": True}
         self.versions = {"numpy": np.__version__}
         self.asked = []  # (file name, excluded ids)
 
@@ -47,8 +53,15 @@ def candidate(engine_images, image, similarity=0.8, inliers=30, score=1.0):
     return Candidate(image, engine_images[image], similarity, (60, 80), evidence, score)
 
 
+SAID = {Verdict.FOUND: 0.95, Verdict.MAYBE: 0.5, Verdict.NOT_FOUND: 0.05}  # probabilities
+
+
 def answer(verdict, before, after=None):
-    return Answer(verdict, before, after or before, 123, (60, 80), dict.fromkeys(STAGES, 0.25))
+    after = after or before
+    grounds = verdicts.grounds(after, 123)
+    said = SAID[verdict] if after else None
+    stages = dict.fromkeys(STAGES, 0.25)
+    return Answer(verdict, before, after, 123, (60, 80), stages, grounds=grounds, probability=said)
 
 
 def paint(path: Path, seed: int):
@@ -131,6 +144,14 @@ def test_summary_holds_the_measures_worked_out_by_hand(engine, museum, place):
     assert (verdict["precision"], verdict["recall"]) == pytest.approx((1 / 3, 1 / 3))
     assert (verdict["false_found"], verdict["wrong_found"], verdict["maybe"]) == (1, 1, 1)
     assert verdict["thresholds"] == engine.thresholds
+    assert verdict["calibration"] == engine.calibration
+    assert summary["format"] == 2
+    assert verdict["maybe_share"] == pytest.approx(1 / 5)
+    assert verdict["precision_interval"] == pytest.approx(metrics.wilson(1, 3))
+    assert verdict["recall_interval"] == pytest.approx(metrics.wilson(1, 3))
+    # Said 0.95 of three, of which one is right; 0.5 of one that is wrong; 0.05 of one that is right.
+    assert [bin["count"] for bin in verdict["reliability"]] == [1, 1, 3]
+    assert verdict["calibration_error"] == pytest.approx((0.95 + 0.5 + 3 * (0.95 - 1 / 3)) / 5)
     assert summary["wrong_answers"] == {"wrong first": 1, "false found": 1, "missed": 1}
     assert list(summary["seconds"]) == ["mean", "p50", "p95", "stages"]
     assert list(summary["seconds"]["stages"]) == STAGES
@@ -150,6 +171,16 @@ def test_table_has_a_row_a_query(engine, museum, place):
     assert (right["first_after"], right["first_after_score"], right["similarity"]) == ("a/one.png", "1.0", "0.9")
     assert (right["matches"], right["inliers"], right["query_area"], right["work_area"]) == ("40", "30", "0.25", "0.5")
     assert (right["keypoints"], right["verdict"], right["seconds_network"]) == ("123", "found", "0.25")
+    assert (right["probability"], right["inlier_ratio"], right["lead"], right["group"]) == (
+        "0.95",
+        "0.75",
+        "0",
+        "a/one.png",
+    )
+    assert float(right["margin"]) == pytest.approx(0.2)
+    # Less the mean of 0.7 and 0.6, in their standard deviation of 0.05.
+    assert float(right["normalised"]) == pytest.approx((0.9 - 0.65) / 0.05)
+    assert (rows["2 wrong.png"]["group"], rows["4 false.png"]["group"]) == ("a/two.png", "4 false.png")
     assert (rows["2 wrong.png"]["expected"], rows["2 wrong.png"]["result"]) == ("a/two.png b/five.png", "wrong first")
     assert [rows[name]["result"] for name in list(rows)[2:]] == ["missed", "false found", "right", "", ""]
     assert [rows[name]["in_collection"] for name in list(rows)[2:]] == ["yes", "no", "no", "", ""]
@@ -186,6 +217,36 @@ def test_report_shows_every_wrong_answer_and_loads_nothing_from_elsewhere(engine
     assert sorted(file.name for file in (place / "pictures").iterdir()) == sorted(
         image["src"].removeprefix("pictures/") for image in page.images
     )
+
+
+def test_the_table_holds_the_grounds_to_the_last_digit(engine, museum, place):
+    run(engine, museum, place)
+    kept = examples([place / "queries.csv"])
+    known = list(engine.answers.values())[:5]
+    assert kept.grounds == [one.grounds for one in known]
+    assert kept.right.tolist() == [True, False, True, False, False]
+    assert kept.inside.tolist() == [True, True, True, False, False]
+
+
+def test_report_draws_how_reliable_the_probabilities_are(engine, museum, place):
+    run(engine, museum, place)
+    text = (place / "report.html").read_text(encoding="utf-8")
+    assert "Calibrated on a &lt;run&gt;." in text
+    assert text.count("<circle") == 3
+    # 0.95 said, a third true: 34 + 240 * 0.95 to the right, two thirds of 240 below the top at 8.
+    assert '<circle class="is-time" cx="262.0" cy="168.0" r="4"><title>3 queries: said 0.950, true 0.333' in text
+    low, high = (8 + 240 * (1 - end) for end in metrics.wilson(1, 3))
+    assert f'x1="262.0" x2="262.0" y1="{low:.1f}" y2="{high:.1f}"' in text
+
+
+def test_without_probabilities_there_is_no_diagram(engine, museum, place):
+    engine.answers = {
+        name: said if isinstance(said, BaseException) else replace(said, probability=None)
+        for name, said in engine.answers.items()
+    }
+    summary = run(engine, museum, place)
+    assert summary["verdict"]["reliability"] == [] and summary["verdict"]["calibration_error"] is None
+    assert "<circle" not in (place / "report.html").read_text()
 
 
 def test_pictures_show_query_and_work_at_the_scale_of_their_frames(engine, museum, place):
@@ -277,7 +338,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_answers(engine, museu
     assert not (place / "answers.jsonl").exists()
 
 
-@pytest.mark.parametrize("change", ["thresholds", "settings", "query", "ground truth", "collection"])
+@pytest.mark.parametrize("change", ["thresholds", "calibration", "settings", "query", "ground truth", "collection"])
 def test_an_interrupted_run_of_another_kind_starts_anew(engine, museum, place, change):
     good, engine.answers["4 false.png"] = engine.answers["4 false.png"], KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
@@ -287,6 +348,8 @@ def test_an_interrupted_run_of_another_kind_starts_anew(engine, museum, place, c
     settings = Settings()
     if change == "thresholds":
         engine.thresholds = {"similarity": 0.6}
+    elif change == "calibration":
+        engine.calibration = {"sentence": "Calibrated anew."}
     elif change == "settings":
         settings = Settings(keypoints=2000)
     elif change == "query":
@@ -328,6 +391,8 @@ def test_transformed_queries_are_seeded_and_keep_held_out_images_apart():
     assert all(query.exclude == set() for query in present)
     assert all(len(query.exclude) == 1 and query.expected == set() for query in absent)
     assert not {image for query in present for image in query.expected} & {i for query in absent for i in query.exclude}
+    assert {query.group for query in present} == {collection[image] for query in present for image in query.expected}
+    assert {query.group for query in absent} == {collection[image] for query in absent for image in query.exclude}
     assert len({query.seed for query in made}) == len({query.name for query in made}) == 25
     other = evaluation.transformed_queries(Path("d"), collection, sample=10, copies=2, absent=5, seed=4)
     assert [query.path for query in other] != [query.path for query in made]
@@ -377,11 +442,47 @@ def test_script_writes_the_folder_and_ends_with_one_summary_line(script, museum,
     assert any(line.split() == ["after", "re-ranking", "0.667", "1.000", "1.000", "0.722"] for line in lines)
 
 
+def test_script_calibrates_on_the_run_that_it_asked(script, engine, tmp_path):
+    folder = tmp_path / "evening"
+    for number in range(12):  # every other one is right and has many inliers
+        name = f"{number:02}.png"
+        paint(folder / name, number)
+        ranking = [candidate(IMAGES, 1, 0.6, 40) if number % 2 == 0 else candidate(IMAGES, 1, 0.2, 4)]
+        engine.answers[name] = answer(Verdict.MAYBE, [*ranking, candidate(IMAGES, 2, 0.3, 3)])
+    truth = [f"{number:02}.png,{'' if number % 2 else 'one.png'}" for number in range(12)]
+    (folder / "ground_truth.csv").write_text("\n".join(["query,relevant", *truth]))
+    with pytest.raises(WrongUse, match="too few"):  # six right ones, all of one work
+        script(["-n", str(folder), "--output", str(tmp_path / "output"), "--calibrate"])
+    assert not (tmp_path / "output" / "verdict.json").exists()
+    engine.images = {image: f"{image}.png" for image in range(1, 13)}
+    truth = [f"{number:02}.png,{'' if number % 2 else f'{number + 1}.png'}" for number in range(12)]
+    (folder / "ground_truth.csv").write_text("\n".join(["query,relevant", *truth]))
+    for number in range(0, 12, 2):
+        said = [candidate(engine.images, number + 1, 0.6, 40), candidate(engine.images, 2, 0.3, 3)]
+        engine.answers[f"{number:02}.png"] = answer(Verdict.MAYBE, said)
+    script(["-n", str(folder), "--output", str(tmp_path / "output"), "--calibrate"])
+    rule = Calibration.read(tmp_path / "output")
+    assert (rule.runs, rule.fingerprint, rule.measured["queries"]) == (["evening"], engine.fingerprint, 12)
+    assert rule.measured["precision"] == 1
+
+
+def test_script_keeps_apart_from_the_images_of_another_run(script, engine, tmp_path):
+    engine.answers[""] = lambda engine, exclude: answer(Verdict.NOT_FOUND, [candidate(IMAGES, 1)])
+    options = ["--output", str(tmp_path / "output"), "--absent", "1", "--sample", "1"]
+    script(["-d", "--name", "first", *options])
+    script(["-d", "--name", "second", "--apart-from", "first", *options])
+    first, second = (evaluation.groups(tmp_path / "output" / "statistics" / name) for name in ("first", "second"))
+    assert first | second == set(IMAGES.values()) and len(first) == len(second) == 2
+    for missing in ("third", "../first"):
+        with pytest.raises(WrongUse, match=r"third|first"):
+            script(["-d", "--apart-from", missing, *options])
+
+
 def test_script_prints_the_answer_to_one_picture(script, museum, capsys):
     script(["-i", str(museum / "1 right.png")])
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["1", "0.900", "40", "30", "25%,", "50%", "a/one.png"]
-    assert lines[-1].endswith("1 right.png: found (a/one.png) in 1.75 s")
+    assert lines[-1].endswith("1 right.png: found (a/one.png, probability 0.950) in 1.75 s")
     assert any("network 0.250" in line for line in lines)
     with pytest.raises(WrongUse, match="not a picture"):
         script(["-i", str(museum / "7 text.jpg")])

@@ -1,8 +1,11 @@
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
+from sklearn.calibration import calibration_curve
 
 from utils import metrics
 
@@ -69,9 +72,41 @@ def test_verdicts_by_hand():
     measured = metrics.verdicts(*zip(*rows, strict=True))
     assert measured["precision"] == pytest.approx(2 / 4)
     assert measured["recall"] == pytest.approx(2 / 5)
+    assert measured["precision_interval"] == pytest.approx(metrics.wilson(2, 4))
+    assert measured["recall_interval"] == pytest.approx(metrics.wilson(2, 5))
+    assert measured["maybe_share"] == 2 / 8
     assert measured["false_found"] == 1
     assert measured["wrong_found"] == 1
     assert (measured["found"], measured["right_found"], measured["maybe"], measured["not_found"]) == (4, 2, 2, 2)
+
+
+def test_wilson_is_that_of_scipy():
+    for successes, trials in ((0, 7), (3, 9), (299, 300), (3000, 3000)):
+        other = stats.binomtest(successes, trials).proportion_ci(0.95, "wilson")
+        assert metrics.wilson(successes, trials) == pytest.approx((other.low, other.high), abs=1e-5)
+
+
+def test_reliability_by_hand():
+    said, right = [0.05, 0.08, 0.5, 0.91, 0.97, 1.0], [False, True, True, True, True, False]
+    low, middle, high = metrics.reliability(said, right)
+    assert (low["low"], low["high"], low["count"]) == (0, 0.1, 2)
+    assert (low["probability"], low["right"]) == pytest.approx((0.065, 0.5))
+    assert low["interval"] == pytest.approx(metrics.wilson(1, 2))
+    assert (middle["low"], middle["count"], middle["right"]) == (0.5, 1, 1)
+    assert (high["low"], high["high"], high["count"]) == (0.9, 1, 3)  # 1.0 belongs to the last
+    assert (high["probability"], high["right"]) == pytest.approx((0.96, 2 / 3))
+    error = (2 * 0.435 + 0.5 + 3 * (0.96 - 2 / 3)) / 6
+    assert metrics.calibration_error([low, middle, high]) == pytest.approx(error)
+
+
+def test_reliability_is_that_of_scikit_learn():
+    generator = np.random.default_rng(0)
+    said = generator.uniform(0, 1, 500)
+    right = generator.uniform(0, 1, 500) < said**2
+    true, mean = calibration_curve(right, said, n_bins=10)
+    bins = metrics.reliability(said, right)
+    assert [bin["right"] for bin in bins] == pytest.approx(true)
+    assert [bin["probability"] for bin in bins] == pytest.approx(mean)
 
 
 def test_measures_of_nothing_are_null_in_strict_json():
@@ -82,5 +117,8 @@ def test_measures_of_nothing_are_null_in_strict_json():
         *metrics.spread([]).values(),
         metrics.verdicts([], [], [])["precision"],
         metrics.verdicts(["not found"], [False], [False])["recall"],
+        metrics.verdicts([], [], [])["maybe_share"],
+        metrics.verdicts([], [], [])["precision_interval"],
+        metrics.calibration_error(metrics.reliability([], [])),
     ]
-    assert json.loads(json.dumps(nothing, allow_nan=False)) == [None] * 8
+    assert json.loads(json.dumps(nothing, allow_nan=False)) == [None] * 11

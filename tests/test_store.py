@@ -363,7 +363,7 @@ def test_a_new_store_in_the_place_of_a_deleted_one(reader, tmp_path, gone):
     for name in gone:
         (tmp_path / name).unlink()
     assert not reader.is_in_place()
-    with pytest.raises(WrongUse, match="run train.py first"):
+    with pytest.raises(WrongUse, match="run train"):
         reader.reread()
     in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("new"))
     assert not reader.is_in_place()
@@ -410,6 +410,22 @@ def at_the_same_time(folder: Path, code: str):
             yield process
         finally:
             process.kill()
+
+
+def test_a_store_is_opened_once_and_shared(reader, tmp_path):
+    assert Store.reading(tmp_path) is reader
+    environment = reader.environment
+    reader.close()
+    again = Store.reading(tmp_path)
+    assert again.environment is not environment
+    assert ids(again) == {"a": 1}
+
+
+def test_a_store_that_nobody_has_any_more_is_closed(tmp_path):
+    in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("a"))
+    Store.reading(tmp_path)
+    with Store.writing(tmp_path, 1) as store:  # in this process, which could not open it twice
+        assert ids(store) == {"a": 1}
 
 
 def test_a_file_that_is_refused_can_be_opened_when_it_has_become_a_store(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from models import verification
 from models.answer import Evidence
-from models.verification import MIN_MATCHES, is_sane, match, verify
+from models.verification import MIN_MATCHES, match, sane_warp, verify
 from utils.store import Features
 
 QUERY_FRAME, WORK_FRAME = (600, 800), (400, 500)
@@ -258,13 +258,22 @@ NOT_SANE = {
 
 @pytest.mark.parametrize("name", SANE)
 def test_what_a_photograph_does_is_sane(name):
-    assert is_sane(SANE[name], GRID)
+    assert sane_warp(SANE[name], GRID) is not None
 
 
 @pytest.mark.parametrize("name", NOT_SANE)
 def test_what_no_photograph_does_is_not(name):
-    assert not is_sane(NOT_SANE[name], GRID)
+    assert sane_warp(NOT_SANE[name], GRID) is None
+
+
+def test_what_a_homography_does_in_numbers():
+    warp = sane_warp(turned(45, 2.0) @ np.diag([3.0, 1, 1]), GRID)
+    assert (warp.scale, warp.stretch, warp.tilt) == pytest.approx((2 * 3**0.5, 3, 1))
+    # At x = 0 to 400 it divides by 1 to 2, so the scale falls as the power 1.5, and in the middle one by 1.5.
+    warp = sane_warp(receding(1 / 400), GRID)
+    assert (warp.scale, warp.tilt) == pytest.approx((1.5**-1.5, 2**1.5))
+    assert proof(*planted(OBLIQUE, 40)).warp == sane_warp(proof(*planted(OBLIQUE, 40)).homography, scattered(40))
 
 
 def test_only_the_matched_points_are_judged():
-    assert is_sane(receding(-0.005), GRID[GRID[:, 0] <= 100])  # all of them before the horizon
+    assert sane_warp(receding(-0.005), GRID[GRID[:, 0] <= 100])  # all of them before the horizon

@@ -76,22 +76,64 @@ def verdicts(verdicts: Sequence[str], in_collection: Sequence[bool], first_is_ri
     recall: right "found" / queries that show something in the collection.
     false_found: "found" for queries that show nothing in the collection.
     wrong_found: "found" for the others, with a wrong first candidate.
-    found, right_found, maybe, not_found: numbers of queries.
+    found, right_found, maybe, not_found: numbers of queries; maybe_share: of all queries.
+    precision_interval, recall_interval: [low, high], 95 % (see `wilson`).
     """
     rows = list(zip(verdicts, in_collection, first_is_right, strict=True))
     found = sum(verdict == "found" for verdict, _, _ in rows)
     right = sum(verdict == "found" and inside and first for verdict, inside, first in rows)
     false = sum(verdict == "found" and not inside for verdict, inside, _ in rows)
+    inside = sum(inside for _, inside, _ in rows)
+    maybe = sum(verdict == "maybe" for verdict, _, _ in rows)
     return {
         "precision": share(right, found),
-        "recall": share(right, sum(inside for _, inside, _ in rows)),
+        "precision_interval": _listed(wilson(right, found)),
+        "recall": share(right, inside),
+        "recall_interval": _listed(wilson(right, inside)),
         "false_found": false,
         "wrong_found": found - right - false,
-        "maybe": sum(verdict == "maybe" for verdict, _, _ in rows),
+        "maybe": maybe,
+        "maybe_share": share(maybe, len(rows)),
         "found": found,
         "right_found": right,
         "not_found": sum(verdict == "not found" for verdict, _, _ in rows),
     }
+
+
+def reliability(probabilities: Sequence[float], right: Sequence[bool], bins: int = 10) -> list[dict]:
+    """How often what is said with some probability comes true; the two sequences have one entry a query.
+
+    A dict for each of the equally wide bins of probability that is not empty: low, high (its edges), count,
+    probability (the mean that was said), right (the share that came true) and interval ([low, high], 95 %).
+    """
+    probabilities, right = np.asarray(probabilities, float), np.asarray(right, bool)
+    places = np.minimum((probabilities * bins).astype(int), bins - 1)
+    return [
+        {
+            "low": place / bins,
+            "high": (place + 1) / bins,
+            "count": int((places == place).sum()),
+            "probability": float(probabilities[places == place].mean()),
+            "right": float(right[places == place].mean()),
+            "interval": _listed(wilson(int(right[places == place].sum()), int((places == place).sum()))),
+        }
+        for place in np.unique(places).tolist()
+    ]
+
+
+def calibration_error(reliable: Sequence[dict]) -> float | None:
+    """The expected calibration error: how far said and true shares differ, 0..1, on average over all queries.
+
+    reliable: of `reliability`. Formula: Naeini, Cooper and Hauskrecht, Obtaining well calibrated probabilities using
+    Bayesian binning, AAAI 2015.
+    """
+    differences = sum(bin["count"] * abs(bin["probability"] - bin["right"]) for bin in reliable)
+    return share(differences, sum(bin["count"] for bin in reliable))
+
+
+def _listed(interval: tuple[float, float] | None) -> list[float] | None:
+    """As JSON holds it."""
+    return interval and list(interval)
 
 
 def share(part: float, whole: int) -> float | None:

@@ -22,10 +22,12 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import lmdb
 import numpy as np
@@ -36,6 +38,9 @@ FILE = "collection.lmdb"
 TABLES = ("images", "ids", "vectors", "descriptors", "features", "skipped", "meta")
 SPARE = 1 << 20  # bytes; a disk with less than this is full
 READERS = 512  # transactions that may read at the same time, of all processes together
+# LMDB lets a process open a file only once: file -> the store that has it open.
+_open_for_reading: WeakValueDictionary[tuple[int, int], "Store"] = WeakValueDictionary()
+_opening = threading.RLock()
 READ_ALL = """
 import lmdb, sys
 environment = lmdb.open(sys.argv[1], subdir=False, readonly=True, lock=False, max_dbs=16)
@@ -137,23 +142,32 @@ class Store:
 
     @classmethod
     def reading(cls, output: Path) -> "Store":
-        """The store in the folder `output`. Raises WrongUse where there is none."""
+        """The store in the folder `output`; who asks for it again while it is open gets the same object.
+
+        Raises WrongUse where there is none.
+        """
         path = output / FILE
-        if not path.is_file() or not path.stat().st_size:
-            raise WrongUse(f"There is no collection in {output}: run train.py first.")
-        file = _identity(path)
+        with _opening:
+            if not path.is_file() or not path.stat().st_size:
+                raise WrongUse(f"There is no collection in {output}: run train.py first.")
+            file = _identity(path)
+            store = _open_for_reading.get(file) or cls._open(path)
+            if store.file != file:  # replaced in this very moment: which of the two was opened?
+                store.close()
+                return cls.reading(output)
+            _open_for_reading[file] = store
+            return store
+
+    @classmethod
+    def _open(cls, path: Path) -> "Store":
         with _told(path):
             environment = _opened(path, readonly=True)
             try:
                 _check_whole(environment, path)
-                store = cls(environment, path)
+                return cls(environment, path)
             except BaseException:
                 environment.close()  # or this process could not open it again
                 raise
-        if store.file != file:  # replaced in this very moment: which of the two was opened?
-            store.close()
-            return cls.reading(output)
-        return store
 
     def reread(self) -> "Store":
         """The store that is at this path now: this one, or one opened anew where the file was replaced.
@@ -162,9 +176,10 @@ class Store:
         """
         if self.is_in_place():
             return self
-        if _identity(_lock_file(self.path)) == self.lock_file:
-            self._leave_lock()
-        return Store.reading(self.path.parent)
+        with _opening:
+            if self.path.exists() and _identity(_lock_file(self.path)) == self.lock_file:
+                self._leave_lock()
+            return Store.reading(self.path.parent)
 
     def _leave_lock(self) -> None:
         """Take away this store's lock file, where another store was moved to its path: that one needs its own."""
@@ -180,6 +195,8 @@ class Store:
         return _identity(self.path) == self.file
 
     def close(self) -> None:
+        """Ends it for all who share it; otherwise it is open for as long as someone has it."""
+        _open_for_reading.pop(self.file, None)
         self.environment.close()
 
     def version(self) -> int:

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import cv2
 import numpy as np
@@ -114,6 +114,8 @@ def to_json(said: engine_answer.Answer) -> dict:
     """An answer as it is stored.
 
     frame: [height, width] of the query at the scale of the points. keypoints: in the query. seconds: stage -> s.
+    probability: that the first candidate is right, 0..1; null without a calibration. grounds: the numbers that the
+    verdict was decided on, as models.answer.Grounds names them.
     attention: base64 of a small PNG (grey, 0..255), where the network looked on the whole query.
     candidates: the id as text -> path, similarity, score, matches, inliers, query_area and work_area (0..1), frame
     [height, width] of the work; where there are inliers also homography (3 x 3, query -> work), query_points and
@@ -124,6 +126,8 @@ def to_json(said: engine_answer.Answer) -> dict:
     return {
         "frame": list(said.frame),
         "keypoints": said.keypoints,
+        "probability": said.probability,
+        "grounds": {name: round(number, 4) for name, number in asdict(said.grounds).items()},
         "seconds": {stage: round(seconds, 4) for stage, seconds in said.seconds.items()},
         "attention": _png(said.attention),
         "before": [candidate.id for candidate in before],

@@ -1,0 +1,89 @@
+"""Calibrates the verdict on the museum's collection, and measures it on pictures that the calibration did not see.
+
+Examples:
+  python benchmarks/museum.py && python benchmarks/calibration.py
+  python benchmarks/calibration.py --sample 20 --copies 1 --absent 20      a quick look
+
+A verdict depends on nothing but the columns of queries.csv, so the sets of benchmarks/museum.py are judged here by the
+calibration even where they were asked before it. Each run goes on where it was interrupted.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import test_with_statistics
+from benchmarks import measure
+from benchmarks.museum import SETS
+from models import calibration
+from models.evaluation import figure
+from models.verdict import Calibration
+from utils import metrics, script
+
+
+def main(argv=None) -> None:
+    options = _options(argv)
+    folders = [
+        *("--dataset", str(options.output / "images")),
+        *("--lists", str(options.output / "lists")),
+        *("--output", str(options.output)),
+    ]
+    sizes = ["--sample", str(options.sample), "--copies", "2", "--absent", str(options.absent)]
+    test_with_statistics.main([*folders, "-d", *sizes, "--name", "calibration", "--calibrate"])
+    sizes = ["--sample", str(2 * options.sample), "--copies", str(options.copies), "--absent", str(options.absent)]
+    apart = ["--seed", "1", "--apart-from", "calibration"]
+    test_with_statistics.main([*folders, "-d", *sizes, *apart, "--name", "unseen"])
+    print(measure.machine())
+    print(table(options.output))
+
+
+def table(output: Path) -> str:
+    """The verdicts of the calibration in `output` on the runs that there are, as a table."""
+    rule = Calibration.read(output)
+    places = {name: output / "statistics" / name for name in ("unseen", *SETS)}
+    runs = {name: [place / "queries.csv"] for name, place in places.items() if place.is_dir()}
+    museum = [table for name, tables in runs.items() if name in SETS for table in tables]
+    if museum:
+        runs["all museum"] = museum
+    measured = {name: measures(rule, calibration.examples(tables)) for name, tables in runs.items()}
+    heads = ["measure", *measured]
+    return measure.table(heads, [[name, *(row[name] for row in measured.values())] for name in measured["unseen"]])
+
+
+def measures(rule: Calibration, found: calibration.Examples) -> dict[str, str]:
+    """What the table shows of the answers of a run, by name."""
+    measured = calibration.measure(rule, found)
+    firsts = int((found.right & found.inside).sum())
+    return {
+        "queries": str(measured["queries"]),
+        "in the collection": str(measured["in_collection"]),
+        "found, precision": figure(measured["precision"], 4),
+        "... 95 % interval": _interval(measured["precision_interval"]),
+        "found, recall": figure(measured["recall"], 4),
+        "... 95 % interval ": _interval(measured["recall_interval"]),
+        "found of those that come first": figure(metrics.share(measured["right_found"], firsts), 4),
+        "false found": str(measured["false_found"]),
+        "wrong found": str(measured["wrong_found"]),
+        "not sure": figure(measured["maybe_share"], 4),
+        "calibration error": figure(measured["calibration_error"], 4),
+    }
+
+
+def _interval(interval: list[float] | None) -> str:
+    return f"{interval[0]:.4f}–{interval[1]:.4f}" if interval else "-"
+
+
+def _options(argv) -> argparse.Namespace:
+    parser = script.plain_parser(__doc__)
+    add = parser.add_argument
+    add("--output", type=Path, default=Path("output/museum"), metavar="DIR", help="(%(default)s)")
+    add("--sample", type=int, default=300, metavar="N", help="images to calibrate on; twice as many to measure with")
+    add("--copies", type=int, default=5, metavar="C", help="of each image to measure with (%(default)s)")
+    add("--absent", type=int, default=300, metavar="M", help="held-out images in either run (%(default)s)")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    script.run(main)

@@ -1,0 +1,185 @@
+"""Fits the verdict's calibration on runs with ground truth: a logistic regression, and its thresholds."""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from models.answer import Grounds
+from models.verdict import FEATURES, Calibration, features, sigmoid, verdict_of
+from utils import metrics
+from utils.errors import WrongUse
+from utils.ground_truth import printable
+
+FOLDS = 10  # of the cross-validation, at most
+LEAST = 5  # right and wrong examples, of as many different works
+STRENGTH = 1.0  # C of scikit-learn: the inverse of the L2 penalty's weight
+TAIL = 0.1  # share of the wrong examples, the highest, that say how quickly higher ones become rare
+RARER = 10  # times: a wrong "found" is to be so much rarer than one in the examples
+MISSED = 0.005  # share of the right examples that may be called "not found"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Answers of runs with ground truth, a row each."""
+
+    grounds: list[Grounds]
+    right: np.ndarray  # (rows,) bool: the first candidate is right
+    inside: np.ndarray  # (rows,) bool: the query shows something in the collection
+    groups: np.ndarray  # (rows,) of text; queries of one work share it
+
+
+def from_runs(places: Sequence[Path], precision: float | None = None) -> Calibration:
+    """A calibration on runs, folders of OUTPUT/statistics, that were asked of the same collection.
+
+    precision: as in `fit`. Raises WrongUse for a run that is not there or of another version, for runs that do not
+    belong together, and for too few examples.
+    """
+    found = examples([place / "queries.csv" for place in places])
+    fingerprints = [_summary(place)["fingerprint"] for place in places]
+    if any(other != fingerprints[0] for other in fingerprints):
+        raise WrongUse("These runs asked different collections: calibrate on runs of one.")
+    return fit(found, [place.name for place in places], fingerprints[0], precision)
+
+
+def examples(tables: Sequence[Path]) -> Examples:
+    """The answers with ground truth in some queries.csv.
+
+    Raises WrongUse for a file that is not there, or that an older version wrote.
+    """
+    rows = [row for table in tables for row in _rows(table)]
+    return Examples(
+        [_grounds(row) for row in rows],
+        np.array([row["rank_after"] == "1" for row in rows], bool),
+        np.array([row["in_collection"] == "yes" for row in rows], bool),
+        np.array([row["group"] for row in rows], str),
+    )
+
+
+def fit(found: Examples, runs: Sequence[str], fingerprint: dict, precision: float | None = None) -> Calibration:
+    """Fit the regression and choose the thresholds, on predictions for works that each fit had not seen.
+
+    precision: the share of "found" that must be right; by default no "found" may be wrong (see `_above_all_wrong`).
+    Raises WrongUse for too few examples, or where right and wrong ones cannot be told apart.
+    """
+    folds = _folds(found)
+    rows = np.array([features(grounds) for grounds in found.grounds])
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=1000))
+    logits = cross_val_predict(
+        model,
+        rows,
+        found.right,
+        groups=found.groups,
+        cv=StratifiedGroupKFold(folds, shuffle=True, random_state=0),
+        method="decision_function",
+    )
+    upper = _above_all_wrong(logits, found.right) if precision is None else _precise(logits, found.right, precision)
+    if upper is None or not (logits[found.right] >= upper).any():
+        raise WrongUse("The evidence does not tell right answers from wrong ones: calibrate on more queries.")
+    lower = min(upper, float(np.quantile(logits[found.right], MISSED)))
+    model.fit(rows, found.right)
+    scaler, regression = model.steps[0][1], model.steps[1][1]
+    return Calibration(
+        features=list(FEATURES),
+        means=scaler.mean_.tolist(),
+        deviations=scaler.scale_.tolist(),
+        coefficients=regression.coef_[0].tolist(),
+        intercept=float(regression.intercept_[0]),
+        found=float(sigmoid(upper)),
+        maybe=float(sigmoid(lower)),
+        operating_point="no wrong “found”" if precision is None else f"{precision:.4g} of “found” right",
+        measured=_measured(sigmoid(logits), found, float(sigmoid(upper)), float(sigmoid(lower))) | {"folds": folds},
+        runs=list(runs),
+        fingerprint=fingerprint,
+        date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+def measure(rule: Calibration, found: Examples) -> dict:
+    """How good a calibration's verdicts on examples are, as JSON can hold it (see `metrics.verdicts`)."""
+    probabilities = np.array([rule.probability(grounds) for grounds in found.grounds])
+    return _measured(probabilities, found, rule.found, rule.maybe)
+
+
+def _measured(probabilities: np.ndarray, found: Examples, upper: float, lower: float) -> dict:
+    verdicts = [verdict_of(probability, upper, lower) for probability in probabilities]
+    return {
+        "queries": len(verdicts),
+        "in_collection": int(found.inside.sum()),
+        **metrics.verdicts(verdicts, found.inside.tolist(), found.right.tolist()),
+        "calibration_error": metrics.calibration_error(metrics.reliability(probabilities, found.right)),
+    }
+
+
+def _above_all_wrong(logits: np.ndarray, right: np.ndarray) -> float | None:
+    """A threshold that no wrong example reaches, with room for those that come; None where no right one does either.
+
+    Above the highest of n wrong examples one more in n is to be expected. Beyond a high value, chances fall off
+    exponentially for most distributions (Pickands, Statistical inference using extreme order statistics, 1975), by a
+    factor of e for each mean excess over that value. So the threshold lies log(RARER) mean excesses of the highest
+    wrong examples above the highest, or in the middle between it and the next right one, where that is more: up to
+    there, it costs no right one.
+    """
+    wrong = np.sort(logits[~right])
+    above = logits[right & (logits > wrong[-1])]
+    if not len(above):
+        return None
+    tail = wrong[-max(2, math.ceil(TAIL * len(wrong))) :]
+    margin = math.log(RARER) * (tail - tail[0]).mean()
+    return float(wrong[-1] + max(margin, (above.min() - wrong[-1]) / 2))
+
+
+def _precise(logits: np.ndarray, right: np.ndarray, precision: float) -> float | None:
+    """The lowest threshold at which this share of what reaches it is right; None where there is none."""
+    order = np.argsort(-logits, kind="stable")
+    shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    last_of_ties = np.append(np.diff(logits[order]) < 0, True)
+    enough = np.flatnonzero((shares >= precision) & last_of_ties)
+    return float(logits[order][enough[-1]]) if len(enough) else None
+
+
+def _folds(found: Examples) -> int:
+    """How many parts the examples allow. Raises WrongUse for too few."""
+    fewest = min(len(set(found.groups[found.right])), len(set(found.groups[~found.right])))
+    if fewest < LEAST:
+        raise WrongUse(
+            f"{int(found.right.sum())} right and {int((~found.right).sum())} wrong first answers are too few to "
+            f"calibrate on: at least {LEAST} of each are needed, from as many works. Ask for more pictures, with -d "
+            "also for more that are held out (--absent)."
+        )
+    return min(FOLDS, fewest)
+
+
+def _summary(place: Path) -> dict:
+    try:
+        return json.loads((place / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise WrongUse(f"{printable(str(place))} has no summary.json that can be read: run it again.") from None
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    """The rows of a queries.csv that have ground truth and a first candidate."""
+    needed = {"group", "in_collection", "rank_after", "first_after", *(item.name for item in fields(Grounds))}
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            lacking = needed - set(reader.fieldnames or [])
+            rows = [row for row in reader if row["in_collection"] and row["first_after"]] if not lacking else []
+    except FileNotFoundError:
+        raise WrongUse(f"There is no run {printable(table.parent.name)}: {printable(str(table))} is missing.") from None
+    if lacking:
+        raise WrongUse(f"{printable(str(table))} was written by another version: ask for its pictures again.")
+    return rows
+
+
+def _grounds(row: dict[str, str]) -> Grounds:
+    return Grounds(**{item.name: float(row[item.name]) for item in fields(Grounds)})
