@@ -31,7 +31,7 @@ from web.command_line import Database, Manager, Server, Shell
 from web.service import Service
 from web.uploads import Uploads
 
-BLUEPRINTS = ("search", "history", "collection", "accounts", "admin", "api", "health")
+BLUEPRINTS = ("search", "history", "collection", "accounts", "admin", "api", "health", "statistics")
 SPARE_THREADS = 8  # of the server, for pages, while all others compute or wait for their turn
 
 

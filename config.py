@@ -67,6 +67,7 @@ class Settings:
     database_url: str = ""  # DATABASE_URL: a PostgreSQL in place of SQLite, postgresql://user:password@host/name
     host: str = "127.0.0.1"  # address that app.py listens on; 0.0.0.0: on all of this computer
     port: int = 5000
+    statistics_port: int = 5001  # that app_statistics.py listens on
     hosts: str = "localhost 127.0.0.1 [::1]"  # names the site is reached by; a request for another is refused
     proxies: int = 0  # reverse proxies before the site, whose X-Forwarded headers are believed
     secure_cookies: bool = True  # off: sign-in over plain http works from other computers too, and can be overheard

@@ -170,6 +170,7 @@ class Photograph(db.Model):
     """A picture that somebody uploaded; its file is uploads/ID.jpg (see web/uploads.py)."""
 
     __tablename__ = "photographs"
+    __table_args__ = (db.Index("ix_photographs_source_created_at", "source", "created_at"),)
     id = db.Column(db.String(22), primary_key=True, default=random_id)
     user_id = db.Column(db.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True)
     created_at = db.Column(db.DateTime, nullable=False, default=now, index=True)
@@ -187,6 +188,14 @@ class Query(db.Model):
     """One question to the engine, and what came first; the rest of the answer is in `Answer`."""
 
     __tablename__ = "queries"
+    # Each is all that one count of database/usage.py reads, so that a million queries are counted in a moment.
+    __table_args__ = (
+        db.Index("ix_queries_verdict_created_at", "verdict", "created_at"),
+        db.Index("ix_queries_user_id_created_at", "user_id", "created_at"),
+        db.Index("ix_queries_seconds_created_at", "seconds", "created_at"),
+        db.Index("ix_queries_work_id_verdict_created_at", "work_id", "verdict", "created_at"),
+        db.Index("ix_queries_feedback_verdict_created_at", "feedback", "verdict", "created_at"),
+    )
     id = db.Column(db.String(22), primary_key=True, default=random_id)
     photograph_id = db.Column(db.ForeignKey("photographs.id", ondelete="CASCADE"), nullable=False, index=True)
     user_id = db.Column(db.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True)
@@ -222,3 +231,15 @@ class Answer(db.Model):
     query_id = db.Column(db.ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True)
     content = db.Column(db.JSON, nullable=False)
     query_ = db.relationship(Query, back_populates="answer")
+
+
+class Event(db.Model):
+    """Requests that were refused or failed: how many of a kind in one minute. Nothing tells where they came from."""
+
+    __tablename__ = "events"
+    id = db.Column(db.Integer, primary_key=True)
+    created_at = db.Column(db.DateTime, nullable=False, index=True)  # the minute
+    endpoint = db.Column(db.String(100), nullable=False)  # what was asked for, as Flask names it
+    status = db.Column(db.Integer, nullable=False)  # of HTTP, 400 or more
+    user_id = db.Column(db.ForeignKey("users.id", ondelete="CASCADE"), index=True)  # null: nobody was signed in
+    count = db.Column(db.Integer, nullable=False, default=1)

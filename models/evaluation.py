@@ -178,7 +178,7 @@ def evaluate(engine, queries: list[Query], place: Path, settings) -> dict:
                 log.write(json.dumps(asdict(records[-1])).encode() + b"\n")
                 log.flush()
                 bar.update()
-        summary = summarise(records, engine)
+        summary = summarise(records, engine) | {"queries_folder": _folder(queries)}
         _write_table(partial / "queries.csv", records)
         _write_summary(partial / "summary.json", summary)
         write_report(partial / "report.html", place.name, summary, records)
@@ -395,6 +395,13 @@ def _load(path: Path, settings, side: int) -> np.ndarray:
 def _framed(image: np.ndarray, frame: tuple[int, int], settings) -> np.ndarray:
     """The picture at the scale of its frame, (height, width), or of any picture where that is empty."""
     return images.stretch(image, *frame) if min(frame) else images.fit(image, settings.feature_side)
+
+
+def _folder(queries: list[Query]) -> str | None:
+    """Where the pictures of a folder's queries are, so that they can be shown later; None for transformed copies."""
+    if not queries or queries[0].seed is not None:
+        return None
+    return printable(str(queries[0].path.parent.absolute()))
 
 
 # Measures

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 from flask import Flask, current_app
 
-from database.tables import Photograph, Query, db, now
+from database.tables import Event, Photograph, Query, db, now
 from web.asking import uploads
 from web.command_line import Command
 
@@ -79,6 +79,8 @@ def sweep(moment: datetime | None = None) -> tuple[int, int]:
     """
     moment = moment or now()
     keep_days = current_app.extensions["settings"].keep_days
+    if keep_days:
+        _delete_events(moment - timedelta(days=min(keep_days, A_LONG_TIME)))
     old = [(Photograph.created_at < moment - LEFTOVER) & ~Photograph.queries.any()]
     if keep_days:
         old.append(Photograph.created_at < moment - timedelta(days=min(keep_days, A_LONG_TIME)))
@@ -88,6 +90,12 @@ def sweep(moment: datetime | None = None) -> tuple[int, int]:
     if chosen or files:
         log.info("Deleted %d photographs that were too old, and %d files without a row.", len(chosen), files)
     return len(chosen), files
+
+
+def _delete_events(before: datetime) -> None:
+    """Forget which requests were refused or failed before a time."""
+    db.session.execute(db.delete(Event).where(Event.created_at < before))
+    db.session.commit()
 
 
 def delete_queries(ids: Sequence[str]) -> None:

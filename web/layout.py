@@ -19,7 +19,7 @@ def _everywhere() -> dict:
     if member:
         navigation.append(("history.history", "History"))
     if member and current_user.is_admin:
-        navigation.append(("admin.users", "Administration"))
+        navigation += [("admin.users", "Administration"), ("statistics.home", "Statistics")]
     return {
         "settings": settings,
         "navigation": navigation,

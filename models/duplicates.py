@@ -1,0 +1,75 @@
+"""Pictures of the collection that show the same: similar descriptors, confirmed by their local features."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.verdict import Thresholds
+from models.verification import match, verify
+from utils.index import Index
+from utils.store import Store
+
+NEIGHBOURS = 10  # of each picture that are looked at, at most
+AT_ONCE = 1024  # descriptors in one search
+CONFIRMING = Thresholds().found_inliers
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two pictures that may show the same work."""
+
+    first: int  # id, the lower one
+    second: int
+    similarity: float  # cosine of the descriptors
+    inliers: int  # of their local features, as between a query and a work
+    same_file: bool  # byte for byte
+
+    @property
+    def confirmed(self) -> bool:
+        return self.same_file or self.inliers >= CONFIRMING
+
+
+def near_duplicates(store: Store, similarity: float, most: int) -> list[Pair]:
+    """Pairs of pictures at least so similar: confirmed ones first, then by similarity; `most` are examined at most.
+
+    Takes time with the square of the collection: half a minute for 40,000 pictures.
+    """
+    with store.snapshot() as now:
+        checksums = {image: stamp.checksum for image, stamp in now.images().items()}
+        ids, descriptors = now.descriptors()
+        close = sorted(_close(ids, descriptors, similarity), key=lambda pair: -pair[2])[:most]
+        pairs = []
+        for first, second, cosine in close:
+            same = checksums[first] == checksums[second]
+            pairs.append(Pair(first, second, cosine, _inliers(now, first, second), same))
+    return sorted(pairs, key=lambda pair: (not pair.confirmed, -pair.similarity))
+
+
+def _close(ids: np.ndarray, descriptors: np.ndarray, similarity: float) -> Iterator[tuple[int, int, float]]:
+    """(id, higher id, cosine) of pictures among each other's nearest."""
+    if len(ids) < 2:
+        return
+    index = Index(ids, descriptors, "SQfp16").faiss
+    seen = set()
+    for start in range(0, len(ids), AT_ONCE):
+        block = descriptors[start : start + AT_ONCE].astype(np.float32)
+        cosines, places = index.search(block, min(NEIGHBOURS + 1, len(ids)))  # one of them is the picture itself
+        for row, place in zip(*np.nonzero(cosines >= similarity), strict=True):
+            pair = tuple(sorted((int(ids[start + row]), int(ids[places[row, place]]))))
+            if pair[0] != pair[1] and pair not in seen:
+                seen.add(pair)
+                yield *pair, float(cosines[row, place])
+
+
+def _inliers(store: Store, first: int, second: int) -> int:
+    one, other = store.features([first, second])
+    if one is None or other is None:
+        return 0
+    return verify(one, other, match(one, [other])[0]).inliers
+
+
+def keypoint_counts(store: Store) -> Sequence[int]:
+    """Keypoints of each picture that has been searched for them; a second for 40,000 pictures."""
+    with store.snapshot() as now:
+        return [len(found.keypoints) for found in now.features(now.images()) if found is not None]

@@ -1,0 +1,135 @@
+"""What the collection holds, and what is amiss with it."""
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+from flask import Response, abort, current_app, flash, redirect, render_template, request, url_for
+
+from database.tables import Work, db
+from models.duplicates import Pair, keypoint_counts, near_duplicates
+from utils.ground_truth import printable
+from utils.store import Store
+from web.asking import service
+from web.statistics import blueprint, figures
+from web.statistics.background import Background
+
+FILE = "survey.json"  # in the output folder
+FORMAT = 1
+SIMILARITY = 0.8  # from which on two pictures are examined
+MOST = 500  # pairs that are examined
+SHOWN = 50  # skipped files and pairs on the page
+CATALOGUE = ("author", "title", "date", "technique", "location", "school", "form", "type", "timeframe")
+
+surveying: Background["Survey"] = Background()
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What takes longer than a page to find out; kept in OUTPUT/survey.json."""
+
+    version: int  # of the store
+    date: str  # UTC
+    similarity: float
+    keypoints: list[int]  # of all pictures: how many have 0-49, 50-99, ... keypoints
+    pairs: list[Pair]
+
+    @classmethod
+    def make(cls, store: Store, similarity: float, output: Path) -> "Survey":
+        """Survey a collection, and write down what was found."""
+        version = store.version()
+        counts = np.bincount(np.array(keypoint_counts(store), int) // 50).tolist()
+        pairs = near_duplicates(store, similarity, MOST)
+        made = cls(version, datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"), similarity, counts, pairs)
+        part = output / f".{FILE}.new"
+        part.write_text(json.dumps({"format": FORMAT} | asdict(made)))
+        part.replace(output / FILE)
+        return made
+
+    @classmethod
+    def read(cls, output: Path) -> "Survey | None":
+        """The last one; None where there is none that can be read."""
+        try:
+            content = json.loads((output / FILE).read_text())
+            if content.pop("format") != FORMAT:
+                return None
+            return cls(**content | {"pairs": [Pair(**pair) for pair in content["pairs"]]})
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+
+@blueprint.get("/statistics/collection")
+def collection() -> str:
+    """Pictures, skipped files, near-duplicates, keypoints, and how much of it the catalogue knows."""
+    engine = service().engine
+    settings = current_app.extensions["settings"]
+    survey = Survey.read(settings.output)
+    paths = {image: printable(path) for image, path in engine.images.items()}
+    skipped = _skipped(engine.store, settings.lists)
+    keypoints = _labelled(survey.keypoints) if survey else []
+    return render_template(
+        "statistics/collection.html",
+        images=len(paths),
+        described=engine.store.count("descriptors"),
+        with_features=engine.store.count("features"),
+        skipped=skipped[:SHOWN],
+        skipped_count=len(skipped),
+        survey=survey,
+        pairs=[pair for pair in survey.pairs if {pair.first, pair.second} <= paths.keys()][:SHOWN] if survey else [],
+        outdated=survey is not None and survey.version != engine.store.version(),
+        running=surveying.is_running,
+        problem=surveying.problem,
+        similarity=SIMILARITY,
+        paths=paths,
+        keypoints=keypoints,
+        coverage=_coverage(),
+        figures={"keypoints": figures.columns(keypoints, "keypoints", "pictures")}
+        if any(survey.keypoints if survey else [])
+        else {},
+    )
+
+
+@blueprint.post("/statistics/collection/survey")
+def survey() -> Response:
+    """Look for near-duplicates and count keypoints, in the background."""
+    similarity = request.form.get("similarity", SIMILARITY, type=float)
+    if similarity is None or not 0.3 <= similarity <= 1:
+        abort(400, "The similarity must be a number from 0.3 to 1.")
+    store, output = service().engine.store, current_app.extensions["settings"].output
+    surveying.start(_survey_of(store, similarity, output))
+    surveying.wait(1.0)  # a small collection is done by then
+    if surveying.is_running:
+        flash("The collection is being looked through. Open this page again in a while.", "info")
+    return redirect(url_for("statistics.collection"))
+
+
+def _survey_of(store: Store, similarity: float, output: Path) -> Callable[[], Survey]:
+    return lambda: Survey.make(store, similarity, output)
+
+
+def _skipped(store: Store, lists: Path) -> list[tuple[str, str, str]]:
+    """(file, reason, step that skipped it), of step 1 from its list and of step 2 from the store."""
+    found = [(printable(path), reason, "train.py") for path, (_, reason) in store.skipped().items()]
+    try:
+        with (lists / "skipped.csv").open(encoding="utf-8", errors="replace", newline="") as file:
+            rows = csv.DictReader(file)
+            found += [(row["file"] or "", row["reason"] or "", "create_list.py") for row in rows]
+    except (OSError, KeyError, csv.Error):
+        pass  # the list is written anew by every create_list.py; without it the store's own remain
+    return sorted(found)
+
+
+def _labelled(counts: list[int]) -> list[tuple[str, int]]:
+    return [(f"{50 * place}–{50 * place + 49}", count) for place, count in enumerate(counts)]
+
+
+def _coverage() -> list[tuple[str, int, int]]:
+    """(column, works that have it, all works); the first row counts works with a row of the catalogue at all."""
+    every, *known = db.session.execute(
+        db.select(db.func.count(), *(db.func.count(db.func.nullif(getattr(Work, name), "")) for name in CATALOGUE))
+    ).one()
+    return [(name, count, every) for name, count in zip(CATALOGUE, known, strict=True)]

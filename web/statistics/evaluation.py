@@ -1,0 +1,339 @@
+"""How good the answers are: runs of test_with_statistics.py, their plots, and what other thresholds would give."""
+
+import io
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import cv2
+import numpy as np
+from flask import Response, abort, current_app, flash, redirect, render_template, request, send_file, url_for
+
+from models.verdict import NAME as VERDICT
+from models.verdict import Calibration, Damaged
+from utils import images
+from utils.ground_truth import printable
+from web.asking import service
+from web.statistics import blueprint, figures, measures, runs
+from web.statistics.measures import Judged, Slider
+from web.statistics.runs import Listed, Row, Run, RunProblem
+
+PAGE = 25  # queries on a page of the table
+SIDE = 480  # pixels; the long side of pictures in the table
+SHOWN = {"wrong": "wrong ones", "all": "all", "wrong first": "wrong first", "false found": "false found",
+         "missed": "missed", "right": "right ones"}  # fmt: skip
+SORTED = {"wrong": "wrong ones first", "number": "order of the run", "file": "name", "similarity": "similarity",
+          "inliers": "inliers", "probability": "probability", "seconds": "seconds"}  # fmt: skip
+INLIER_EDGES = list(range(0, 105, 5))
+SIMILARITY_EDGES = [round(step * 0.05 - 0.2, 2) for step in range(25)]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One run with all that its side of the page shows."""
+
+    run: Run
+    probability: dict[int, float] | None
+    judged: Judged
+    crossed: list
+    recall: list
+    precision_recall: list
+    similarities: list
+    inliers: list
+    stages: list
+    figures: dict[str, dict]
+    points: dict[str, list]
+
+
+@blueprint.get("/statistics/evaluation")
+def evaluation() -> str | tuple[str, int]:
+    """One run, or two side by side."""
+    output = _output()
+    known = runs.listed(output)
+    chosen = _chosen(known)
+    calibration, problem = _calibration(output)
+    read = [_read(name) for name in chosen]
+    probability = [calibration and measures.probabilities(run, calibration) for run in read]
+    if not all(probability):  # a run of an older version, or no calibration: the thresholds set by hand
+        probability, ruling = [None] * len(read), None
+    else:
+        ruling = calibration
+    sliders = measures.sliders(ruling if read else calibration)
+    values = _values(sliders)
+    panels = [_panel(run, its, sliders, values) for run, its in zip(read, probability, strict=True)]
+    return render_template(
+        "statistics/evaluation.html",
+        runs=known,
+        unfinished=runs.unfinished(output),
+        chosen=chosen,
+        calibration=calibration,
+        ruling=ruling,
+        problem=problem,
+        sliders=sliders,
+        values=values,
+        panels=panels,
+        table=_table(panels[0]) if panels else None,
+        shown=SHOWN,
+        sorted_by=SORTED,
+        percent=measures.percent,
+        works=_works(),
+    )
+
+
+@blueprint.post("/statistics/evaluation/thresholds")
+def use_thresholds() -> Response:
+    """Write the thresholds of the sliders into verdict.json; the engine follows it."""
+    run = _read(_listed_name(runs.listed(_output()), request.form.get("run", "")))
+    calibration, problem = _calibration(_output())
+    if calibration is None:
+        abort(409, problem or "There is no calibration yet: run test_with_statistics.py --calibrate first.")
+    if run.summary.get("fingerprint") != calibration.fingerprint:
+        abort(409, "This run asked another collection than the one the calibration is for. Run the test again.")
+    probability = measures.probabilities(run, calibration)
+    if probability is None or not run.known:
+        abort(409, "This run cannot tell what the thresholds would do: it was made by an older version.")
+    values = _values(measures.sliders(calibration), request.form)
+    if values["maybe"] > values["found"]:
+        abort(400, "“Not found below” must not lie above “found from”.")
+    changed = replace(
+        calibration,
+        found=measures.sigmoid(values["found"]),
+        maybe=measures.sigmoid(values["maybe"]),
+        operating_point="thresholds chosen by an administrator",
+        measured=_measured(run, probability, values),
+        date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    changed.write(_output())
+    flash("These thresholds hold now. The site follows them within seconds.", "success")
+    return redirect(url_for("statistics.evaluation", run=run.name))
+
+
+@blueprint.get("/statistics/evaluation/<name>/<int:number>/query.jpg")
+def query_picture(name: str, number: int) -> Response:
+    """The picture of one query; of a transformed copy, the picture that it was made of."""
+    run, row = _row(name, number)
+    file = _query_file(run, row)
+    if file is None:
+        abort(404, "The picture of this query is not where it was.")
+    return picture(file)
+
+
+@blueprint.get("/statistics/evaluation/<name>/<int:number>/<kind>.jpg")
+def drawing(name: str, number: int, kind: str) -> Response:
+    """What was drawn of a wrong answer: the query beside the answer, or beside what was expected."""
+    run, row = _row(name, number)
+    if kind not in row.pictures or not (run.folder / row.pictures[kind]).is_file():
+        abort(404)
+    return send_file(run.folder.absolute() / row.pictures[kind], mimetype="image/jpeg", max_age=3600)
+
+
+@blueprint.get("/statistics/works/<int:image>.jpg")
+def work_picture(image: int) -> Response:
+    """A work of the collection, small."""
+    engine = service().engine
+    if image not in engine.images:
+        abort(404)
+    return picture(engine.dataset / engine.images[image])
+
+
+def picture(file: Path) -> Response:
+    """A picture of the collection or of a run, small. The file's path must not come from outside."""
+    settings = current_app.extensions["settings"]
+    try:
+        pixels = images.load(file, max_pixels=settings.max_pixels, min_side=1, at_least=SIDE)
+    except images.ImageProblem:
+        abort(404, "This picture cannot be read any more.")
+    _, data = cv2.imencode(".jpg", images.fit(pixels, SIDE), [cv2.IMWRITE_JPEG_QUALITY, 82])
+    return send_file(io.BytesIO(data.tobytes()), mimetype="image/jpeg", max_age=3600)
+
+
+# What is chosen
+
+
+def _output() -> Path:
+    return current_app.extensions["settings"].output
+
+
+def _chosen(known: list[Listed]) -> list[str]:
+    """The names of the one or two runs to show: those of the address, else the newest that is whole."""
+    wanted = [name for name in (request.args.get("run"), request.args.get("other")) if name]
+    if wanted:
+        return list(dict.fromkeys(_listed_name(known, name) for name in wanted))
+    return [run.name for run in known if not run.problem][:1]
+
+
+def _listed_name(known: list[Listed], name: str) -> str:
+    found = next((run.name for run in known if run.name == name), None)
+    if found is None:
+        abort(404, "There is no run of this name.")
+    return found
+
+
+def _read(name: str) -> Run:
+    try:
+        return runs.read(_output(), name)
+    except KeyError:
+        abort(404, "There is no run of this name.")
+    except RunProblem as problem:
+        abort(409, str(problem))
+
+
+def _row(name: str, number: int) -> tuple[Run, Row]:
+    run = _read(_listed_name(runs.listed(_output()), name))
+    row = next((row for row in run.rows if row.number == number), None)
+    if row is None:
+        abort(404)
+    return run, row
+
+
+def _values(sliders: list[Slider], given=None) -> dict[str, float]:
+    """The values of the sliders: those of the address or the form, else those that hold."""
+    given = request.args if given is None else given
+    values = {}
+    for slider in sliders:
+        text = given.get(slider.name)
+        try:
+            value = slider.value if text is None else float(text)
+        except ValueError:
+            value = math.nan
+        if not slider.low <= value <= slider.high:
+            abort(400, f"“{slider.label}” must be a number from {slider.low:g} to {slider.high:g}.")
+        values[slider.name] = value
+    return values
+
+
+def _calibration(output: Path) -> tuple[Calibration | None, str]:
+    """The calibration, and why there is none where its file cannot be used."""
+    if not (output / VERDICT).is_file():
+        return None, ""
+    try:
+        return Calibration.read(output), ""
+    except Damaged as damage:
+        return None, f"{damage} Until then the site uses the last good calibration it has read, or none."
+
+
+def _measured(run: Run, probability: dict[int, float], values: dict[str, float]) -> dict:
+    """What the thresholds give on a run, as verdict.json keeps it."""
+    judged = measures.judge(run.known, values, probability)
+    return {"queries": judged.queries, "in_collection": judged.inside, **judged.counts, "run": run.name}
+
+
+# What is shown
+
+
+def _panel(run: Run, probability: dict[int, float] | None, sliders: list[Slider], values: dict[str, float]) -> Panel:
+    rows, inside = run.known, run.inside
+    judged = measures.judge(rows, values, probability)
+    with_answer = [row for row in rows if row.first_after]
+    similarities = measures.histogram(with_answer, "similarity", SIMILARITY_EDGES)
+    inliers = measures.histogram(with_answer, "inliers", INLIER_EDGES)
+    recall = measures.recall_curve(inside)
+    confidence = measures.confidence_of(rows, probability)
+    curve = measures.precision_recall(rows, confidence)
+    stages = measures.stages(run.rows)
+    lines = {name: figures.line_at(name, value) for name, value in values.items()}
+    drawn = {"seconds": figures.seconds(stages)}
+    if with_answer:
+        drawn["similarity"] = figures.histogram(
+            similarities, "similarity", [line for name, line in lines.items() if "similarity" in name]
+        )
+        drawn["inliers"] = figures.histogram(
+            inliers,
+            "inliers (last: 95 or more)",
+            [line for name, line in lines.items() if "inliers" in name],
+        )
+    if inside:
+        drawn["recall"] = figures.recall(recall)
+        drawn["precision-recall"] = figures.precision_recall(
+            curve, (judged.counts["recall"], judged.counts["precision"])
+        )
+    if probability is not None and rows:
+        logits = {right: [measures.logit(probability[row.number]) for row in rows if row.is_first_right == right]
+                  for right in (True, False)}  # fmt: skip
+        drawn["logistic"] = figures.logistic(logits[True], logits[False], list(lines.values()))
+    return Panel(
+        run=run,
+        probability=probability,
+        judged=judged,
+        crossed=measures.crossed(inside),
+        recall=[row for row in recall if row[0] in (1, 2, 5, 10, 20, 50, 100)],
+        precision_recall=_some(curve),
+        similarities=similarities,
+        inliers=inliers,
+        stages=stages,
+        figures=drawn,
+        points=measures.points(rows, probability),
+    )
+
+
+def _some(rows: list, most: int = 20) -> list:
+    """At most so many rows, evenly chosen, with the first and the last: a table for people."""
+    if len(rows) <= most:
+        return rows
+    return [rows[place] for place in np.linspace(0, len(rows) - 1, most).round().astype(int)]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A page of the queries of a run."""
+
+    rows: list[Row]
+    count: int  # of all pages
+    page: int
+    pages: int
+    show: str
+    sort: str
+    order: str
+    text: str
+
+
+def _table(panel: Panel) -> Table:
+    show, sort, order = (request.args.get(name, "") for name in ("show", "sort", "order"))
+    show, sort = show if show in SHOWN else "all", sort if sort in SORTED else "wrong"
+    text = request.args.get("q", "")[:200]
+    rows = [row for row in panel.run.rows if _is_shown(row, show) and _says(row, text)]
+    rows.sort(key=lambda row: _place(row, sort, panel.probability), reverse=order == "descending")
+    pages = max(1, math.ceil(len(rows) / PAGE))
+    page = min(max(1, request.args.get("page", 1, type=int)), pages)
+    return Table(rows[(page - 1) * PAGE : page * PAGE], len(rows), page, pages, show, sort, order, text)
+
+
+def _is_shown(row: Row, show: str) -> bool:
+    if show == "wrong":
+        return bool(row.result) and row.result != "right"
+    return show == "all" or row.result == show
+
+
+def _says(row: Row, text: str) -> bool:
+    return text.casefold() in " ".join([row.file, row.first_after, row.expected, row.changes]).casefold()
+
+
+def _place(row: Row, sort: str, probability: dict[int, float] | None):
+    """What the table is sorted by; rows without a value come first."""
+    if sort == "wrong":
+        return {"": 2, "right": 1}.get(row.result, 0), row.number
+    if sort == "probability":
+        value = probability[row.number] if probability else row.probability
+    else:
+        value = getattr(row, sort)
+    return value is not None, value if value is not None else 0, row.number
+
+
+def _works() -> dict[str, int]:
+    """Path of a work, as tables have it -> its id; empty while the collection is not read yet."""
+    if service().state != "ready":
+        return {}
+    return {printable(path): image for image, path in service().engine.images.items()}
+
+
+def _query_file(run: Run, row: Row) -> Path | None:
+    """Where the picture of a query is: directly in the run's folder of queries, or in the collection."""
+    folder = run.queries_folder
+    if folder is not None:
+        names = {printable(path.name): path for path in folder.iterdir()} if folder.is_dir() else {}
+        return names.get(row.file)
+    of_copy = row.file.rpartition(" (")[0]
+    image = _works().get(row.group or of_copy)
+    engine = service().engine
+    return None if image is None else engine.dataset / engine.images[image]

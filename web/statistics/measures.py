@@ -1,0 +1,210 @@
+"""What a run says of the answers: verdicts at any thresholds, and the numbers behind the plots."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from models.answer import STAGES, Grounds
+from models.verdict import Calibration, Thresholds, verdict_of
+from utils import metrics
+from web.statistics.runs import Row, Run
+
+HIGHEST_LOGIT = 15.0  # log-odds; probabilities further out are drawn there
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A threshold that can be moved on the page."""
+
+    name: str
+    label: str
+    low: float
+    high: float
+    step: float | None  # None: any value
+    value: float  # that holds at this time
+
+    @property
+    def is_probability(self) -> bool:
+        """Whether the value is in log-odds: near 0 and 1 probabilities lie too close together for a slider."""
+        return self.step is None
+
+    def shown(self, value: float) -> str:
+        """A value as people read it."""
+        return percent(sigmoid(value)) if self.is_probability else f"{value:g}"
+
+
+def sliders(calibration: Calibration | None) -> list[Slider]:
+    """The thresholds that decide: two of the probability, or those that were set by hand."""
+    if calibration:
+        return [
+            Slider(
+                "found", "Found from a probability of", -HIGHEST_LOGIT, HIGHEST_LOGIT, None, logit(calibration.found)
+            ),
+            Slider("maybe", "Not found below", -HIGHEST_LOGIT, HIGHEST_LOGIT, None, logit(calibration.maybe)),
+        ]
+    hand = Thresholds()
+    return [
+        Slider("found_inliers", "Found from so many inliers", 0, 100, 1, hand.found_inliers),
+        Slider("found_area", "… that cover this share of the work", 0, 0.5, 0.005, hand.found_area),
+        Slider("found_similarity", "… or from this similarity", 0, 1, 0.01, hand.found_similarity),
+        Slider("maybe_inliers", "Not sure from so many inliers", 0, 100, 1, hand.maybe_inliers),
+        Slider("maybe_similarity", "… or from this similarity", 0, 1, 0.01, hand.maybe_similarity),
+    ]
+
+
+def probabilities(run: Run, calibration: Calibration) -> dict[int, float] | None:
+    """Row number -> what today's calibration says of each answer; None where the run lacks what it needs.
+
+    An answer without a candidate is as good as certainly wrong.
+    """
+    names = [item.name for item in fields(Grounds)]
+    with (run.folder / "queries.csv").open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if not set(names) <= set(reader.fieldnames or ()):
+            return None
+        found = {}
+        for number, cells in enumerate(reader, start=1):
+            if cells["skipped"]:
+                continue
+            if not cells["first_after"]:
+                found[number] = 0.0
+                continue
+            try:
+                found[number] = calibration.probability(Grounds(**{name: float(cells[name]) for name in names}))
+            except ValueError:
+                return None
+    return found
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdicts of one run at some thresholds."""
+
+    counts: dict  # as utils.metrics.verdicts
+    queries: int
+    inside: int
+
+    @property
+    def precision_interval(self) -> tuple[float, float] | None:
+        return metrics.wilson(self.counts["right_found"], self.counts["found"])
+
+    @property
+    def recall_interval(self) -> tuple[float, float] | None:
+        return metrics.wilson(self.counts["right_found"], self.inside)
+
+
+def judge(rows: Sequence[Row], values: dict[str, float], confidence: dict[int, float] | None) -> Judged:
+    """The verdicts of rows with ground truth, at the values of the sliders.
+
+    confidence: row number -> probability, where a calibration decides.
+    """
+    if confidence is None:
+        rule = Thresholds(**values)
+        verdicts = [_by_hand(row, rule) for row in rows]
+    else:
+        found, maybe = sigmoid(values["found"]), sigmoid(values["maybe"])
+        verdicts = [verdict_of(confidence[row.number], found, maybe) for row in rows]
+    inside = [bool(row.in_collection) for row in rows]
+    counts = metrics.verdicts(verdicts, inside, [row.is_first_right for row in rows])
+    return Judged(counts, len(rows), sum(inside))
+
+
+def _by_hand(row: Row, rule: Thresholds) -> str:
+    if not row.first_after:
+        return "not found"
+    grounds = Grounds(similarity=row.similarity or 0.0, inliers=row.inliers or 0, work_area=row.work_area or 0.0)
+    return rule.decide(grounds).value
+
+
+def crossed(rows: Sequence[Row]) -> list[tuple[str, int, int]]:
+    """("first right before", right after, wrong after), and the same where it was wrong before."""
+    counts = {(before, after): 0 for before in (True, False) for after in (True, False)}
+    for row in rows:
+        counts[row.rank_before == 1, row.rank_after == 1] += 1
+    return [
+        ("Right before", counts[True, True], counts[True, False]),
+        ("Wrong before", counts[False, True], counts[False, False]),
+    ]
+
+
+def recall_curve(rows: Sequence[Row], most: int = 100) -> list[tuple[int, float, float]]:
+    """(k, recall@k before re-ranking, after) for k = 1 ... most."""
+    before, after = [row.rank_before for row in rows], [row.rank_after for row in rows]
+    return [(k, metrics.recall_at(k, before), metrics.recall_at(k, after)) for k in range(1, most + 1)] if rows else []
+
+
+def confidence_of(rows: Sequence[Row], probability: dict[int, float] | None) -> np.ndarray:
+    """(rows,) what answers are sorted by: the probability, or the score of the re-ranking."""
+    if probability is not None:
+        return np.array([probability[row.number] for row in rows], float)
+    return np.array([row.score if row.score is not None else -np.inf for row in rows], float)
+
+
+def precision_recall(rows: Sequence[Row], confidence: np.ndarray) -> list[tuple[float, float, float]]:
+    """(recall, precision, least confidence) of "found" at every threshold, from the highest on.
+
+    Precision is right / all that reach the threshold; recall is right / all queries that show a work of the collection.
+    """
+    inside = sum(bool(row.in_collection) for row in rows)
+    if not inside:
+        return []
+    order = np.argsort(-confidence, kind="stable")
+    right = np.cumsum([bool(rows[place].in_collection) and rows[place].is_first_right for place in order])
+    value = confidence[order]
+    last_of_ties = np.append(value[1:] != value[:-1], True)
+    places = np.flatnonzero(last_of_ties)
+    return [(right[place] / inside, right[place] / (place + 1), value[place]) for place in places]
+
+
+def histogram(rows: Sequence[Row], measure: str, edges: Sequence[float]) -> list[tuple[float, int, int]]:
+    """(left edge, right first answers, wrong ones) of each bin; the last bin holds what lies above, too."""
+
+    def counts(is_right: bool) -> list[int]:
+        values = [getattr(row, measure) for row in rows if row.is_first_right == is_right]
+        inside = np.clip([value for value in values if value is not None], edges[0], edges[-1])
+        return np.histogram(inside, bins=edges)[0].tolist()
+
+    return list(zip(edges[:-1], counts(True), counts(False), strict=True))
+
+
+def stages(rows: Sequence[Row]) -> list[tuple[str, dict]]:
+    """(stage, mean, p50 and p95 of its seconds), and of all together."""
+    found = [(stage, metrics.spread([row.stages[stage] for row in rows if stage in row.stages])) for stage in STAGES]
+    return [*found, ("all", metrics.spread([row.seconds for row in rows if row.seconds is not None]))]
+
+
+def points(rows: Sequence[Row], probability: dict[int, float] | None) -> dict[str, list]:
+    """What the sliders of the page compute with, a list an attribute; rows with ground truth only."""
+    return {
+        "inside": [int(bool(row.in_collection)) for row in rows],
+        "first": [int(row.is_first_right) for row in rows],
+        "any": [int(bool(row.first_after)) for row in rows],
+        "similarity": [row.similarity or 0.0 for row in rows],
+        "inliers": [row.inliers or 0 for row in rows],
+        "area": [row.work_area or 0.0 for row in rows],
+        "logit": [logit(probability[row.number]) for row in rows] if probability is not None else [],
+    }
+
+
+def logit(probability: float) -> float:
+    """Log-odds, within the range of the sliders."""
+    least = sigmoid(-HIGHEST_LOGIT)
+    inside = min(max(probability, least), 1 - least)
+    return math.log(inside / (1 - inside))
+
+
+def sigmoid(log_odds: float) -> float:
+    """The probability of log-odds."""
+    return 1 / (1 + math.exp(-log_odds))
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share as people read it; more digits near the ends, where they matter."""
+    if share is None:
+        return "–"
+    if 0 < share < 1:
+        digits = max(digits, min(4, math.ceil(-math.log10(min(share, 1 - share))) - 1))
+    return f"{share:.{digits}%}".replace("%", " %")

@@ -1,0 +1,30 @@
+"""Counts requests that were refused or failed where people and programs ask; the usage page shows them."""
+
+import logging
+
+from flask import Flask, Response, request
+from flask_user import current_user
+from sqlalchemy.exc import SQLAlchemyError
+
+from database import usage
+from database.tables import db, now
+
+WATCHED = ("search", "api")  # blueprints
+UNREMARKABLE = (401, 404)  # anybody's guess at an address; nothing was refused to somebody who asked
+
+log = logging.getLogger(__name__)
+
+
+def init_app(app: Flask) -> None:
+    app.after_request(_note)
+
+
+def _note(response: Response) -> Response:
+    if response.status_code >= 400 and request.blueprint in WATCHED and response.status_code not in UNREMARKABLE:
+        try:
+            user = current_user.id if current_user.is_authenticated else None
+            db.session.rollback()  # ends what the failed request left open, or SQLite would wait for it
+            usage.note_refusal(response.status_code, request.endpoint, user, now())
+        except SQLAlchemyError:  # the refusal must reach the person all the same
+            log.exception("A refused request could not be counted.")
+    return response

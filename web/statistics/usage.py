@@ -1,0 +1,312 @@
+"""How the site is used, over days that the viewer chooses."""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from http import HTTPStatus
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from flask import Response, abort, current_app, render_template, request
+
+from database import usage as counts
+from database.tables import Work
+from database.usage import Span
+from utils.ground_truth import printable
+from utils.store import FILE as STORE
+from web.statistics import blueprint, figures
+from web.statistics.background import Background
+from web.statistics.measures import percent
+from web.uploads import SOURCES
+
+PRESETS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year", "all": "all"}
+SHOWN = 20  # rows of the long tables; the download has all
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell
+STORAGE_SECONDS = 600.0  # a folder is not measured more often
+PATIENCE = 0.3  # seconds that a page waits for the measurement of small folders
+FIRST_YEAR, LAST_YEAR = 1970, 2100
+SAID = {"found": "found", "maybe": "not sure", "not found": "not found"}
+CAME = {"file": "chosen file", "drop": "dropped", "paste": "pasted", "camera": "camera", "address": "web address",
+        "api": "program (API)"}  # fmt: skip
+
+storage: Background[list[tuple[str, int]]] = Background()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page, and of the download of that name."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple]
+    note: str = ""
+    names_people: bool = False
+    figure: dict | None = None
+
+
+@blueprint.get("/statistics/usage")
+def usage() -> str:
+    """All tables and plots of one span of days."""
+    span = _span()
+    return render_template(
+        "statistics/usage.html",
+        span=span,
+        presets=PRESETS,
+        preset=request.args.get("days", ""),
+        tables=[make(span, SHOWN) for make in TABLES.values()],
+    )
+
+
+@blueprint.get("/statistics/usage/<name>.csv")
+def usage_table(name: str) -> Response:
+    """One table as a file; ?names=no leaves out who it was."""
+    if name not in TABLES:
+        abort(404, "There is no table of this name.")
+    span = _span()
+    table = TABLES[name](span, None)
+    hidden = 0 if table.names_people and request.args.get("names") == "no" else None
+    lines = io.StringIO()
+    writer = csv.writer(lines)
+    for row in [table.columns, *table.rows]:
+        writer.writerow(_guarded(cell) for place, cell in enumerate(row) if place != hidden)
+    response = Response("\ufeff" + lines.getvalue(), mimetype="text/csv")  # the mark tells Excel that it is UTF-8
+    response.headers["Content-Disposition"] = f'attachment; filename="{name} {span.first} to {span.last}.csv"'
+    return response
+
+
+def _guarded(cell: object) -> object:
+    """Text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    if isinstance(cell, datetime):
+        return f"{cell:%Y-%m-%d %H:%M:%S}"
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
+# The span
+
+
+def _span() -> Span:
+    """The days that the address asks for: ?from= and ?to=, or ?days= up to today; by default the last 30."""
+    zone = _zone(request.args.get("tz") or "UTC")
+    today = datetime.now(zone).date()
+    last = _day("to") or today
+    first = _day("from") or _first_of_preset(request.args.get("days") or "30", last, zone)
+    if first > last:
+        abort(400, f"The first day, {first}, comes after the last day, {last}.")
+    return Span(first, last, zone)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        abort(400, "This time zone is not known. Examples: UTC, Europe/Vienna.")
+
+
+def _day(name: str) -> date | None:
+    text = request.args.get(name)
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = date.min
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        abort(400, "A day is given as year-month-day, for example 2026-11-24, from 1970 to 2100.")
+    return day
+
+
+def _first_of_preset(preset: str, last: date, zone: ZoneInfo) -> date:
+    if preset not in PRESETS:
+        abort(400, f"The span is not known: choose one of {', '.join(PRESETS)}.")
+    if preset != "all":
+        return last - timedelta(days=int(preset) - 1)
+    first = counts.first_moment()
+    return min(last, first.replace(tzinfo=timezone.utc).astimezone(zone).date()) if first else last
+
+
+# The tables
+
+
+def _days(span: Span, _most: int | None) -> Table:
+    rows = counts.a_day(span)
+    total = sum(sum(row[1:]) for row in rows)
+    what = "month" if span.by_months else "day"
+    return Table(
+        "days",
+        f"Queries a {what}",
+        (what, "found", "not sure", "not found", "all"),
+        [(*row, sum(row[1:])) for row in rows] if total else [],
+        f"{total:,} queries." if total else "Nobody asked in this time.",
+        figure=figures.days(rows) if total else None,
+    )
+
+
+def _verdicts(span: Span, _most: int | None) -> Table:
+    rows = counts.a_day(span)
+    sums = [sum(row[place] for row in rows) for place in (1, 2, 3)]
+    total = sum(sums)
+    named = [(SAID[verdict], count) for verdict, count in zip(counts.VERDICTS, sums, strict=True)]
+    return Table(
+        "verdicts",
+        "Verdicts",
+        ("verdict", "queries", "share"),
+        [(name, count, percent(count / total if total else None)) for name, count in named],
+    )
+
+
+def _people(span: Span, most: int | None) -> Table:
+    rows = counts.people(span)
+    local = [(name, asked, _local(last, span.zone)) for name, asked, last in rows[:most]]
+    return Table(
+        "people",
+        "People",
+        ("name", "queries", "last query"),
+        local,
+        f"{len(rows):,} people asked." + (f" The {most} who asked most:" if most and len(rows) > most else ""),
+        names_people=True,
+    )
+
+
+def _sources(span: Span, _most: int | None) -> Table:
+    rows = [(CAME.get(source, source), count) for source, count in counts.sources(span, SOURCES)]
+    total = sum(count for _, count in rows)
+    return Table(
+        "sources",
+        "How pictures arrived",
+        ("source", "pictures"),
+        rows,
+        "One picture may be asked about several times.",
+        figure=figures.bars(rows, "pictures") if total else None,
+    )
+
+
+def _seconds(span: Span, _most: int | None) -> Table:
+    rows = counts.seconds(span)
+    p50, p95 = (counts.percentile(span, rows, share) for share in (0.5, 0.95))
+    used = [place for place, row in enumerate(rows) if row[2]]
+    rows = rows[used[0] : used[-1] + 1] if used else []
+    note = f"Half of the answers took at most {p50:.2f} s (p50), 95 of 100 at most {p95:.2f} s (p95)." if used else ""
+    bars = [(f"{low:.2g}" + (f"–{high:.2g}" if high else "+"), count) for low, high, count in rows]
+    return Table(
+        "seconds",
+        "Seconds an answer took",
+        ("from", "below", "queries"),
+        [(low, high if high else "", count) for low, high, count in rows],
+        note,
+        figure=figures.columns(bars, "seconds", "queries") if used else None,
+    )
+
+
+def _feedback(span: Span, _most: int | None) -> Table:
+    rows = counts.feedback(span)
+    said = counts.accuracy(rows)
+    note = "Nobody said whether an answer was right."
+    if said.judged:
+        low, high = said.interval
+        note = (
+            f"{said.right:,} of {said.judged:,} judged answers were right: {percent(said.share)} "
+            f"(with 95 % certainty {percent(low)} to {percent(high)}, if those who judge are like the others)."
+        )
+    return Table(
+        "feedback",
+        "What people said",
+        ("verdict", "right", "wrong", "not in the collection"),
+        [(SAID[verdict], *numbers) for verdict, *numbers in rows],
+        note,
+    )
+
+
+def _most_found(span: Span, most: int | None) -> Table:
+    rows = counts.most_found(span, most)
+    return Table(
+        "most-found",
+        "Works found most often",
+        ("work", "author", "file", "found"),
+        [(*_work(work), found) for work, found in rows],
+        "" if rows else "No work was found in this time.",
+    )
+
+
+def _never_found(span: Span, most: int | None) -> Table:
+    works = counts.never_found(span, most)
+    never, every = counts.count_never_found(span)
+    return Table(
+        "never-found",
+        "Works never found",
+        ("work", "author", "file"),
+        [_work(work) for work in works],
+        f"{never:,} of {every:,} works." + (f" The first {most}:" if most and never > most else ""),
+    )
+
+
+def _refusals(span: Span, _most: int | None) -> Table:
+    rows = counts.refusals(span)
+    return Table(
+        "refusals",
+        "Refused and failed requests",
+        ("status", "meaning", "what was asked for", "requests"),
+        [(status, _meaning(status), endpoint, count) for status, endpoint, count in rows],
+        "" if rows else "None in this time.",
+    )
+
+
+def _storage(_span: Span, _most: int | None) -> Table:
+    settings = current_app.extensions["settings"]
+    folders = {
+        "uploads": current_app.extensions["uploads"].folder,
+        "thumbnails": settings.output.absolute() / "thumbnails",
+        "collection store": settings.output.absolute() / STORE,
+    }
+    storage.start(lambda: [(name, _size(path)) for name, path in folders.items()], STORAGE_SECONDS)
+    storage.wait(PATIENCE)
+    rows = [("database", counts.database_bytes()), *(storage.result or [])]
+    note = storage.problem or (
+        "The folders are being measured. Open the page again in a moment." if not storage.result else ""
+    )
+    return Table(
+        "storage", "Storage", ("what", "megabytes"), [(name, round(size / 1e6, 1)) for name, size in rows], note
+    )
+
+
+TABLES: dict[str, Callable[[Span, int | None], Table]] = {
+    "days": _days,
+    "verdicts": _verdicts,
+    "feedback": _feedback,
+    "seconds": _seconds,
+    "sources": _sources,
+    "people": _people,
+    "most-found": _most_found,
+    "never-found": _never_found,
+    "refusals": _refusals,
+    "storage": _storage,
+}
+
+
+def _work(work: Work) -> tuple[str, str, str]:
+    return work.caption, work.author, printable(work.path)
+
+
+def _local(moment: datetime, zone: ZoneInfo) -> datetime:
+    return moment.replace(tzinfo=timezone.utc).astimezone(zone).replace(tzinfo=None)
+
+
+def _meaning(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _size(path: Path) -> int:
+    """Bytes on the disk of a file, or of all files below a folder; files that go meanwhile count nothing."""
+    try:
+        if not path.is_dir():
+            return path.stat().st_blocks * 512  # the store's length is more than it takes
+        with os.scandir(path) as entries:
+            return sum(_size(Path(entry.path)) for entry in entries if not entry.is_symlink())
+    except OSError:
+        return 0
