@@ -43,10 +43,11 @@ class Engine:
             _check_ready(now)
             self.version = now.version()
             self.whitening = load_whitening(now)
-            self.index = Index(*now.descriptors(), settings.index)
+            descriptors = now.descriptors()
             self.images = {image: stamp.path for image, stamp in now.images().items()}
             kind = now.get_meta("local_features")["kind"]
             self.fingerprint = fingerprint(now)
+        self.index = Index(*descriptors, settings.index)
         self.finder = Finder(kind, settings.query_keypoints, settings.query_side)
         self.judge = Thresholds()
         self.versions = _versions() | {"precision": describer.network.precision}
