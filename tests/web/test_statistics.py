@@ -168,7 +168,12 @@ def test_before_and_after_re_ranking(admin, run):
 
 def test_other_thresholds_without_a_script(admin, run):
     figures = told(admin.get(f"{EVALUATION}?found_inliers=100&maybe_inliers=100&maybe_similarity=1").text)
-    assert (figures["found"], figures["precision"], figures["maybe"], figures["not_found"]) == ("1", "100.0 %", "0", "6")
+    assert (figures["found"], figures["precision"], figures["maybe"], figures["not_found"]) == (
+        "1",
+        "100.0 %",
+        "0",
+        "6",
+    )
 
 
 @pytest.mark.parametrize("value", ["-1", "101", "nan", "inf", "many", ""])
@@ -274,7 +279,18 @@ def test_no_path_from_outside_reaches_a_file(admin, run, settings, engine):
         assert admin.get(f"/statistics/evaluation/museum/1/{kind}.jpg").status_code == 404
 
 
-HOSTILE = ("..", "../..", "%2e%2e", "..%2F..%2Fetc", "/etc", "a" * 5000, "museum/../museum", "museum%00", ".hidden", "%FF")
+HOSTILE = (
+    "..",
+    "../..",
+    "%2e%2e",
+    "..%2F..%2Fetc",
+    "/etc",
+    "a" * 5000,
+    "museum/../museum",
+    "museum%00",
+    ".hidden",
+    "%FF",
+)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -444,7 +460,9 @@ def asked(site, member, other):
 
 def _asked(user: int, verdict: str, feedback: str | None) -> None:
     moment = now() - timedelta(hours=1)
-    photograph = Photograph(id=random_id(), user_id=user, created_at=moment, source="camera", name="", height=9, width=9)
+    photograph = Photograph(
+        id=random_id(), user_id=user, created_at=moment, source="camera", name="", height=9, width=9
+    )
     query = Query(id=random_id(), user_id=user, created_at=moment, verdict=verdict, work_id=1, feedback=feedback)
     query.seconds = 0.25
     photograph.queries.append(query)
