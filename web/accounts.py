@@ -75,12 +75,6 @@ def day(time: datetime) -> str:
     return f"{time.day} {time:%B %Y}"
 
 
-@blueprint.app_template_filter("moment")
-def moment(time: datetime) -> str:
-    """A time for people: 3 May 2026, 14:05 UTC."""
-    return f"{day(time)}, {time:%H:%M} UTC"
-
-
 @blueprint.app_template_global()
 def cookies_are_lost() -> bool:
     """Whether this browser will keep no cookie: they are Secure, and the page came over plain http from elsewhere."""

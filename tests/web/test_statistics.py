@@ -17,8 +17,9 @@ import app_statistics
 from database.tables import Event, Photograph, Query, User, db, now, random_id
 from models.verdict import Calibration
 from tests.web import runs
-from tests.web.conftest import browser, post, signed_in
+from tests.web.conftest import add_user, browser, post, signed_in
 from utils.metrics import wilson
+from utils.store import Store
 from web.statistics import collection as collection_page
 from web.statistics import measures
 from web.statistics import usage as usage_page
@@ -123,20 +124,9 @@ def test_alone_it_shows_nothing_else(alone, address):
 
 
 def test_alone_it_reads_the_collection_without_the_network(alone, collection):
-    """What its service opens has what the pages need; the engine of these tests has the same store open already."""
     settings = replace(alone[0].extensions["settings"], output=collection / "output")
-
-    class Opened:
-        """Takes the place of a store that this process has open."""
-
-    from utils.store import Store
-
-    try:
-        store = Store.reading(settings.output)
-    except Exception:  # the store is open in this process: LMDB forbids a second time
-        pytest.skip("The engine holds the store; tests/browser shows the page.")
-    opened = app_statistics.Collection(store, settings)
-    assert len(opened.images) == 12
+    opened = app_statistics.Collection(Store.reading(settings.output), settings)
+    assert len(opened.images) == opened.store.count("descriptors") == 12
     assert opened.is_current()
 
 
@@ -449,10 +439,10 @@ def test_a_damaged_calibration_is_told(admin, run, settings, content):
 
 
 @pytest.fixture
-def asked(site, member, other):
+def asked(site):
     """Three queries of Ada and one of Bob, an hour ago."""
+    ada, bob = add_user(site, "ada"), add_user(site, "bob")
     with site.app_context():
-        ada, bob = (db.session.scalar(db.select(User.id).where(User.username == name)) for name in ("ada", "bob"))
         for user, verdict, feedback in [(ada, "found", "right"), (ada, "found", "wrong"), (ada, "maybe", None)]:
             _asked(user, verdict, feedback)
         _asked(bob, "not found", "absent")
@@ -598,7 +588,6 @@ def test_what_a_failed_request_left_open_is_not_written(make_site):
 
 
 def test_the_collection_in_numbers(admin, settings):
-    settings.lists.mkdir(parents=True, exist_ok=True) if str(settings.lists).startswith("/") else None
     page = admin.get(COLLECTION).text
     assert re.search(r"Pictures</dt><dd>12</dd>", page)
     assert "Nobody has looked yet" in page

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from web.statistics.measures import sigmoid
+
 HATCHED = {"shape": "/", "fillmode": "overlay", "solidity": 0.35}  # tells bars apart without colours
 
 
@@ -56,8 +58,7 @@ def histogram(rows: Sequence[tuple[float, int, int]], what: str, shapes: Sequenc
 
 def logistic(right: Sequence[float], wrong: Sequence[float], shapes: Sequence[dict]) -> dict:
     """The curve from log-odds to probability, with the answers on it: right ones above, wrong ones below."""
-    steps = [step / 4 for step in range(-60, 61)]
-    from web.statistics.measures import sigmoid
+    steps = [step / 4 for step in range(-80, 81)]
 
     mark = {"symbol": "line-ns", "size": 12, "line": {"width": 1}}
     traces = [

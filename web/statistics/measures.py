@@ -12,7 +12,7 @@ from models.verdict import Calibration, Thresholds, verdict_of
 from utils import metrics
 from web.statistics.runs import Row, Run
 
-HIGHEST_LOGIT = 15.0  # log-odds; probabilities further out are drawn there
+HIGHEST_LOGIT = 20.0  # log-odds; probabilities further out are drawn there
 
 
 @dataclass(frozen=True)
