@@ -385,6 +385,32 @@ def test_a_calibration_of_another_collection_is_not_followed(copied, engine):
     assert "another collection" in without.calibration["problem"]
 
 
+# Twins
+
+
+def test_twins_are_other_images_of_the_same_work(copied, collection, engine, pictures):
+    assert all(engine.twins(image) == set() for image in pictures)
+    folder = copied.parent / "images"
+    shutil.copytree(collection / "images", folder)
+    height, width = pictures[3].shape[:2]
+    detail = pictures[3][: height * 3 // 4, : width * 3 // 4]
+    for name, picture in (("copy.png", pictures[3]), ("detail.png", detail)):
+        assert cv2.imwrite(str(folder / name), picture)
+    listed = sorted(file.name for file in folder.iterdir())
+    reading = Reading.of(folder, SETTINGS)
+    with Store.writing(copied, 1) as store:
+        describe(store, reading, Lists(listed, []), engine.describer, SETTINGS, update=True)
+        finder = Finder(SETTINGS.feature, SETTINGS.keypoints, SETTINGS.feature_side)
+        assert find_features(store, reading, finder, workers=1).added == 2
+    larger = Engine(Store.reading(copied), reading, engine.describer, SETTINGS)
+    new = set(larger.images) - set(engine.images)
+    assert larger.twins(3) == new
+    assert larger.twins(min(new)) == new - {min(new)} | {3}
+    assert larger.twins(4) == set()
+    with pytest.raises(KeyError):
+        larger.twins(99)
+
+
 # Bad pictures
 
 
