@@ -16,7 +16,7 @@ from werkzeug import Response
 
 from database.tables import Invitation, Query, Token, User, db, now
 from web import invitations, mail
-from web.account_forms import AddressForm, NewPasswordForm, RegisterForm, TokenForm
+from web.account_forms import AddressForm, NewPasswordForm, RegisterForm, TokenForm, one_line
 from web.create_admin import CreateAdmin
 from web.flask_user_fixes import AccountManager
 from web.security import limiter
@@ -75,12 +75,6 @@ def day(time: datetime) -> str:
     return f"{time.day} {time:%B %Y}"
 
 
-@blueprint.app_template_filter("moment")
-def moment(time: datetime) -> str:
-    """A time for people: 3 May 2026, 14:05 UTC."""
-    return f"{day(time)}, {time:%H:%M} UTC"
-
-
 @blueprint.app_template_global()
 def cookies_are_lost() -> bool:
     """Whether this browser will keep no cookie: they are Secure, and the page came over plain http from elsewhere."""
@@ -95,13 +89,13 @@ def _sent_form(page):
 
 def _account() -> str:
     """The account that somebody tries to sign in to, whichever of its names is typed."""
-    name = request.form.get("username", "")
+    name = one_line(request.form.get("username"))
     user = current_app.user_manager.find_login(name)
     return f"user {user.id}" if user else f"name {name[:100].lower()}"
 
 
 def _typed_address() -> str:
-    return request.form.get("email", "")[:255].strip().lower() or "none"
+    return one_line(request.form.get("email"))[:255].lower() or "none"
 
 
 # Signing in and out
@@ -211,16 +205,16 @@ def confirm_address(token: str) -> Response:
     users = current_app.user_manager
     user = users.user_to_confirm(token)
     if user is None:
-        return _refuse("This confirmation link is not valid, or it is too old. You can ask for a new letter.")
+        return _to_sign_in("This confirmation link is not valid, or it is too old. You can ask for a new letter.")
     if user.email_confirmed_at:
-        return _refuse("Your e-mail address is confirmed already. Please sign in.", "info")
+        return _to_sign_in("Your e-mail address is confirmed already. Please sign in.", "info")
     user.email_confirmed_at = now()
     db.session.commit()
     flash("Thank you, your e-mail address is confirmed.", "success")
     return users._do_login_user(user, url_for("search.start"))
 
 
-def _refuse(sentence: str, category: str = "error") -> Response:
+def _to_sign_in(sentence: str, category: str = "error") -> Response:
     flash(sentence, category)
     return redirect(url_for("user.login"))
 
@@ -232,14 +226,18 @@ def resend_confirmation():
     form = AddressForm()
     if not form.validate_on_submit():
         return _sent_form(render_template("flask_user/resend_confirm_email.html", form=form))
-    users = current_app.user_manager
-    user = users.find_address(form.email.data)
-    if user and not user.email_confirmed_at:
-        mail.send_letter_later("confirm_email", user.email, user=user, link=users.confirmation_link(user))
-    return _refuse(
+    mail.later(_send_confirmation_link, form.email.data)
+    return _to_sign_in(
         f"If an account with the address {form.email.data} waits for its confirmation, a letter is on its way.",
         "success",
     )
+
+
+def _send_confirmation_link(address: str) -> None:
+    users = current_app.user_manager
+    user = users.find_address(address)
+    if user and not user.email_confirmed_at:
+        mail.send_letter("confirm_email", user.email, user=user, link=users.confirmation_link(user))
 
 
 # Passwords
@@ -252,15 +250,19 @@ def forgot_password():
     form = AddressForm()
     if not form.validate_on_submit():
         return _sent_form(render_template("flask_user/forgot_password.html", form=form))
-    users = current_app.user_manager
-    user = users.find_address(form.email.data)
-    if user and user.active:
-        mail.send_letter_later("reset_password", user.email, user=user, link=users.reset_link(user))
-    return _refuse(
+    mail.later(_send_reset_link, form.email.data)
+    return _to_sign_in(
         f"If there is an account with the address {form.email.data}, a letter is on its way. "
         "Its link lets you choose a new password.",
         "success",
     )
+
+
+def _send_reset_link(address: str) -> None:
+    users = current_app.user_manager
+    user = users.find_address(address)
+    if user and user.active:
+        mail.send_letter("reset_password", user.email, user=user, link=users.reset_link(user))
 
 
 def reset_password(token: str):
@@ -268,7 +270,7 @@ def reset_password(token: str):
     users = current_app.user_manager
     user = users.user_to_reset(token)
     if user is None:
-        return _refuse("This link is not valid, or it has been used. You can ask for a new one.")
+        return _to_sign_in("This link is not valid, or it has been used. You can ask for a new one.")
     form = NewPasswordForm()
     form.user = user
     if not form.validate_on_submit():

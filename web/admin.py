@@ -8,7 +8,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import joinedload
 from werkzeug import Response
 
-from database.tables import Invitation, Query, Role, User, Work, db
+from database.tables import Invitation, Query, Role, User, db
 from web import invitations, mail
 from web.account_forms import AddressForm, one_line
 from web.create_admin import admin_role
@@ -136,9 +136,8 @@ def revoke_invitation(number: int) -> Response:
 def activity() -> str:
     """Everybody's queries, newest first; `user`, `verdict`, `from` and `to` narrow them down."""
     wanted = {name: one_line(request.args.get(name)) for name in ("user", "verdict", "from", "to")}
-    found = _narrowed(db.select(Query), wanted).options(joinedload(Query.user))
+    found = _narrowed(db.select(Query), wanted).options(joinedload(Query.user), joinedload(Query.work))
     page = db.paginate(found.order_by(Query.created_at.desc(), Query.id), per_page=PAGE)
-    works = db.session.scalars(db.select(Work).where(Work.id.in_({query.work_id for query in page} - {None})))
     verdicts = _narrowed(db.select(Query.verdict, db.func.count(Query.id)), wanted).group_by(Query.verdict)
     feedback = _narrowed(db.select(Query.feedback, db.func.count(Query.id)), wanted).group_by(Query.feedback)
     return render_template(
@@ -146,7 +145,6 @@ def activity() -> str:
         page=page,
         wanted=wanted,
         verdicts=VERDICTS,
-        works={work.id: work for work in works},
         counts=dict(db.session.execute(verdicts).all()),
         feedback=dict(db.session.execute(feedback).all()),
     )

@@ -6,12 +6,13 @@ import os
 import secrets
 import smtplib
 import ssl
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formataddr
 from pathlib import Path
 
 import flask_mail
-from flask import Flask, current_app, render_template
+from flask import Flask, copy_current_request_context, current_app, render_template
 
 from database.tables import now
 
@@ -60,15 +61,18 @@ def send_letter(name: str, recipient: str, **values) -> bool:
     return send(recipient, *_render(name, values))
 
 
-def send_letter_later(name: str, recipient: str, **values) -> None:
-    """Send a letter in the background, so that the time of the answer does not tell whether there was one."""
-    app, rendered = current_app._get_current_object(), _render(name, values)
+def later(send_if_due: Callable[[str], None], address: str) -> None:
+    """Call `send_if_due(address)` in the background, with this request: the answer takes as long whether or not there
+    is a letter to send."""
 
+    @copy_current_request_context
     def in_the_background() -> None:
-        with app.app_context():
-            send(recipient, *rendered)
+        try:
+            send_if_due(address)
+        except Exception:  # nobody waits for the result: the log is the only place to tell
+            log.exception("A letter could not be made.")
 
-    app.extensions["letters"].submit(in_the_background)
+    current_app.extensions["letters"].submit(in_the_background)
 
 
 def _render(name: str, values: dict) -> tuple[str, str, str]:

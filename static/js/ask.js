@@ -4,7 +4,7 @@ import { Camera } from "./ask-camera.js";
 import { Editor } from "./ask-editor.js";
 import { pause, Refusal, talk, upload } from "./ask-server.js";
 
-const RETRIES = 10; // while the search warms up, or many ask
+const PATIENCE = 90; // seconds to go on asking, while the search warms up or many ask
 const POLL_SECONDS = 3; // between two looks whether the search is ready
 
 const part = (id) => document.getElementById(id);
@@ -131,12 +131,12 @@ function findPaintings() {
 
 function askNow() {
   doing(async () => {
-    ask.disabled = true;
+    ask.disabled = part("another").disabled = true;
     try {
       const { answer } = await answered();
       window.location.assign(answer);
     } finally {
-      ask.disabled = false;
+      ask.disabled = part("another").disabled = false;
     }
   });
 }
@@ -144,13 +144,13 @@ function askNow() {
 /** What the site answers; while it cannot, it is asked again. */
 async function answered() {
   tell("Searching the collection …");
-  for (let attempt = 1; ; attempt += 1) {
+  for (const started = Date.now(); ; ) {
     try {
       return await talk(photograph.ask, { regions: editor.regions() });
     } catch (problem) {
-      if (problem.status !== 503 || attempt > RETRIES) throw problem;
-      tell(`${problem.message} This page tries again by itself.`);
-      await pause(problem.seconds || 3);
+      if (problem.status !== 503 || Date.now() - started > 1000 * PATIENCE) throw problem;
+      tell("The search cannot answer just yet. This page tries again by itself.");
+      await pause(Math.min(problem.seconds || 3, 10));
     }
   }
 }

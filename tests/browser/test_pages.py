@@ -1,19 +1,12 @@
-"""Every page at every width, in light and dark: nothing sticks out, and axe-core finds nothing serious.
-
-axe-core comes from npm: npm install --no-save --prefix output/npm axe-core
-"""
-
-import os
-from pathlib import Path
+"""Every page at every width, in light and dark: nothing sticks out, and axe-core finds nothing serious."""
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.browser.conftest import DESK, PHONE, shot, sign_in
+from tests.browser.conftest import DESK, PHONE, check_accessibility, shot, sign_in
 from tests.web.asked import ask_for
 
-AXE = Path(__file__).parents[2] / "output" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
 LARGE = {"width": 3840, "height": 2160}
 GREY = cv2.imencode(".png", np.full((300, 400, 3), 120, np.uint8))[1].tobytes()
 STRANGERS = {
@@ -44,25 +37,13 @@ MEMBERS = {
 ADMINISTRATORS = {"users": "/admin/users", "invitations": "/admin/invitations", "activity": "/admin/activity"}
 
 
-@pytest.fixture(scope="session")
-def axe() -> str:
-    """The script of axe-core."""
-    if not AXE.is_file():
-        missing = pytest.fail if os.environ.get("RETRIEVAL_BROWSER_TESTS") == "required" else pytest.skip
-        missing(f"There is no axe-core in {AXE.parent}: npm install --no-save --prefix output/npm axe-core")
-    return AXE.read_text()
-
-
-def look(page, axe: str, name: str) -> None:
+def look(page, name: str) -> None:
     """Fail where the page sticks out of its window, or where axe-core finds a serious violation."""
     page.wait_for_load_state("networkidle")
     shot(page, name)
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, f"{name} sticks out"
-    page.evaluate(axe)
     page.evaluate("document.querySelectorAll('main details').forEach((details) => (details.open = true))")
-    found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-    serious = [one for one in found if one["impact"] in ("serious", "critical")]
-    assert not serious, "\n".join(f"{name}: {one['help']}: {one['nodes'][0]['html']}" for one in serious)
+    check_accessibility(page)
 
 
 @pytest.mark.parametrize(
@@ -70,21 +51,19 @@ def look(page, axe: str, name: str) -> None:
     [(PHONE, "light"), (PHONE, "dark"), (DESK, "light"), (DESK, "dark"), (LARGE, "light")],
     ids=lambda value: value if isinstance(value, str) else str(value["width"]),
 )
-def test_every_page_fits_and_can_be_read_by_everybody(
-    visit, site, address, console, axe, engine, collection, size, colours
-):
+def test_every_page_fits_and_can_be_read_by_everybody(visit, site, address, console, engine, collection, size, colours):
     console.expect(404)
     page = visit(address, viewport=size, color_scheme=colours)
     suffix = f"{size['width']}-{colours}"
     for name, path in STRANGERS.items():
         page.goto(address + path.format(work=next(iter(engine.images))))
-        look(page, axe, f"{name}-{suffix}")
+        look(page, f"{name}-{suffix}")
     sign_in(page, site, address, admin=True)
     painting = (collection / "images" / "portrait 6.png").read_bytes()
     found, missing = ask_for(site, "ada", painting)[0], ask_for(site, "ada", GREY)[0]
     for name, path in (MEMBERS | ADMINISTRATORS).items():
         page.goto(address + path.format(found=found, missing=missing))
-        look(page, axe, f"{name}-{suffix}")
+        look(page, f"{name}-{suffix}")
 
 
 def test_pages_open_without_scripts(visit, site, address):

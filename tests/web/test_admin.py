@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from database.tables import Invitation, Photograph, Query, Role, User, Work, db, now
+from tests.web.asked import add_query
 from tests.web.conftest import PASSWORD, add_user, browser, post, signed_in
 from tests.web.letters import letters, link_in, text_of
 
@@ -37,18 +38,6 @@ def do(client, site, name, action):
 def listed(page) -> list[str]:
     """The names on the page of users."""
     return re.findall(r"<strong>([^<]+)</strong>", page)
-
-
-def add_query(site, name, verdict="found", ago=timedelta(), **more) -> str:
-    """A user's question of some time ago."""
-    with site.app_context():
-        user = db.session.scalar(db.select(User).filter_by(username=name))
-        photograph = Photograph(user_id=user.id, source="file", height=10, width=10)
-        query = Query(user_id=user.id, verdict=verdict, seconds=0.5, created_at=now() - ago, **more)
-        photograph.queries = [query]
-        db.session.add(photograph)
-        db.session.commit()
-        return query.id
 
 
 # Who may
@@ -220,15 +209,16 @@ def test_no_invitations_where_registration_is_closed(make_site):
 def asked(site, admin, member, other) -> dict[str, str]:
     """Questions of Ada and Bob: what they are -> id."""
     with site.app_context():
-        if not db.session.get(Work, 1):
-            db.session.add(Work(id=1, path="sea 1.png"))
-        db.session.merge(Work(id=1, path="sea 1.png", title="The <b>sea", author="A. Painter"))
+        work = db.session.get(Work, 1)
+        work.title, work.author, path = "The <b>sea", "A. Painter", work.path
         db.session.commit()
     day = timedelta(days=1)
     return {
-        "old": add_query(site, "bob", "maybe", 40 * day, feedback="wrong"),
-        "sea": add_query(site, "ada", "found", 2 * day, work_id=1, similarity=0.91, feedback="right"),
-        "gone": add_query(site, "bob", "found", day, work_id=987654, similarity=0.8),
+        "old": add_query(site, "bob", "maybe", now() - 40 * day, feedback="wrong"),
+        "sea": add_query(
+            site, "ada", "found", now() - 2 * day, work_id=1, work_path=path, similarity=0.91, feedback="right"
+        ),
+        "gone": add_query(site, "bob", "found", now() - day, work_id=987654, similarity=0.8),
         "new": add_query(site, "ada", "not found"),
     }
 
@@ -259,11 +249,19 @@ def test_activity_is_newest_first_and_filtered(admin, asked):
 
 def test_activity_counts_and_names(admin, asked):
     page = " ".join(text(admin.get("/admin/activity")).split())
-    for said in ("4 questions", "2 found", "1 not sure", "1 not in this collection", "1 said to be right"):
+    for said in ("4 questions", "2 found", "1 not sure", "1 not here", "1 said to be right"):
         assert said in page, said
     assert "The &lt;b&gt;sea, A. Painter" in page and "similarity 0.91" in page
     page = " ".join(text(admin.get("/admin/activity?user=ada")).split())
     assert "2 questions" in page and "not sure</span>" not in page
+
+
+def test_activity_leads_to_everybodys_answers(admin, other, asked):
+    page = text(admin.get("/admin/activity?user=ada&verdict=not+found"))
+    (answer,) = re.findall(r'href="(/answers/[^"]+)"', page)
+    (picture,) = re.findall(r'src="(/answers/[^"]+)"', page)
+    assert admin.get(answer).status_code == 200 and admin.get(picture).mimetype == "image/jpeg"
+    assert other.get(answer).status_code == 404 and other.get(picture).status_code == 404
 
 
 @pytest.mark.parametrize("filters", ["verdict=perhaps", "from=yesterday", "to=9999-12-31", "from=2026-02-30"])
