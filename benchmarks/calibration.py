@@ -30,9 +30,9 @@ def main(argv=None) -> None:
         *("--lists", str(options.output / "lists")),
         *("--output", str(options.output)),
     ]
-    sizes = ["--sample", str(options.sample), "--copies", "2", "--absent", str(options.absent)]
+    sizes = ["--sample", str(options.sample // 2), "--copies", "2", "--absent", str(options.absent // 2)]
     test_with_statistics.main([*folders, "-d", *sizes, "--name", "calibration", "--calibrate"])
-    sizes = ["--sample", str(2 * options.sample), "--copies", str(options.copies), "--absent", str(options.absent)]
+    sizes = ["--sample", str(options.sample), "--copies", str(options.copies), "--absent", str(options.absent)]
     apart = ["--seed", "1", "--apart-from", "calibration"]
     test_with_statistics.main([*folders, "-d", *sizes, *apart, "--name", "unseen"])
     print(measure.machine())
@@ -79,9 +79,9 @@ def _options(argv) -> argparse.Namespace:
     parser = script.plain_parser(__doc__)
     add = parser.add_argument
     add("--output", type=Path, default=Path("output/museum"), metavar="DIR", help="(%(default)s)")
-    add("--sample", type=int, default=300, metavar="N", help="images to calibrate on; twice as many to measure with")
+    add("--sample", type=int, default=600, metavar="N", help="images to measure with; half as many to calibrate on")
     add("--copies", type=int, default=5, metavar="C", help="of each image to measure with (%(default)s)")
-    add("--absent", type=int, default=300, metavar="M", help="held-out images in either run (%(default)s)")
+    add("--absent", type=int, default=300, metavar="M", help="held-out images, and half as many (%(default)s)")
     return parser.parse_args(argv)
 
 

@@ -126,8 +126,7 @@ def _above_all_wrong(logits: np.ndarray, right: np.ndarray) -> float | None:
     Above the highest of n wrong examples one more in n is to be expected. Beyond a high value, chances fall off
     exponentially for most distributions (Pickands, Statistical inference using extreme order statistics, 1975), by a
     factor of e for each mean excess over that value. So the threshold lies log(RARER) mean excesses of the highest
-    wrong examples above the highest, or in the middle between it and the next right one, where that is more: up to
-    there, it costs no right one.
+    wrong examples above the highest. How the right ones are spread has no say: copies are easier than photographs.
     """
     wrong = np.sort(logits[~right])
     above = logits[right & (logits > wrong[-1])]
@@ -135,7 +134,9 @@ def _above_all_wrong(logits: np.ndarray, right: np.ndarray) -> float | None:
         return None
     tail = wrong[-max(2, math.ceil(TAIL * len(wrong))) :]
     margin = math.log(RARER) * (tail - tail[0]).mean()
-    return float(wrong[-1] + max(margin, (above.min() - wrong[-1]) / 2))
+    if margin == 0:  # they are all alike, so they tell nothing of those that come
+        margin = (above.min() - wrong[-1]) / 2
+    return float(wrong[-1] + margin)
 
 
 def _precise(logits: np.ndarray, right: np.ndarray, precision: float) -> float | None:

@@ -49,10 +49,11 @@ class Engine:
             _check_ready(now)
             self.version = now.version()
             self.whitening = load_whitening(now)
-            self.index = Index(*now.descriptors(), settings.index)
+            descriptors = now.descriptors()
             self.images = {image: stamp.path for image, stamp in now.images().items()}
             kind = now.get_meta("local_features")["kind"]
             self.fingerprint = fingerprint(now)
+        self.index = Index(*descriptors, settings.index)
         self.finder = Finder(kind, settings.query_keypoints, settings.query_side)
         self.judge = Judge.of(store.path.parent, self.fingerprint, last)
         self.versions = _versions() | {"precision": describer.network.precision}

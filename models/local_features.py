@@ -1,5 +1,6 @@
 """Local features of a picture: keypoints and what surrounds them (ORB, Rublee et al. 2011; SIFT, Lowe 2004)."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import cv2
@@ -13,6 +14,8 @@ from utils.store import Features
 KINDS = ("orb", "sift")
 WIDTH = {"orb": 32, "sift": 128}  # bytes of a descriptor
 LISTS, PROBED = 16, 4  # of an approximate search: lists of descriptors, and how many of them are looked into
+FEW = 1 / 4  # of the keypoints wanted: where ORB finds fewer, it looks again for ...
+FAINT = 7  # ... corners that differ from their surroundings by so many grey levels, instead of OpenCV's 20
 MIN_FRAME = 32  # pixels; in a smaller frame ORB's patches do not fit
 
 
@@ -38,10 +41,9 @@ class Finder:
         SIFT descriptors are RootSIFT (Arandjelovic & Zisserman 2012), scaled to 0..255.
         """
         frame = images.fit(picture, self.side)
-        found = ((), None)
+        keypoints, descriptors = (), None
         if min(frame.shape[:2]) >= MIN_FRAME:
-            found = self._detector().detectAndCompute(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), None)
-        keypoints, descriptors = found
+            keypoints, descriptors = self._detected(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))
         if descriptors is None or not len(keypoints):
             empty = np.zeros((0, WIDTH[self.kind]), np.uint8)
             return Features(frame.shape[:2], np.zeros((0, 4), np.float32), empty)
@@ -50,8 +52,16 @@ class Finder:
         table = np.array([(*point.pt, point.size, point.angle) for point in keypoints], np.float32)
         return Features(frame.shape[:2], table, descriptors if self.kind == "orb" else _root(descriptors))
 
-    def _detector(self) -> cv2.Feature2D:
-        return cv2.ORB_create(self.keypoints) if self.kind == "orb" else cv2.SIFT_create(self.keypoints)
+    def _detected(self, grey: np.ndarray) -> tuple[Sequence[cv2.KeyPoint], np.ndarray | None]:
+        """Keypoints and descriptors. ORB finds next to none on a dark or blurred picture, so it looks again."""
+        if self.kind == "sift":
+            return cv2.SIFT_create(self.keypoints).detectAndCompute(grey, None)
+        detector = cv2.ORB_create(self.keypoints)
+        found = detector.detectAndCompute(grey, None)
+        if len(found[0]) < FEW * self.keypoints:
+            detector.setFastThreshold(FAINT)
+            found = detector.detectAndCompute(grey, None)
+        return found
 
 
 def _root(descriptors: np.ndarray) -> np.ndarray:

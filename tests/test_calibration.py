@@ -101,7 +101,7 @@ def test_works_are_never_on_both_sides(monkeypatch):
     ("lowest_right", "threshold"),
     [
         (6.1, 6 + np.log(10)),  # the highest two of four wrong ones are 4 and 6: on average 1 above the lower
-        (16.0, 11.0),  # with more room than that, the middle of it
+        (16.0, 6 + np.log(10)),  # however far away the right ones are
         (5.9, None),  # no right one above the wrong ones
     ],
 )

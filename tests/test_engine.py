@@ -33,6 +33,7 @@ from utils.store import FILE, Store
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = replace(Settings(), precision="float32", workers=1, keypoints=300, query_keypoints=600)
+NARROW = replace(SETTINGS, shortlist=1, long_shortlist=1, second_looks=0)
 # Whitening with more dimensions than a dozen pictures can fit would only whiten noise.
 RECIPE = Recipe(weights="bundled", pooling="cam", classes=64, dimensions=32, size="128x96")
 STAGES = ["decode", "network", "pooling", "search", "features", "reranking", "detection"]
@@ -646,7 +647,7 @@ def test_a_small_work_on_a_wall_is_found_by_looking_again(collection, engine, pi
 
     def found(second_looks):
         asking = engine.settings
-        engine.settings = replace(asking, shortlist=1, second_looks=second_looks, query_keypoints=600)
+        engine.settings = replace(asking, shortlist=1, long_shortlist=1, second_looks=second_looks, query_keypoints=600)
         try:
             answers = [(image, engine.ask(on_a_wall(picture))) for image, picture in pictures.items()]
         finally:
@@ -659,12 +660,29 @@ def test_a_small_work_on_a_wall_is_found_by_looking_again(collection, engine, pi
     assert len(again) >= len(pictures) - 2
 
 
+# The longer shortlist
+
+
+def test_a_work_far_down_the_ranking_is_found_with_the_longer_shortlist(engine, pictures):
+    """One candidate of a view leads some turned pictures astray; the whole collection as candidates none."""
+    short = Engine(engine.store, engine.reading, engine.describer, NARROW)
+    long = Engine(engine.store, engine.reading, engine.describer, replace(NARROW, long_shortlist=12))
+    astray = 0
+    for image, picture in pictures.items():
+        tilted = turned(picture, 60)
+        answer = long.ask(tilted)
+        assert (answer.after[0].id, answer.verdict) == (image, Verdict.FOUND)
+        assert len(answer.before) in (1, 12)
+        astray += short.ask(tilted).verdict is not Verdict.FOUND
+    assert astray >= 2
+
+
 # The picture turned
 
 
 def test_a_turned_picture_is_found_where_only_the_upright_one_leads_to_it(engine, pictures):
     """With one candidate a look, the descriptor of the turned picture alone leads some pictures astray."""
-    narrow = Engine(engine.store, engine.reading, engine.describer, replace(SETTINGS, shortlist=1, second_looks=0))
+    narrow = Engine(engine.store, engine.reading, engine.describer, replace(NARROW, shortlist=1))
     astray = 0
     for quarters, (image, picture) in product((1, 2, 3), pictures.items()):
         answer = narrow.ask(np.rot90(picture, quarters))
@@ -683,7 +701,7 @@ def test_a_turned_picture_of_an_excluded_work_is_not_found(engine, pictures):
 def test_what_leads_nowhere_is_looked_at_in_all_orientations(engine):
     """The most similar images are those of the descriptors of all four, each with the best of its similarities."""
     stranger = paint("abstract", "grid", 77, 400)
-    narrow = Engine(engine.store, engine.reading, engine.describer, replace(SETTINGS, shortlist=3, second_looks=0))
+    narrow = Engine(engine.store, engine.reading, engine.describer, replace(NARROW, shortlist=3))
     expected = {}
     for quarters in range(4):
         features, activations = engine.describer.network(engine.describer.prepare(np.rot90(stranger, quarters))[None])

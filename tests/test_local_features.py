@@ -50,6 +50,17 @@ def test_keypoints_lie_on_the_corners_of_a_square():
     assert distances.min(0).max() < 8  # every corner has a keypoint
 
 
+def test_a_dark_and_pale_photograph_has_keypoints_too_and_they_are_those_of_the_work():
+    work = texture(seed=3)
+    dark = (work * 0.2 + 20).astype(np.uint8)  # corners differ by less than OpenCV's 20 grey levels
+    assert len(cv2.ORB_create(200).detect(cv2.cvtColor(dark, cv2.COLOR_BGR2GRAY), None)) < 10
+    bright, faint = (Finder("orb", 200, 320).find(picture) for picture in (work, dark))
+    assert len(faint.keypoints) > 100
+    distances, positions = nearest_two(faint.descriptors, bright.descriptors)
+    near = np.linalg.norm(bright.keypoints[positions[:, 0], :2] - faint.keypoints[:, :2], axis=1) < 4
+    assert near[distances[:, 0] < 40].mean() > 0.9
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(100, 100), (MIN_FRAME - 1, 300), (1, 1)], ids=str)
 def test_a_picture_without_keypoints_is_legal(kind, shape):

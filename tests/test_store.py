@@ -352,6 +352,14 @@ def test_a_write_leaves_the_same_file_in_place(reader, tmp_path):
     assert reader.reread() is reader
 
 
+def test_a_store_that_grows_is_read_on(reader, tmp_path):
+    # LMDB maps ten megabytes of a small file unless it is told otherwise, and cannot read further.
+    code = "rows = [(Stamp(str(i), 1, 1), np.full(100_000, i % 100)) for i in range(100)]"
+    in_a_process(tmp_path, f"{code}\nwith Store.writing(folder, 1) as store: store.put_images('descriptors', rows)")
+    assert (tmp_path / FILE).stat().st_size > 20_000_000
+    assert [reader.descriptor(image)[-1] for image in (2, 101)] == [0, 99]
+
+
 def test_opening_for_writing_alone_is_no_write(reader, tmp_path):
     before = reader.version()
     in_a_process(tmp_path, "with Store.writing(folder, 1): pass")

@@ -161,7 +161,8 @@ class Store:
     @classmethod
     def _open(cls, path: Path) -> "Store":
         with _told(path):
-            environment = _opened(path, readonly=True)
+            # As much address space as the writer may fill: the store grows while it is read.
+            environment = _opened(path, readonly=True, map_size=0)
             try:
                 _check_whole(environment, path)
                 return cls(environment, path)
