@@ -55,7 +55,7 @@ class Settings:
     # Search
     index: str = "SQfp16"  # FAISS factory string of the vector index
     shortlist: int = 100  # candidates that are re-ranked
-    long_shortlist: int = 1000  # the same where the shortlist leads nowhere
+    long_shortlist: int = 3000  # the same where the shortlist leads nowhere
     second_looks: int = 2  # paintings on a photograph that are looked at where the whole leads nowhere
 
     # Work

@@ -16,6 +16,7 @@ WIDTH = {"orb": 32, "sift": 128}  # bytes of a descriptor
 LISTS, PROBED = 16, 4  # of an approximate search: lists of descriptors, and how many of them are looked into
 FEW = 1 / 4  # of the keypoints wanted: where ORB finds fewer, it looks again for ...
 FAINT = 7  # ... corners that differ from their surroundings by so many grey levels, instead of OpenCV's 20
+SMALL, LARGER = 320, 3  # pixels of the long side up to which ORB gets a picture enlarged; times, at most
 MIN_FRAME = 32  # pixels; in a smaller frame ORB's patches do not fit
 
 
@@ -42,15 +43,24 @@ class Finder:
         """
         frame = images.fit(picture, self.side)
         keypoints, descriptors = (), None
+        larger = self._larger(frame)
         if min(frame.shape[:2]) >= MIN_FRAME:
-            keypoints, descriptors = self._detected(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))
+            grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+            if larger > 1:
+                grey = cv2.resize(grey, None, fx=larger, fy=larger, interpolation=cv2.INTER_CUBIC)
+            keypoints, descriptors = self._detected(grey)
         if descriptors is None or not len(keypoints):
             empty = np.zeros((0, WIDTH[self.kind]), np.uint8)
             return Features(frame.shape[:2], np.zeros((0, 4), np.float32), empty)
         # SIFT may return one or two more than asked for.
         keypoints, descriptors = keypoints[: self.keypoints], descriptors[: self.keypoints]
         table = np.array([(*point.pt, point.size, point.angle) for point in keypoints], np.float32)
+        table[:, :3] /= larger
         return Features(frame.shape[:2], table, descriptors if self.kind == "orb" else _root(descriptors))
+
+    def _larger(self, frame: np.ndarray) -> float:
+        """How many times a small picture is enlarged: ORB's patches are 31 pixels wide, and its margin is as well."""
+        return min(LARGER, max(1.0, SMALL / max(frame.shape[:2]))) if self.kind == "orb" else 1.0
 
     def _detected(self, grey: np.ndarray) -> tuple[Sequence[cv2.KeyPoint], np.ndarray | None]:
         """Keypoints and descriptors. ORB finds next to none on a dark or blurred picture, so it looks again."""

@@ -50,6 +50,20 @@ def test_keypoints_lie_on_the_corners_of_a_square():
     assert distances.min(0).max() < 8  # every corner has a keypoint
 
 
+def test_a_small_picture_has_the_keypoints_of_the_large_one():
+    large = texture(480, 640, seed=4)
+    small = cv2.resize(large, (120, 90), interpolation=cv2.INTER_AREA)
+    few = cv2.ORB_create(500).detect(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), None)
+    found, among = Finder("orb", 500, 800).find(small), Finder("orb", 500, 160).find(large)
+    assert found.frame == (90, 120)
+    assert len(found.keypoints) > 2 * len(few)
+    x, y, size, _ = found.keypoints.T
+    assert x.max() < 120 and y.max() < 90 and size.min() < 31
+    distances, positions = nearest_two(found.descriptors, among.descriptors)
+    near = np.linalg.norm(among.keypoints[positions[:, 0], :2] * 120 / 160 - found.keypoints[:, :2], axis=1) < 4
+    assert near[distances[:, 0] < 40].mean() > 0.9
+
+
 def test_a_dark_and_pale_photograph_has_keypoints_too_and_they_are_those_of_the_work():
     work = texture(seed=3)
     dark = (work * 0.2 + 20).astype(np.uint8)  # corners differ by less than OpenCV's 20 grey levels
