@@ -12,7 +12,7 @@ from datetime import date, datetime, time, timedelta, timezone
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import CTE, ColumnElement, Date, DateTime, Float, String, column, func, select, values
+from sqlalchemy import CTE, ColumnElement, Date, DateTime, Float, Select, String, column, func, select, values
 
 from database.tables import Event, Photograph, Query, User, Work, db
 from utils.metrics import wilson
@@ -92,7 +92,7 @@ def people(span: Span) -> list[tuple[str, int, datetime]]:
         .scalar_subquery()
         .label("last")
     )
-    each = select(User.username, asked, last).subquery()
+    each = _once(select(User.username, asked, last), "each")
     rows = db.session.execute(select(each).where(each.c.asked > 0).order_by(each.c.asked.desc(), each.c.username))
     return [tuple(row) for row in rows]
 
@@ -170,7 +170,7 @@ def accuracy(said: Sequence[tuple[str, int, int, int]]) -> Accuracy:
 
 def most_found(span: Span, most: int) -> list[tuple[Work, int]]:
     """The works of the collection that were found most often, with how often."""
-    each = select(Work.id, _found(span).label("found")).subquery()
+    each = _once(select(Work.id, _found(span).label("found")), "each")
     rows = db.session.execute(
         select(Work, each.c.found)
         .join(each, each.c.id == Work.id)
@@ -241,6 +241,11 @@ def _was_found(span: Span) -> ColumnElement:
 def _count(table: type, *conditions: ColumnElement) -> ColumnElement:
     """How many rows of a table meet the conditions, for each row of the select around it."""
     return select(func.count()).select_from(table).where(*conditions).correlate_except(table).scalar_subquery()
+
+
+def _once(statement: Select, name: str) -> CTE:
+    """The statement's rows, computed once: otherwise databases count anew wherever a count is used."""
+    return statement.cte(name).prefix_with("MATERIALIZED")
 
 
 def _listed(name: str, columns: dict[str, type], rows: Sequence[tuple]) -> CTE:

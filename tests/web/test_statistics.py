@@ -18,6 +18,7 @@ from database.tables import Event, Photograph, Query, User, db, now, random_id
 from models.verdict import Calibration
 from tests.web import runs
 from tests.web.conftest import add_user, browser, post, signed_in
+from tests.web.test_api import program_of
 from utils.metrics import wilson
 from utils.store import Store
 from web.statistics import collection as collection_page
@@ -417,6 +418,9 @@ def test_without_a_calibration_there_are_no_thresholds_to_write(admin, run):
 
 def test_the_thresholds_of_another_collection_are_not_touched(admin, run, engine, settings):
     replace(runs.calibration(engine), fingerprint={"another": 1}).write(settings.output)
+    page = admin.get(EVALUATION).text
+    assert "of another collection" in page
+    assert told(page)["found"] == "4"  # by the thresholds set by hand, as the engine would
     response = post(admin, FORMS[0], {"run": "museum", "found": "1", "maybe": "0"}, page=EVALUATION)
     assert response.status_code == 409
     assert "another collection" in response.text
@@ -553,19 +557,33 @@ def test_storage_is_measured(admin, site, settings):
     usage_page.storage.__init__()
 
 
-def test_refusals_where_people_ask_are_counted(site, make_site, admin):
+def test_refusals_where_people_and_programs_ask_are_counted(site, member, admin):
+    broken = {"picture": (io.BytesIO(b"no picture"), "a.jpg")}
+    assert post(member, "/photographs", broken, page="/").status_code == 400
+    assert member.post("/photographs").status_code == 400  # without the page's secret
+    assert program_of(site, "grace").post(data={"picture": (io.BytesIO(b"no picture"), "a.jpg")}).status_code == 400
+    assert member.get("/photographs/nothing/picture.jpg").status_code == 404
+    assert member.get("/statistics/usage").status_code == 403
+    rows = _table(admin.get("/statistics/usage/refusals.csv"))[1:]
+    assert sum(int(row[3]) for row in rows) == 3
+    assert {tuple(row[:3]) for row in rows} == {
+        ("400", "Bad Request", "search.upload"),
+        ("400", "Bad Request", "v1.search"),
+    }
+
+
+@pytest.mark.parametrize("code", [413, 422, 429, 503])
+def test_refusals_of_each_kind_are_counted(make_site, code):
     site = make_site()
-
-    @site.get("/refused", endpoint="search.refused")
-    def refused():
-        abort(int(__import__("flask").request.args["code"]))
-
+    site.add_url_rule("/refused", "search.refused", lambda: abort(code))
     client = signed_in(site, "grace")
-    for code in (429, 429, 413, 404, 401):
-        assert client.get(f"/refused?code={code}").status_code == code
+    assert client.get("/refused").status_code == client.get("/refused").status_code == code
     with site.app_context():
-        counted = {(event.status, event.endpoint): event.count for event in db.session.scalars(db.select(Event))}
-    assert counted == {(429, "search.refused"): 2, (413, "search.refused"): 1}
+        counts = [(event.status, event.count) for event in db.session.scalars(db.select(Event))]
+        grace = db.session.scalar(db.select(User.id).where(User.username == "grace"))
+        assert {event.user_id for event in db.session.scalars(db.select(Event))} == {grace}
+    assert sum(count for _, count in counts) == 2
+    assert {status for status, _ in counts} == {code}
 
 
 def test_what_a_failed_request_left_open_is_not_written(make_site):

@@ -54,12 +54,11 @@ def evaluation() -> str | tuple[str, int]:
     chosen = _chosen(known)
     calibration, problem = _calibration(output)
     read = [_read(name) for name in chosen]
-    probability = [calibration and measures.probabilities(run, calibration) for run in read]
-    if not all(probability):  # a run of an older version, or no calibration: the thresholds set by hand
+    probability = [_probabilities(run, calibration) for run in read]
+    ruling = calibration
+    if None in probability:  # then the thresholds that were set by hand decide, in both runs
         probability, ruling = [None] * len(read), None
-    else:
-        ruling = calibration
-    sliders = measures.sliders(ruling if read else calibration)
+    sliders = measures.sliders(ruling)
     values = _values(sliders)
     panels = [_panel(run, its, sliders, values) for run, its in zip(read, probability, strict=True)]
     return render_template(
@@ -90,7 +89,7 @@ def use_thresholds() -> Response:
         abort(409, problem or "There is no calibration yet: run test_with_statistics.py --calibrate first.")
     if run.summary.get("fingerprint") != calibration.fingerprint:
         abort(409, "This run asked another collection than the one the calibration is for. Run the test again.")
-    probability = measures.probabilities(run, calibration)
+    probability = _probabilities(run, calibration)
     if probability is None or not run.known:
         abort(409, "This run cannot tell what the thresholds would do: it was made by an older version.")
     values = _values(measures.sliders(calibration), request.form)
@@ -211,6 +210,13 @@ def _calibration(output: Path) -> tuple[Calibration | None, str]:
         return Calibration.read(output), ""
     except Damaged as damage:
         return None, f"{damage} Until then the site uses the last good calibration it has read, or none."
+
+
+def _probabilities(run: Run, calibration: Calibration | None) -> dict[int, float] | None:
+    """As measures.probabilities; None also where the calibration is for another collection, as for the engine."""
+    if calibration is None or run.summary.get("fingerprint") != calibration.fingerprint:
+        return None
+    return measures.probabilities(run, calibration)
 
 
 def _measured(run: Run, probability: dict[int, float], values: dict[str, float]) -> dict:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from database import usage
 from database.tables import db, now
 
-WATCHED = ("search", "api")  # blueprints
+WATCHED = ("search", "v1")  # blueprints: the pages that ask, and the interface for programs
 UNREMARKABLE = (401, 404)  # anybody's guess at an address; nothing was refused to somebody who asked
 
 log = logging.getLogger(__name__)

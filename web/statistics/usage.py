@@ -10,7 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from flask import Response, abort, current_app, render_template, request
+from flask import Response, abort, current_app, g, render_template, request
 
 from database import usage as counts
 from database.tables import Work
@@ -131,8 +131,15 @@ def _first_of_preset(preset: str, last: date, zone: ZoneInfo) -> date:
 # The tables
 
 
+def _by_day(span: Span) -> list[tuple[date, int, int, int]]:
+    """As database.usage.a_day; counted once a page, because two tables need it."""
+    if "by_day" not in g:
+        g.by_day = counts.a_day(span)
+    return g.by_day
+
+
 def _days(span: Span, _most: int | None) -> Table:
-    rows = counts.a_day(span)
+    rows = _by_day(span)
     total = sum(sum(row[1:]) for row in rows)
     what = "month" if span.by_months else "day"
     return Table(
@@ -146,7 +153,7 @@ def _days(span: Span, _most: int | None) -> Table:
 
 
 def _verdicts(span: Span, _most: int | None) -> Table:
-    rows = counts.a_day(span)
+    rows = _by_day(span)
     sums = [sum(row[place] for row in rows) for place in (1, 2, 3)]
     total = sum(sums)
     named = [(SAID[verdict], count) for verdict, count in zip(counts.VERDICTS, sums, strict=True)]
@@ -232,8 +239,8 @@ def _most_found(span: Span, most: int | None) -> Table:
 
 
 def _never_found(span: Span, most: int | None) -> Table:
-    works = counts.never_found(span, most)
     never, every = counts.count_never_found(span)
+    works = counts.never_found(span, most) if never else []
     return Table(
         "never-found",
         "Works never found",
@@ -291,7 +298,7 @@ def _work(work: Work) -> tuple[str, str, str]:
 
 
 def _local(moment: datetime, zone: ZoneInfo) -> datetime:
-    return moment.replace(tzinfo=timezone.utc).astimezone(zone).replace(tzinfo=None)
+    return moment.replace(tzinfo=timezone.utc).astimezone(zone).replace(tzinfo=None, microsecond=0)
 
 
 def _meaning(status: int) -> str:
