@@ -24,8 +24,8 @@ FOLDS = 10  # of the cross-validation, at most
 LEAST = 5  # right and wrong examples, of as many different works
 STRENGTH = 1.0  # C of scikit-learn: the inverse of the L2 penalty's weight
 TAIL = 0.1  # share of the wrong examples, the highest, that say how quickly higher ones become rare
-RARER = 10  # times: a wrong "found" is to be so much rarer than one in the examples
-MISSED = 0.005  # share of the right examples that may be called "not found"
+CLEAR = 0.95  # share of the wrong examples that are called "not found" ...
+MISSED = 0.005  # ... unless more than this share of the right ones would be, too
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def fit(found: Examples, runs: Sequence[str], fingerprint: dict, precision: floa
     upper = _above_all_wrong(logits, found.right) if precision is None else _precise(logits, found.right, precision)
     if upper is None or not (logits[found.right] >= upper).any():
         raise WrongUse("The evidence does not tell right answers from wrong ones: calibrate on more queries.")
-    lower = min(upper, float(np.quantile(logits[found.right], MISSED)))
+    lower = min(upper, np.quantile(logits[~found.right], CLEAR), np.quantile(logits[found.right], MISSED))
     model.fit(rows, found.right)
     scaler, regression = model.steps[0][1], model.steps[1][1]
     return Calibration(
@@ -125,15 +125,16 @@ def _above_all_wrong(logits: np.ndarray, right: np.ndarray) -> float | None:
 
     Above the highest of n wrong examples one more in n is to be expected. Beyond a high value, chances fall off
     exponentially for most distributions (Pickands, Statistical inference using extreme order statistics, 1975), by a
-    factor of e for each mean excess over that value. So the threshold lies log(RARER) mean excesses of the highest
-    wrong examples above the highest. How the right ones are spread has no say: copies are easier than photographs.
+    factor of e for each mean excess over that value. So the threshold lies one mean excess of the highest wrong
+    examples above the highest: as far as the next one that is higher is expected to be.
+    How the right ones are spread has no say: copies are easier than photographs.
     """
     wrong = np.sort(logits[~right])
     above = logits[right & (logits > wrong[-1])]
     if not len(above):
         return None
     tail = wrong[-max(2, math.ceil(TAIL * len(wrong))) :]
-    margin = math.log(RARER) * (tail - tail[0]).mean()
+    margin = (tail - tail[0]).mean()
     if margin == 0:  # they are all alike, so they tell nothing of those that come
         margin = (above.min() - wrong[-1]) / 2
     return float(wrong[-1] + margin)

@@ -100,8 +100,8 @@ def test_works_are_never_on_both_sides(monkeypatch):
 @pytest.mark.parametrize(
     ("lowest_right", "threshold"),
     [
-        (6.1, 6 + np.log(10)),  # the highest two of four wrong ones are 4 and 6: on average 1 above the lower
-        (16.0, 6 + np.log(10)),  # however far away the right ones are
+        (6.1, 7.0),  # the highest two of four wrong ones are 4 and 6: on average 1 above the lower
+        (16.0, 7.0),  # however far away the right ones are
         (5.9, None),  # no right one above the wrong ones
     ],
 )
@@ -122,7 +122,7 @@ def test_the_margin_makes_wrong_ones_so_much_rarer():
     # The one right one is just above the highest wrong one.
     thresholds = [calibration._above_all_wrong(np.append(row, row.max() + 1e-9), right) for row in wrong]
     beyond = np.mean(np.exp(-np.array(thresholds)))  # the chance that one more wrong example reaches the threshold
-    assert beyond < 1 / 200 / 4  # of 200 examples, the highest itself would leave 1 in 200
+    assert beyond < 1 / 200 / 2  # of 200 examples, the highest itself would leave 1 in 200
 
 
 @pytest.mark.parametrize(
@@ -146,11 +146,14 @@ def test_a_lower_precision_finds_more():
     assert "0.8" in loose.operating_point
 
 
-def test_few_of_the_right_are_called_not_found():
-    found = made(works=400, apart=0.5)
-    rule = fit(found, ["run"], STORE)
-    missed = sum(rule.decide(grounds) is Verdict.NOT_FOUND for grounds in np.array(found.grounds, object)[found.right])
-    assert missed <= 0.01 * found.right.sum()
+def test_most_of_the_wrong_are_called_not_found_and_few_of_the_right():
+    for apart in (1.0, 0.5):
+        found = made(works=400, apart=apart)
+        rule = fit(found, ["run"], STORE)
+        missed = np.array([rule.decide(grounds) is Verdict.NOT_FOUND for grounds in found.grounds])
+        assert missed[found.right].mean() <= 0.01
+        assert missed[~found.right].mean() < 0.97  # those that are as high as hardly any other are not sure
+    assert rule.maybe < rule.found
 
 
 @pytest.mark.parametrize("kept", ["right", "wrong", "one work", "none"])
