@@ -16,13 +16,18 @@ import pytest
 from dataset.painting import paint
 from models import pooling, weights
 from models.answer import Answer, Verdict
+from models.describing import describe
 from models.descriptors import Describer
 from models.engine import Engine
+from models.finding import find_features
+from models.local_features import Finder
+from models.reading import Reading
 from models.recipe import METHOD
 from models.verdict import FEATURES, NAME, Calibration, grounds
 from tests.small_collection import RECIPE, SETTINGS
 from utils.errors import WrongUse
 from utils.images import ImageProblem
+from utils.lists import Lists
 from utils.store import FILE, Store
 
 ROOT = Path(__file__).parent.parent
