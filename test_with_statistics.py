@@ -136,6 +136,7 @@ def _queries(engine, options: argparse.Namespace) -> list[evaluation.Query]:
     return evaluation.transformed_queries(
         engine.dataset,
         {image: path for image, path in engine.images.items() if printable(path) not in seen},
+        engine.twins,
         sample=options.sample,
         copies=options.copies,
         absent=options.absent,

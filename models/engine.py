@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from models import pooling, verdict
-from models.answer import STAGES, Answer, Candidate, Evidence, Verdict
+from models.answer import STAGES, Answer, Candidate, Evidence, Grounds, Verdict
 from models.describing import load_whitening
 from models.descriptors import Describer
 from models.detection import clockwise, quadrilaterals, straighten, without_frame
@@ -27,6 +27,7 @@ from utils.store import Features, Store
 # Where a look leads to a work, no further one is taken. The calibration has no say in this: so it changes no grounds,
 # and those of a run that was asked before it are still those that the engine would find.
 LED_SOMEWHERE = Thresholds()
+TWINS = Thresholds(found_inliers=30)  # between two images that are at hand: by chance they never have so many
 
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "faiss-cpu", "pillow")
 
@@ -159,6 +160,22 @@ class Engine:
         if descriptor is None:
             raise KeyError(image)
         return self.index.search(descriptor, count, exclude={image})
+
+    def twins(self, image: int) -> set[int]:
+        """Other images that show the same work as one of the collection, or a good part of it: copies, details.
+
+        They are looked for among the most similar ones. Raises KeyError for an image that is not there.
+        """
+        others = dict(self.similar(image, self.settings.shortlist))
+        (shown,) = self.store.features([image])
+        if shown is None:
+            return set()
+        found = set()
+        for other, (_, evidence) in self._examine(shown, list(others)).items():
+            grounds = Grounds(others[other], inliers=evidence.inliers, work_area=evidence.work_area)
+            if TWINS.decide(grounds) is Verdict.FOUND:
+                found.add(other)
+        return found
 
     def outlines(self, picture: Path | bytes | np.ndarray, most: int = 6) -> list[np.ndarray]:
         """Where paintings could be on a photograph, largest first: for a person to choose from.

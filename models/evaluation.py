@@ -13,7 +13,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Query:
     expected: frozenset[int] | None = None  # ids; empty: not in the collection; None: no ground truth
     exclude: frozenset[int] = frozenset()  # ids held out of the collection for this query
     seed: tuple[int, ...] | None = None  # ask for a copy transformed with this seed instead
-    group: str = ""  # the same for all queries that show the same work (see models.calibration)
+    group: str = ""  # the same for all queries of one work (see models.calibration)
 
 
 @dataclass(frozen=True)
@@ -115,30 +115,38 @@ def folder_queries(folder: Path, truth: Path | None, collection: dict[int, str])
 
 
 def transformed_queries(
-    dataset: Path, collection: dict[int, str], *, sample: int, copies: int, absent: int, seed: int
+    dataset: Path,
+    collection: dict[int, str],
+    twins: Callable[[int], set[int]],
+    *,
+    sample: int,
+    copies: int,
+    absent: int,
+    seed: int,
 ) -> list[Query]:
     """Queries made from the collection itself: the images are drawn by the seed, and so are the changes.
 
-    sample: images of which `copies` transformed copies each should find their original; fewer in a
-    small collection. absent: further images, of which one copy each is asked while the image itself is held
-    out, so that it is not in the collection (an image that the collection holds twice still is).
+    sample: images of which `copies` transformed copies each should find their original; fewer in a small collection.
+    absent: further images, of which one copy each is asked while the image is held out, so that it is not in the
+    collection. twins: gives the other images that show the same work; they are as right as the image itself, and held
+    out with it.
     Raises WrongUse where the held-out images leave nothing to sample.
     """
     drawn = [int(image) for image in np.random.default_rng(seed).permutation(sorted(collection))]
-    held_out, rest = drawn[:absent], drawn[absent:]
+    held_out, rest = drawn[:absent], drawn[absent:][-sample:]
     if not rest:
         raise WrongUse(f"The collection has {len(drawn)} images, of which {absent} are to be held out: lower --absent.")
+    alike = {image: frozenset({image, *twins(image)}) for image in progress(held_out + rest, what="Looking for twins")}
     queries = []
-    for image in rest[-sample:]:
+    for image in rest:
+        path = collection[image]
         for copy in range(copies):
-            name = f"{collection[image]} (copy {copy + 1})"
-            its = {"seed": (seed, image, copy), "group": collection[image]}
-            queries.append(Query(name, dataset / collection[image], frozenset({image}), **its))
+            its = {"seed": (seed, image, copy), "group": path}
+            queries.append(Query(f"{path} (copy {copy + 1})", dataset / path, alike[image], **its))
     for image in held_out:
-        name = f"{collection[image]} (held out)"
-        alone = frozenset({image})
-        its = {"seed": (seed, image, copies), "group": collection[image]}
-        queries.append(Query(name, dataset / collection[image], frozenset(), alone, **its))
+        path = collection[image]
+        its = {"seed": (seed, image, copies), "group": path}
+        queries.append(Query(f"{path} (held out)", dataset / path, frozenset(), alike[image], **its))
     return queries
 
 

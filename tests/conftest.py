@@ -1,5 +1,7 @@
 """What several test files share."""
 
+from pathlib import Path
+
 import pytest
 
 
@@ -17,3 +19,22 @@ def bundled_network(bundled_model):
     from models.network import Network
 
     return Network(bundled_model, "float32")
+
+
+@pytest.fixture(scope="session")
+def collection(bundled_model, bundled_network, tmp_path_factory) -> Path:
+    """A folder with images/ and a complete collection in output/. Tests read it; they change a copy."""
+    from tests import small_collection
+
+    folder = tmp_path_factory.mktemp("collection")
+    small_collection.make(folder, bundled_model, bundled_network)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def engine(collection):
+    """The engine over it, loaded once."""
+    from models.engine import Engine
+    from tests import small_collection
+
+    return Engine.open(collection / "output", collection / "images", small_collection.SETTINGS)

@@ -13,59 +13,21 @@ import cv2
 import numpy as np
 import pytest
 
-from config import Settings
-from dataset.motifs import KINDS
 from dataset.painting import paint
 from models import pooling, weights
 from models.answer import Answer, Verdict
-from models.describing import describe
 from models.descriptors import Describer
 from models.engine import Engine
-from models.finding import find_features
-from models.local_features import Finder
-from models.reading import Reading
-from models.recipe import METHOD, Recipe
+from models.recipe import METHOD
 from models.verdict import FEATURES, NAME, Calibration, grounds
+from tests.small_collection import RECIPE, SETTINGS
 from utils.errors import WrongUse
 from utils.images import ImageProblem
-from utils.lists import Lists
 from utils.store import FILE, Store
 
 ROOT = Path(__file__).parent.parent
-SETTINGS = replace(Settings(), precision="float32", workers=1, keypoints=300, query_keypoints=600)
 NARROW = replace(SETTINGS, shortlist=1, long_shortlist=1, second_looks=0)
-# Whitening with more dimensions than a dozen pictures can fit would only whiten noise.
-RECIPE = Recipe(weights="bundled", pooling="cam", classes=64, dimensions=32, size="128x96")
 STAGES = ["decode", "network", "pooling", "search", "features", "reranking", "detection"]
-
-
-@pytest.fixture(scope="module")
-def collection(bundled_model, bundled_network, tmp_path_factory) -> Path:
-    """A folder with images/ and a complete collection in output/."""
-    folder = tmp_path_factory.mktemp("collection")
-    kinds = [(genre, kind) for genre in KINDS for kind in list(KINDS[genre])[:3]]  # 3 + 3 + 1 + 3
-    kinds += [("portrait", "portrait"), ("landscape", "sea")]
-    listed = Lists([], [])
-    (folder / "images").mkdir()
-    for number, (genre, kind) in enumerate(kinds):
-        picture, name = paint(genre, kind, 100 + number, 400), f"{kind} {number}.png"
-        (listed.horizontal if picture.shape[1] >= picture.shape[0] else listed.vertical).append(name)
-        assert cv2.imwrite(str(folder / "images" / name), picture)
-    reading = Reading.of(folder / "images", SETTINGS)
-    with Store.writing(folder / "output", 1) as store:
-        describer = Describer(bundled_network, RECIPE)
-        store.set_meta(recipe=asdict(RECIPE), weights_digest=weights.digest(bundled_model), method=METHOD)
-        assert describe(store, reading, listed, describer, SETTINGS, update=False).added == 12
-        store.set_meta(complete=True)
-        finder = Finder(SETTINGS.feature, SETTINGS.keypoints, SETTINGS.feature_side)
-        store.restart_features(local_features=finder.to_json())
-        assert find_features(store, reading, finder, workers=1).added == 12
-    return folder
-
-
-@pytest.fixture(scope="module")
-def engine(collection) -> Engine:
-    return Engine.open(collection / "output", collection / "images", SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -383,6 +345,32 @@ def test_a_calibration_of_another_collection_is_not_followed(copied, engine):
     without = Engine(Store.reading(copied), engine.reading, engine.describer, SETTINGS)
     assert not without.calibration["calibrated"]
     assert "another collection" in without.calibration["problem"]
+
+
+# Twins
+
+
+def test_twins_are_other_images_of_the_same_work(copied, collection, engine, pictures):
+    assert all(engine.twins(image) == set() for image in pictures)
+    folder = copied.parent / "images"
+    shutil.copytree(collection / "images", folder)
+    height, width = pictures[3].shape[:2]
+    detail = pictures[3][: height * 3 // 4, : width * 3 // 4]
+    for name, picture in (("copy.png", pictures[3]), ("detail.png", detail)):
+        assert cv2.imwrite(str(folder / name), picture)
+    listed = sorted(file.name for file in folder.iterdir())
+    reading = Reading.of(folder, SETTINGS)
+    with Store.writing(copied, 1) as store:
+        describe(store, reading, Lists(listed, []), engine.describer, SETTINGS, update=True)
+        finder = Finder(SETTINGS.feature, SETTINGS.keypoints, SETTINGS.feature_side)
+        assert find_features(store, reading, finder, workers=1).added == 2
+    larger = Engine(Store.reading(copied), reading, engine.describer, SETTINGS)
+    new = set(larger.images) - set(engine.images)
+    assert larger.twins(3) == new
+    assert larger.twins(min(new)) == new - {min(new)} | {3}
+    assert larger.twins(4) == set()
+    with pytest.raises(KeyError):
+        larger.twins(99)
 
 
 # Bad pictures

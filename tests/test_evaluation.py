@@ -38,6 +38,9 @@ class StandIn:
         self.versions = {"numpy": np.__version__}
         self.asked = []  # (file name, excluded ids)
 
+    def twins(self, image):
+        return set()
+
     def ask(self, picture, exclude=frozenset()):
         name = picture.name if isinstance(picture, Path) else ""
         self.asked.append((name, exclude))
@@ -381,10 +384,28 @@ def test_a_second_run_on_the_same_place_is_refused(engine, museum, place):
     assert run(engine, museum, place)["queries"] == 6
 
 
+def alone(image):
+    """No image has a twin."""
+    return set()
+
+
+def test_twins_are_as_right_as_the_image_and_held_out_with_it():
+    collection = {image: f"{image}.png" for image in range(10)}
+    pairs = [image ^ 1 for image in range(10)]  # 0 and 1, 2 and 3, ...
+    made = evaluation.transformed_queries(
+        Path("d"), collection, lambda image: {pairs[image]}, sample=5, copies=1, absent=5, seed=3
+    )
+    assert {query.expected for query in made} - {frozenset()} <= {frozenset({n, n + 1}) for n in range(0, 10, 2)}
+    for query in made:
+        shown = int(query.path.stem)
+        assert (query.expected or query.exclude) == {shown, shown ^ 1}
+        assert query.group == f"{shown}.png"
+
+
 def test_transformed_queries_are_seeded_and_keep_held_out_images_apart():
     collection = {image: f"{image}.png" for image in range(10, 60)}
-    made = evaluation.transformed_queries(Path("d"), collection, sample=10, copies=2, absent=5, seed=3)
-    assert made == evaluation.transformed_queries(Path("d"), collection, sample=10, copies=2, absent=5, seed=3)
+    made = evaluation.transformed_queries(Path("d"), collection, alone, sample=10, copies=2, absent=5, seed=3)
+    assert made == evaluation.transformed_queries(Path("d"), collection, alone, sample=10, copies=2, absent=5, seed=3)
     present = [query for query in made if query.expected]
     absent = [query for query in made if not query.expected]
     assert (len(present), len(absent)) == (20, 5)
@@ -394,10 +415,10 @@ def test_transformed_queries_are_seeded_and_keep_held_out_images_apart():
     assert {query.group for query in present} == {collection[image] for query in present for image in query.expected}
     assert {query.group for query in absent} == {collection[image] for query in absent for image in query.exclude}
     assert len({query.seed for query in made}) == len({query.name for query in made}) == 25
-    other = evaluation.transformed_queries(Path("d"), collection, sample=10, copies=2, absent=5, seed=4)
+    other = evaluation.transformed_queries(Path("d"), collection, alone, sample=10, copies=2, absent=5, seed=4)
     assert [query.path for query in other] != [query.path for query in made]
     with pytest.raises(WrongUse, match="--absent"):
-        evaluation.transformed_queries(Path("d"), collection, sample=10, copies=1, absent=50, seed=0)
+        evaluation.transformed_queries(Path("d"), collection, alone, sample=10, copies=1, absent=50, seed=0)
 
 
 def test_transformed_copies_are_asked_as_pictures_in_memory(engine, place):
@@ -405,7 +426,7 @@ def test_transformed_copies_are_asked_as_pictures_in_memory(engine, place):
         return answer(Verdict.FOUND, [candidate(IMAGES, image) for image in IMAGES if image not in exclude])
 
     engine.answers[""] = asked
-    queries = evaluation.transformed_queries(engine.dataset, IMAGES, sample=3, copies=2, absent=1, seed=0)
+    queries = evaluation.transformed_queries(engine.dataset, IMAGES, alone, sample=3, copies=2, absent=1, seed=0)
     summary = evaluation.evaluate(engine, queries, place, Settings())
     assert (summary["in_collection"], summary["not_in_collection"]) == (6, 1)
     assert summary["verdict"]["false_found"] == 1

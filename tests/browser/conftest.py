@@ -12,8 +12,6 @@ import pytest
 from tests.web.conftest import (  # noqa: F401  (fixtures)
     PASSWORD,
     add_user,
-    collection,
-    engine,
     make_site,
     migrated,
     service,

@@ -25,22 +25,6 @@ PASSWORD = "A long enough passw0rd"
 
 
 @pytest.fixture(scope="session")
-def collection(bundled_model, bundled_network, tmp_path_factory) -> Path:
-    """A folder with images/ and a complete collection in output/."""
-    folder = tmp_path_factory.mktemp("site-collection")
-    small_collection.make(folder, bundled_model, bundled_network)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def engine(collection):
-    """The engine over it, loaded once."""
-    from models.engine import Engine
-
-    return Engine.open(collection / "output", collection / "images", small_collection.SETTINGS)
-
-
-@pytest.fixture(scope="session")
 def service(engine) -> Service:
     """The engine as the site uses it, ready to answer."""
     service = Service(lambda: engine, computing=2, waiting=8)
