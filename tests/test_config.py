@@ -34,9 +34,9 @@ def test_every_setting_can_be_set_and_keeps_its_type(field):
 
 
 def test_switches_and_choices_that_are_not_known_are_refused_by_name():
-    with pytest.raises(WrongUse, match="^RETRIEVAL_PRIVATE='perhaps' does not fit: on or off wanted"):
+    with pytest.raises(WrongUse, match=r"^RETRIEVAL_PRIVATE='perhaps' does not fit: on or off wanted"):
         Settings.read({"RETRIEVAL_PRIVATE": "perhaps"})
-    with pytest.raises(WrongUse, match="^RETRIEVAL_REGISTRATION='free' is not known: choose one of open, invitation"):
+    with pytest.raises(WrongUse, match=r"^RETRIEVAL_REGISTRATION='free' is not known: choose one of open, invitation"):
         Settings.read({"RETRIEVAL_REGISTRATION": "free"})
 
 
