@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from config import PREFIX, Settings
+from config import CHOICES, PREFIX, Settings
 from utils.errors import WrongUse
 
 
@@ -23,8 +23,26 @@ def test_a_variable_overrides_its_setting_and_no_other():
 
 @pytest.mark.parametrize("field", fields(Settings), ids=lambda field: field.name)
 def test_every_setting_can_be_set_and_keeps_its_type(field):
-    value = getattr(Settings.read({PREFIX + field.name.upper(): "77"}), field.name)
-    assert value == type(field.default)("77") and type(value) is type(field.default)
+    text, wanted = "77", type(field.default)("77")
+    if isinstance(field.default, bool):
+        text, wanted = "off" if field.default else "on", not field.default
+    elif field.name in CHOICES:
+        text = wanted = CHOICES[field.name][-1]
+    variable = "DATABASE_URL" if field.name == "database_url" else PREFIX + field.name.upper()
+    value = getattr(Settings.read({variable: text}), field.name)
+    assert value == wanted and type(value) is type(field.default)
+
+
+def test_switches_and_choices_that_are_not_known_are_refused_by_name():
+    with pytest.raises(WrongUse, match=r"^RETRIEVAL_PRIVATE='perhaps' does not fit: on or off wanted"):
+        Settings.read({"RETRIEVAL_PRIVATE": "perhaps"})
+    with pytest.raises(WrongUse, match=r"^RETRIEVAL_REGISTRATION='free' is not known: choose one of open, invitation"):
+        Settings.read({"RETRIEVAL_REGISTRATION": "free"})
+
+
+def test_the_database_url_has_no_prefix():
+    with pytest.raises(WrongUse, match="RETRIEVAL_DATABASE_URL is not a setting"):
+        Settings.read({"RETRIEVAL_DATABASE_URL": "postgresql://localhost/site"})
 
 
 def test_an_unknown_variable_is_refused_by_name():
