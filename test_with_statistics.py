@@ -7,7 +7,9 @@ examples:
   python test_with_statistics.py -d --sample 200 --copies 2        transformed copies of the collection
   python test_with_statistics.py -d --sample 300 --copies 2 --absent 400 --name calibration --calibrate
                                                                    the same, and calibrate the verdict on it
-  python test_with_statistics.py -d --apart-from calibration --name unseen
+  python test_with_statistics.py -d --walls --seed 1 --name photographed --calibrate calibration
+                                                                   on both: also on works that hang on walls
+  python test_with_statistics.py -d --seed 2 --apart-from calibration photographed --name unseen
                                                                    how good it is on images it was not made on
   python test_with_statistics.py --calibrate calibration monday    calibrate on runs that there are
 
@@ -74,7 +76,10 @@ def _options(arguments: list[str] | None, settings: Settings) -> argparse.Namesp
     parser.add_argument("--copies", type=script.positive, default=1, metavar="C", help="with -d: of each (%(default)s)")
     parser.add_argument("--absent", type=_count, default=20, metavar="M", help="with -d: held out (%(default)s)")
     parser.add_argument("--seed", type=_count, default=0, help="with -d: another one, another sample (%(default)s)")
-    parser.add_argument("--apart-from", metavar="RUN", help="with -d: none of the images of that run")
+    parser.add_argument("--walls", action="store_true", help="with -d: the copies hang on walls, as visitors see them")
+    parser.add_argument(
+        "--apart-from", nargs="+", default=[], metavar="RUN", help="with -d: none of the images of these runs"
+    )
     parser.add_argument(
         "--calibrate",
         nargs="*",
@@ -132,7 +137,7 @@ def _folder(output: Path, name: str) -> Path:
 def _queries(engine, options: argparse.Namespace) -> list[evaluation.Query]:
     if options.n:
         return evaluation.folder_queries(options.n, options.ground_truth, engine.images)
-    seen = evaluation.groups(_folder(options.output, options.apart_from)) if options.apart_from else set()
+    seen = set().union(*(evaluation.groups(_folder(options.output, name)) for name in options.apart_from))
     return evaluation.transformed_queries(
         engine.dataset,
         {image: path for image, path in engine.images.items() if printable(path) not in seen},
@@ -141,6 +146,7 @@ def _queries(engine, options: argparse.Namespace) -> list[evaluation.Query]:
         copies=options.copies,
         absent=options.absent,
         seed=options.seed,
+        walls=options.walls,
     )
 
 

@@ -10,6 +10,7 @@ calibration even where they were asked before it. Each run goes on where it was 
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -30,13 +31,22 @@ def main(argv=None) -> None:
         *("--lists", str(options.output / "lists")),
         *("--output", str(options.output)),
     ]
-    sizes = ["--sample", str(options.sample // 2), "--copies", "2", "--absent", str(options.absent // 2)]
-    test_with_statistics.main([*folders, "-d", *sizes, "--name", "calibration", "--calibrate"])
-    sizes = ["--sample", str(options.sample), "--copies", str(options.copies), "--absent", str(options.absent)]
-    apart = ["--seed", "1", "--apart-from", "calibration"]
-    test_with_statistics.main([*folders, "-d", *sizes, *apart, "--name", "unseen"])
+    # Half as many images as to measure with, twice each; a quarter on walls, where a work fills less of the picture.
+    half, quarter = [options.sample // 2, options.absent // 2], [options.sample // 4, options.absent // 4]
+    run(folders, *half, copies=2, seed=0, name="calibration")
+    run(folders, *quarter, copies=1, seed=2, name="photographed", more=["--walls", "--calibrate", "calibration"])
+    apart = ["--apart-from", "calibration", "photographed"]
+    run(folders, options.sample, options.absent, options.copies, seed=1, name="unseen", more=apart)
     print(measure.machine())
     print(table(options.output))
+
+
+def run(
+    folders: list[str], sample: int, absent: int, copies: int, seed: int, name: str, more: Sequence[str] = ()
+) -> None:
+    """Ask for copies of `sample` images and for one of each of `absent` held-out ones."""
+    sizes = {"--sample": sample, "--absent": absent, "--copies": copies, "--seed": seed, "--name": name}
+    test_with_statistics.main([*folders, "-d", *(str(part) for size in sizes.items() for part in size), *more])
 
 
 def table(output: Path) -> str:

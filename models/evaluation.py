@@ -44,6 +44,7 @@ class Query:
     expected: frozenset[int] | None = None  # ids; empty: not in the collection; None: no ground truth
     exclude: frozenset[int] = frozenset()  # ids held out of the collection for this query
     seed: tuple[int, ...] | None = None  # ask for a copy transformed with this seed instead
+    on_wall: bool = False  # that copy is a photograph of the picture, framed on a wall
     group: str = ""  # the same for all queries of one work (see models.calibration)
 
 
@@ -123,13 +124,14 @@ def transformed_queries(
     copies: int,
     absent: int,
     seed: int,
+    walls: bool = False,
 ) -> list[Query]:
     """Queries made from the collection itself: the images are drawn by the seed, and so are the changes.
 
     sample: images of which `copies` transformed copies each should find their original; fewer in a small collection.
     absent: further images, of which one copy each is asked while the image is held out, so that it is not in the
     collection. twins: gives the other images that show the same work; they are as right as the image itself, and held
-    out with it.
+    out with it. walls: the copies are as visitors photograph the images, framed on a wall.
     Raises WrongUse where the held-out images leave nothing to sample.
     """
     drawn = [int(image) for image in np.random.default_rng(seed).permutation(sorted(collection))]
@@ -141,11 +143,11 @@ def transformed_queries(
     for image in rest:
         path = collection[image]
         for copy in range(copies):
-            its = {"seed": (seed, image, copy), "group": path}
+            its = {"seed": (seed, image, copy), "on_wall": walls, "group": path}
             queries.append(Query(f"{path} (copy {copy + 1})", dataset / path, alike[image], **its))
     for image in held_out:
         path = collection[image]
-        its = {"seed": (seed, image, copies), "group": path}
+        its = {"seed": (seed, image, copies), "on_wall": walls, "group": path}
         queries.append(Query(f"{path} (held out)", dataset / path, frozenset(), alike[image], **its))
     return queries
 
@@ -307,7 +309,10 @@ def _picture(query: Query, settings) -> tuple[Path | np.ndarray, list[str]]:
     if query.seed is None:
         return query.path, []
     image = images.fit(_load(query.path, settings, COPY_SIDE), COPY_SIDE)
-    image, changes = transforms.disturb(image, np.random.default_rng(query.seed))
+    generator = np.random.default_rng(query.seed)
+    if query.on_wall:
+        return transforms.photograph(image, generator), ["on a wall"]
+    image, changes = transforms.disturb(image, generator)
     return image, [str(change) for change in changes]
 
 
@@ -483,7 +488,7 @@ def _identity(engine, queries: list[Query], settings) -> str:
             status = query.path.stat()
             asked.append([status.st_size, status.st_mtime_ns])
         expected = None if query.expected is None else sorted(query.expected)
-        asked.append([query.name, str(query.path), expected, sorted(query.exclude), query.seed])
+        asked.append([query.name, str(query.path), expected, sorted(query.exclude), query.seed, query.on_wall])
     collection = sorted(engine.images.items())
     judge = [engine.thresholds, engine.calibration]
     all_of_it = [FORMAT, engine.fingerprint, judge, engine.versions, collection, asked, asdict(settings)]

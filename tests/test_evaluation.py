@@ -421,6 +421,19 @@ def test_transformed_queries_are_seeded_and_keep_held_out_images_apart():
         evaluation.transformed_queries(Path("d"), collection, alone, sample=10, copies=1, absent=50, seed=0)
 
 
+def test_copies_on_walls_are_photographs_of_the_framed_image(engine):
+    sizes = {"sample": 3, "copies": 1, "absent": 1, "seed": 0}
+    plain = evaluation.transformed_queries(engine.dataset, IMAGES, alone, **sizes)
+    walls = evaluation.transformed_queries(engine.dataset, IMAGES, alone, **sizes, walls=True)
+    assert [query.name for query in walls] == [query.name for query in plain]
+    for query in walls:
+        picture, changes = evaluation._picture(query, Settings())
+        assert 800 <= max(picture.shape[:2]) <= 1000  # as transforms.photograph makes them
+        assert changes == ["on a wall"]
+        assert np.array_equal(picture, evaluation._picture(query, Settings())[0])
+    assert evaluation._identity(engine, plain, Settings()) != evaluation._identity(engine, walls, Settings())
+
+
 def test_transformed_copies_are_asked_as_pictures_in_memory(engine, place):
     def asked(engine, exclude):
         return answer(Verdict.FOUND, [candidate(IMAGES, image) for image in IMAGES if image not in exclude])
@@ -494,6 +507,9 @@ def test_script_keeps_apart_from_the_images_of_another_run(script, engine, tmp_p
     script(["-d", "--name", "second", "--apart-from", "first", *options])
     first, second = (evaluation.groups(tmp_path / "output" / "statistics" / name) for name in ("first", "second"))
     assert first | second == set(IMAGES.values()) and len(first) == len(second) == 2
+    script(["-d", "--name", "second", "--apart-from", "first", *options])  # the same again
+    with pytest.raises(WrongUse, match="lower --absent"):  # no image is left
+        script(["-d", "--name", "third", *options, "--apart-from", "first", "second"])
     for missing in ("third", "../first"):
         with pytest.raises(WrongUse, match=r"third|first"):
             script(["-d", "--apart-from", missing, *options])
