@@ -164,7 +164,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     """Fit the verdict on the run that was just asked, if any, and on those named; write OUTPUT/verdict.json."""
     asked = [_place(options)] if options.n or options.d else []
     named = [_folder(options.output, name) for name in options.calibrate]
-    places = list(dict.fromkeys(asked + named))  # each once
+    places = sorted({*asked, *named})  # in this order, so that the same runs give the same calibration
 
     from models import calibration  # only now: scikit-learn takes a second
 

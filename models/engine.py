@@ -27,7 +27,7 @@ from utils.store import Features, Store
 # Where a look leads to a work, no further one is taken. The calibration has no say in this: so it changes no grounds,
 # and those of a run that was asked before it are still those that the engine would find.
 LED_SOMEWHERE = Thresholds()
-TWINS = Thresholds(found_inliers=30)  # between two images that are at hand: by chance they never have so many
+TWINS = Thresholds(found_inliers=20)  # between two images that are at hand: by chance they never have so many
 
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "faiss-cpu", "pillow")
 
@@ -164,15 +164,15 @@ class Engine:
     def twins(self, image: int) -> set[int]:
         """Other images that show the same work as one of the collection, or a good part of it: copies, details.
 
-        They are looked for among the most similar ones. Raises KeyError for an image that is not there.
+        They are looked for among the most similar ones. Raises KeyError for an image that is not there, ImageProblem
+        where its picture cannot be read.
         """
         others = dict(self.similar(image, self.settings.shortlist))
-        (shown,) = self.store.features([image])
-        if shown is None:
-            return set()
+        shown = self.finder.find(self._pixels(self.dataset / self.images[image]))
         found = set()
         for other, (_, evidence) in self._examine(shown, list(others)).items():
-            grounds = Grounds(others[other], inliers=evidence.inliers, work_area=evidence.work_area)
+            area = max(evidence.query_area, evidence.work_area)  # a detail covers little of the whole
+            grounds = Grounds(others[other], inliers=evidence.inliers, work_area=area)
             if TWINS.decide(grounds) is Verdict.FOUND:
                 found.add(other)
         return found

@@ -138,7 +138,7 @@ def transformed_queries(
     held_out, rest = drawn[:absent], drawn[absent:][-sample:]
     if not rest:
         raise WrongUse(f"The collection has {len(drawn)} images, of which {absent} are to be held out: lower --absent.")
-    alike = {image: frozenset({image, *twins(image)}) for image in progress(held_out + rest, what="Looking for twins")}
+    alike = {image: _alike(image, twins) for image in progress(held_out + rest, what="Looking for twins")}
     queries = []
     for image in rest:
         path = collection[image]
@@ -150,6 +150,13 @@ def transformed_queries(
         its = {"seed": (seed, image, copies), "on_wall": walls, "group": path}
         queries.append(Query(f"{path} (held out)", dataset / path, frozenset(), alike[image], **its))
     return queries
+
+
+def _alike(image: int, twins: Callable[[int], set[int]]) -> frozenset[int]:
+    try:
+        return frozenset({image, *twins(image)})
+    except images.ImageProblem:  # the query will be skipped, and say why
+        return frozenset({image})
 
 
 def groups(place: Path) -> set[str]:
