@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from models.answer import Candidate, Evidence, Grounds, Verdict
+from models.verification import STRETCH, TILT
 from utils.metrics import wilson
 
 FORMAT = 1  # of verdict.json; counted up when FEATURES or the meaning of a field changes
@@ -25,7 +26,8 @@ COHORT = 100  # other candidates that a similarity is compared with: the most si
 LEAST_SPREAD = 0.02  # standard deviation of similarities; a handful of other candidates may by chance show less
 
 # What the regression is fitted on: name -> how it is made of the grounds. Counts and factors enter as logarithms,
-# because the first inliers say more than the hundredth; a ratio of few enters as what it is at least.
+# because the first inliers say more than the hundredth; a ratio of few enters as what it is at least. No homography is
+# as bad as the worst that is still sane.
 FEATURES = {
     "similarity": lambda grounds: grounds.similarity,
     "normalised similarity": lambda grounds: grounds.normalised,
@@ -35,8 +37,8 @@ FEATURES = {
     "inlier ratio at least": lambda grounds: _at_least(grounds.inliers, grounds.matches),
     "root of query area": lambda grounds: math.sqrt(grounds.query_area),
     "root of work area": lambda grounds: math.sqrt(grounds.work_area),
-    "log stretch": lambda grounds: math.log(grounds.stretch),
-    "log tilt": lambda grounds: math.log(grounds.tilt),
+    "log stretch": lambda grounds: math.log(grounds.stretch if grounds.inliers else STRETCH),
+    "log tilt": lambda grounds: math.log(grounds.tilt if grounds.inliers else TILT),
     "log keypoints": lambda grounds: math.log1p(grounds.keypoints),
 }
 
