@@ -28,8 +28,8 @@ CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
 
 @pytest.fixture(scope="session")
 def chromium():
-    """The system's Chromium; where there is none the test is skipped, unless RETRIEVAL_BROWSER_TESTS=required."""
-    missing = pytest.fail if os.environ.get("RETRIEVAL_BROWSER_TESTS") == "required" else pytest.skip
+    """The system's Chromium; where there is none the test is skipped, unless BROWSER_TESTS=required."""
+    missing = pytest.fail if os.environ.get("BROWSER_TESTS") == "required" else pytest.skip
     path = shutil.which("chromium")
     if path is None:
         missing("There is no Chromium here; Debian's package `chromium` has it.")
@@ -151,7 +151,7 @@ def shot(page, name: str) -> None:
 def check_accessibility(page) -> None:
     """axe-core finds nothing serious on the page as it is now; .ci/run installs it into output/npm."""
     if not AXE.is_file():
-        if os.environ.get("RETRIEVAL_BROWSER_TESTS") == "required":
+        if os.environ.get("BROWSER_TESTS") == "required":
             pytest.fail(f"axe-core is not in {AXE}; .ci/run installs it.")
         return
     page.evaluate(AXE.read_text())

@@ -90,6 +90,7 @@ def test_what_is_not_found_helps_on(page, address, missing):
     page.get_by_role("heading", name="This is not in the collection").wait_for()
     shot(page, "answer-not-found")
     page.get_by_role("link", name="Ask again with this photograph").first.click()
+    page.get_by_role("button", name="Find the painting").wait_for()  # the scripts run now: the plain form is gone
     page.get_by_role("button", name="Ask", exact=True).click()
     page.wait_for_url("**/answers/*")
     page.get_by_role("heading", name="Also asked for on this photograph").wait_for()
