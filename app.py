@@ -141,7 +141,8 @@ def manager() -> Manager:
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for talkative in ("alembic", "faiss"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     if len(sys.argv) == 1:
         sys.argv.append("serve")
     manager().run()

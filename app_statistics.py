@@ -69,7 +69,8 @@ def main() -> None:
     )
     port = parser.parse_args().port
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for talkative in ("alembic", "faiss"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     from waitress import serve
 
     made = create_app(settings)

@@ -255,7 +255,10 @@ TITLES = {
         ("Jugs", "Vases and Fruit", "The Kitchen Table", "Vessels"),
         ("before Supper", "against a Wall", "on a Cloth", "in the Larder"),
     ),
-    "portrait": ([f"Portrait of a {sitter}" for sitter in SITTERS], [f"from {place}" for place in PLACES]),
+    "portrait": (
+        [f"Portrait of {'an' if sitter[0] in 'AEIOU' else 'a'} {sitter}" for sitter in SITTERS],
+        [f"from {place}" for place in PLACES],
+    ),
     "circles": (("Rings and Rays",), [f"No. {number}" for number in range(1, 61)]),
     "grid": (("Measured Rooms",), [f"No. {number}" for number in range(1, 61)]),
     "drips": (("Rain on the Floor",), [f"No. {number}" for number in range(1, 61)]),
