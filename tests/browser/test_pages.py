@@ -39,7 +39,6 @@ ADMINISTRATORS = {"users": "/admin/users", "invitations": "/admin/invitations", 
 
 def look(page, name: str) -> None:
     """Fail where the page sticks out of its window, or where axe-core finds a serious violation."""
-    page.wait_for_load_state("networkidle")
     shot(page, name)
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, f"{name} sticks out"
     page.evaluate("document.querySelectorAll('main details').forEach((details) => (details.open = true))")
