@@ -5,11 +5,13 @@ import platform
 import time
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from models import pooling, verdict
+from models.agreement import agreement
 from models.answer import STAGES, Answer, Candidate, Evidence, Grounds, Verdict
 from models.describing import load_whitening
 from models.descriptors import Describer
@@ -19,6 +21,7 @@ from models.reading import Reading
 from models.recipe import Recipe, fingerprint
 from models.verdict import Judge, Thresholds, stamp_of
 from models.verification import examine
+from utils import images
 from utils.errors import WrongUse
 from utils.images import ImageProblem
 from utils.index import Index
@@ -139,6 +142,8 @@ class Engine:
             grounds = verdict.grounds(after, len(query.keypoints))
             if LED_SOMEWHERE.decide(grounds) is Verdict.FOUND:
                 break
+        with _stage(seconds, "reranking"):
+            grounds = replace(grounds, agreement=self._agreement(pixels, query.frame, after))
         return Answer(
             self.judge.rule.decide(grounds) if after else Verdict.NOT_FOUND,
             before,
@@ -274,6 +279,18 @@ class Engine:
         return {
             image: (known[image].frame, evidence[image]) if image in known else ((0, 0), Evidence()) for image in images
         }
+
+    def _agreement(self, pixels: np.ndarray, frame: tuple[int, int], ranking: list[Candidate]) -> float:
+        """How well the picture agrees with the first candidate all over, 0..1; 0 where the two cannot be compared."""
+        first = ranking[0] if ranking else None
+        if first is None or first.evidence.homography is None:
+            return 0.0
+        try:
+            work = self._pixels(self.dataset / first.path)
+        except ImageProblem:  # it has gone from the dataset since
+            return 0.0
+        shown, known = images.stretch(pixels, *frame), images.stretch(work, *first.frame)
+        return agreement(shown, known, first.evidence.homography, first.evidence.work_points)
 
     def _warm_up(self) -> None:
         """Ask once in each orientation: the first pass of a graph costs several times as much as the next."""

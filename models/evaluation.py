@@ -76,6 +76,7 @@ class Record:
     scale: float | None = None
     stretch: float | None = None
     tilt: float | None = None
+    agreement: float | None = None
     keypoints: int | None = None
     rank_before: int | None = None  # of the first relevant image, from 1
     rank_after: int | None = None

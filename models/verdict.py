@@ -17,7 +17,7 @@ from models.answer import Candidate, Evidence, Grounds, Verdict
 from models.verification import STRETCH, TILT
 from utils.metrics import wilson
 
-FORMAT = 1  # of verdict.json; counted up when FEATURES or the meaning of a field changes
+FORMAT = 2  # of verdict.json; counted up when FEATURES or the meaning of a field changes
 NAME = "verdict.json"
 
 CHANCE = 5  # inliers that a sane homography reaches between pictures that have nothing in common
@@ -39,6 +39,7 @@ FEATURES = {
     "root of work area": lambda grounds: math.sqrt(grounds.work_area),
     "log stretch": lambda grounds: math.log(grounds.stretch if grounds.inliers else STRETCH),
     "log tilt": lambda grounds: math.log(grounds.tilt if grounds.inliers else TILT),
+    "agreement": lambda grounds: grounds.agreement,
     "log keypoints": lambda grounds: math.log1p(grounds.keypoints),
 }
 

@@ -300,7 +300,7 @@ def calibrated(engine, **changed) -> Calibration:
 def test_without_a_calibration_the_thresholds_hold_and_it_is_said(engine, pictures):
     answer = engine.ask(pictures[1])
     assert answer.probability is None
-    assert answer.grounds == grounds(answer.after, answer.keypoints)
+    assert replace(answer.grounds, agreement=0) == grounds(answer.after, answer.keypoints)
     assert engine.calibration["calibrated"] is False and engine.calibration["problem"] is None
 
 
@@ -315,6 +315,25 @@ def test_a_calibration_decides_and_changes_no_grounds(copied, engine, pictures):
         assert answer.grounds == engine.ask(picture).grounds
         assert answer.probability == calibrated(engine).probability(answer.grounds)
         assert answer.verdict is verdict
+
+
+def test_the_picture_is_laid_upon_the_first_work_and_compared(engine, pictures):
+    turned = cv2.resize(np.rot90(pictures[1]), None, fx=0.8, fy=0.8, interpolation=cv2.INTER_AREA)
+    assert engine.ask(turned).grounds.agreement > 0.8
+    # The lower half is another picture, so that half of the work is not what is seen.
+    half = pictures[1].copy()
+    other = cv2.resize(pictures[2], half.shape[1::-1])
+    half[len(half) // 2 :] = other[len(half) // 2 :]
+    answer = engine.ask(half)
+    assert answer.after[0].id in (1, 2) and answer.grounds.inliers > 20
+    assert answer.grounds.agreement < 0.75
+
+
+def test_nothing_is_compared_with_a_work_whose_file_has_gone(engine, pictures, tmp_path):
+    without = Engine(engine.store, Reading.of(tmp_path, SETTINGS), engine.describer, SETTINGS)
+    answer = without.ask(pictures[1])
+    assert answer.after[0].id == 1 and answer.grounds.inliers > 20
+    assert answer.grounds.agreement == 0
 
 
 def test_an_empty_answer_has_no_probability(copied, engine, pictures):

@@ -107,6 +107,7 @@ def test_grounds_by_hand():
             "scale": 0.5,
             "stretch": 1.2,
             "tilt": 1.1,
+            "agreement": 0.0,
             "keypoints": 123,
         }
     )
