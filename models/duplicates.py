@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.verdict import Thresholds
 from models.verification import match, verify
 from utils.index import Index
 from utils.store import Store
 
 NEIGHBOURS = 10  # of each picture that are looked at, at most
 AT_ONCE = 1024  # descriptors in one search
-CONFIRMING = Thresholds().found_inliers
+CONFIRMING = 10  # inliers; between two pictures of a collection that are similar, chance has fewer
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ import platform
 import time
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,7 @@ from utils.store import Features, Store
 # Where a look leads to a work, no further one is taken. The calibration has no say in this: so it changes no grounds,
 # and those of a run that was asked before it are still those that the engine would find.
 LED_SOMEWHERE = Thresholds()
-TWINS = Thresholds(found_inliers=20)  # between two images that are at hand: by chance they never have so many
+TWINS = Thresholds(sure_inliers=20)  # between two images that are at hand: by chance they never have so many
 
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "faiss-cpu", "pillow")
 
@@ -139,11 +138,11 @@ class Engine:
             self._look_up(descriptor, count, query, candidates, exclude, seconds)
             before = sorted(candidates.values(), key=lambda candidate: -candidate.similarity)
             after = sorted(before, key=lambda candidate: -candidate.score)
-            grounds = verdict.grounds(after, len(query.keypoints))
+            with _stage(seconds, "reranking"):
+                agreed = self._agreement(pixels, query.frame, after)
+            grounds = verdict.grounds(after, len(query.keypoints), agreed)
             if LED_SOMEWHERE.decide(grounds) is Verdict.FOUND:
                 break
-        with _stage(seconds, "reranking"):
-            grounds = replace(grounds, agreement=self._agreement(pixels, query.frame, after))
         return Answer(
             self.judge.rule.decide(grounds) if after else Verdict.NOT_FOUND,
             before,

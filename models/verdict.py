@@ -48,9 +48,10 @@ FEATURES = {
 class Thresholds:
     """What a verdict asks for where nothing was calibrated."""
 
-    found_inliers: int = 10
-    found_area: float = 0.03  # share of the work that the inliers cover ...
-    found_similarity: float = 0.7  # ... unless the descriptors agree as well as this
+    found_inliers: int = 8  # where the picture agrees with the work all over,
+    found_agreement: float = 0.55  # which means as well as this;
+    sure_inliers: int = 40  # otherwise so many,
+    sure_area: float = 0.03  # if they cover this share of the work
     maybe_inliers: int = 6
     maybe_similarity: float = 0.6
 
@@ -60,10 +61,11 @@ class Thresholds:
     def decide(self, grounds: Grounds) -> Verdict:
         """The verdict on the first candidate after re-ranking.
 
-        Inliers alone do not decide: those of a label, a frame or a signature crowd on a spot, those of a work spread.
+        Inliers alone do not decide: two pictures with the same stamp, frame or signature have them, too. What is seen
+        of the work has to agree with it, or, where somebody stands before it, so many points that a stamp has not.
         """
-        spread = grounds.work_area >= self.found_area or grounds.similarity >= self.found_similarity
-        if grounds.inliers >= self.found_inliers and spread:
+        agrees = grounds.inliers >= self.found_inliers and grounds.agreement >= self.found_agreement
+        if agrees or (grounds.inliers >= self.sure_inliers and grounds.work_area >= self.sure_area):
             return Verdict.FOUND
         if grounds.inliers >= self.maybe_inliers or grounds.similarity >= self.maybe_similarity:
             return Verdict.MAYBE
@@ -165,10 +167,11 @@ def score(similarity: float, evidence: Evidence) -> float:
     return similarity + INLIER_WORTH * max(0, evidence.inliers - CHANCE)
 
 
-def grounds(ranking: Sequence[Candidate], keypoints: int) -> Grounds:
+def grounds(ranking: Sequence[Candidate], keypoints: int, agreement: float = 0.0) -> Grounds:
     """The grounds of a verdict on the first of all candidates.
 
-    ranking: the candidates after re-ranking, best first. keypoints: in the query.
+    ranking: the candidates after re-ranking, best first. keypoints: in the query. agreement: of the query with
+    the first candidate, 0..1 (see `models.agreement`).
     """
     if not ranking:
         return Grounds(keypoints=keypoints)
@@ -186,6 +189,7 @@ def grounds(ranking: Sequence[Candidate], keypoints: int) -> Grounds:
         query_area=evidence.query_area,
         work_area=evidence.work_area,
         **asdict(evidence.warp),
+        agreement=agreement,
         keypoints=keypoints,
     )
 

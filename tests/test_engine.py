@@ -300,7 +300,7 @@ def calibrated(engine, **changed) -> Calibration:
 def test_without_a_calibration_the_thresholds_hold_and_it_is_said(engine, pictures):
     answer = engine.ask(pictures[1])
     assert answer.probability is None
-    assert replace(answer.grounds, agreement=0) == grounds(answer.after, answer.keypoints)
+    assert answer.grounds == grounds(answer.after, answer.keypoints, answer.grounds.agreement)
     assert engine.calibration["calibrated"] is False and engine.calibration["problem"] is None
 
 

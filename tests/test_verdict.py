@@ -1,5 +1,6 @@
 """Ranking score, grounds and verdict, at the very boundaries; and what becomes of a verdict.json."""
 
+import itertools
 import json
 import math
 from dataclasses import asdict, replace
@@ -26,8 +27,10 @@ from models.verdict import (
     score,
 )
 
-ASKED = Thresholds(found_inliers=10, found_area=0.25, found_similarity=0.7, maybe_inliers=6, maybe_similarity=0.5)
-PROOF = Grounds(matches=40, inliers=10, work_area=0.25)
+ASKED = Thresholds(
+    found_inliers=10, found_agreement=0.5, sure_inliers=40, sure_area=0.25, maybe_inliers=6, maybe_similarity=0.5
+)
+PROOF = Grounds(matches=40, inliers=10, agreement=0.5)
 
 
 def test_the_score_is_similarity_and_inliers_above_chance():
@@ -52,15 +55,16 @@ def test_many_inliers_outweigh_any_similarity():
     ("similarity", "changes", "verdict"),
     [
         (0.0, {}, Verdict.FOUND),  # everything exactly at its threshold
-        (-1.0, {"inliers": 300, "work_area": 1.0}, Verdict.FOUND),  # where matches spread, similarity is not asked for
-        (0.7, {"work_area": 0.0}, Verdict.FOUND),  # where descriptors agree, spread is not asked for
+        (-1.0, {"inliers": 300, "agreement": 1.0}, Verdict.FOUND),  # similarity is not asked for
+        (0.0, {"inliers": 40, "work_area": 0.25, "agreement": 0.0}, Verdict.FOUND),  # nor is agreement of so many
         (0.0, {"inliers": 9}, Verdict.MAYBE),
-        (0.0, {"inliers": 300, "work_area": 0.2499}, Verdict.MAYBE),
-        (0.6999, {"work_area": 0.2499}, Verdict.MAYBE),
-        (0.0, {"inliers": 6, "work_area": 0.0}, Verdict.MAYBE),
+        (0.0, {"agreement": 0.4999}, Verdict.MAYBE),
+        (0.0, {"inliers": 300, "work_area": 0.2499, "agreement": 0.4999}, Verdict.MAYBE),
+        (0.0, {"inliers": 39, "work_area": 1.0, "agreement": 0.4999}, Verdict.MAYBE),
+        (0.0, {"inliers": 6, "agreement": 0.0}, Verdict.MAYBE),
         (0.4999, {"inliers": 5}, Verdict.NOT_FOUND),
         (0.5, {"inliers": 5}, Verdict.MAYBE),
-        (1.0, {"inliers": 9, "work_area": 0.0}, Verdict.MAYBE),  # similarity alone never finds
+        (1.0, {"inliers": 9, "agreement": 1.0}, Verdict.MAYBE),  # similarity and agreement alone never find
         (-1.0, {"inliers": 0, "matches": 500}, Verdict.NOT_FOUND),  # nor do matches
     ],
 )
@@ -75,8 +79,9 @@ def test_no_evidence_is_not_found():
 
 def test_more_evidence_never_lowers_the_verdict():
     order = [Verdict.NOT_FOUND, Verdict.MAYBE, Verdict.FOUND]
-    for area in (0.0, 0.2, 0.3):
-        ranks = [order.index(ASKED.decide(Grounds(0.1, inliers=n, work_area=area))) for n in range(30)]
+    for area, agreement in itertools.product((0.0, 0.2, 0.3), (0.0, 0.6)):
+        rising = [Grounds(0.1, inliers=n, work_area=area, agreement=agreement) for n in range(60)]
+        ranks = [order.index(ASKED.decide(grounds)) for grounds in rising]
         assert ranks == sorted(ranks)
 
 
@@ -90,7 +95,7 @@ def candidate(image, similarity, evidence=Evidence()):  # noqa: B008
 def test_grounds_by_hand():
     proof = Evidence(40, 30, np.eye(3), 0.25, 0.75, warp=Warp(0.5, 1.2, 1.1))
     ranking = [candidate(1, 0.5, proof), candidate(2, 0.7, Evidence(9, 6)), candidate(3, 0.3), candidate(4, 0.2)]
-    found = grounds(ranking, 123)
+    found = grounds(ranking, 123, 0.8)
     mean = (0.7 + 0.3 + 0.2) / 3
     deviation = math.sqrt(((0.7 - mean) ** 2 + (0.3 - mean) ** 2 + (0.2 - mean) ** 2) / 3)
     assert asdict(found) == pytest.approx(
@@ -107,7 +112,7 @@ def test_grounds_by_hand():
             "scale": 0.5,
             "stretch": 1.2,
             "tilt": 1.1,
-            "agreement": 0.0,
+            "agreement": 0.8,
             "keypoints": 123,
         }
     )

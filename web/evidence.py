@@ -148,7 +148,8 @@ def reason(query: Query, content: dict) -> str:
         )
     if best["inliers"] >= Thresholds().maybe_inliers:
         return (
-            f"{best['inliers']} details of your picture lie in the same places on this work, but they cover only "
-            f"{best['work_area']:.0%} of it. That can happen by chance. Please compare the two yourself."
+            f"{best['inliers']} details of your picture lie in the same places on this work, but as a whole the two do "
+            "not agree well enough. That can happen by chance, or where both have the same stamp or frame. "
+            "Please compare the two yourself."
         )
     return "The two pictures look alike as a whole, but too few details agree. Please compare the two yourself."

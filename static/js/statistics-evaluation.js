@@ -23,8 +23,8 @@
     if (!points.any[row]) {
       return "not_found";
     }
-    const spread = points.area[row] >= at.found_area || points.similarity[row] >= at.found_similarity;
-    if (points.inliers[row] >= at.found_inliers && spread) {
+    const agrees = points.inliers[row] >= at.found_inliers && points.agreement[row] >= at.found_agreement;
+    if (agrees || (points.inliers[row] >= at.sure_inliers && points.area[row] >= at.sure_area)) {
       return "found";
     }
     return points.inliers[row] >= at.maybe_inliers || points.similarity[row] >= at.maybe_similarity

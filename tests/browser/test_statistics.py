@@ -12,7 +12,14 @@ from web.statistics import measures
 from web.statistics import runs as read_runs
 
 EVALUATION = "/statistics/evaluation"
-SLIDERS = {"found_inliers": 12, "found_area": 0.3, "found_similarity": 0.8, "maybe_inliers": 3, "maybe_similarity": 0.2}
+SLIDERS = {
+    "found_inliers": 11,
+    "found_agreement": 0.2,
+    "sure_inliers": 30,
+    "sure_area": 0.4,
+    "maybe_inliers": 3,
+    "maybe_similarity": 0.2,
+}
 
 
 def figures(page) -> dict[str, str]:
@@ -50,7 +57,7 @@ def at_evaluation(site, address, visit):
     return open_page
 
 
-@pytest.mark.parametrize("moved", [{}, SLIDERS, {"found_inliers": 0, "found_area": 0}, {"found_inliers": 100}])
+@pytest.mark.parametrize("moved", [{}, SLIDERS, {"found_inliers": 0, "found_agreement": 0}, {"found_inliers": 100}])
 def test_sliders_show_at_once_what_the_engine_would_say(at_evaluation, run, settings, moved):  # noqa: F811
     page = at_evaluation()
     for name, value in moved.items():
@@ -73,8 +80,9 @@ def test_sliders_are_marked_in_the_plots_and_go_back(at_evaluation, run):  # noq
     page = at_evaluation()
     before = figures(page)
     move(page, "found_inliers", 50)
+    move(page, "sure_inliers", 60)
     shapes = layout(page, "0-inliers", "layout.shapes.map(shape => [shape.name, shape.x0])")
-    assert dict(shapes) == {"found_inliers": 50, "maybe_inliers": 6}
+    assert dict(shapes) == {"found_inliers": 50, "sure_inliers": 60, "maybe_inliers": 6}
     assert layout(page, "0-precision-recall", "data[1].x[0]") == pytest.approx(0.2)
     assert layout(page, "0-precision-recall", "data[1].y[0]") == 1
     assert page.locator("output[data-value=found_inliers]").inner_text() == "50"
@@ -87,11 +95,11 @@ def test_sliders_by_keyboard(at_evaluation, run):  # noqa: F811
     page = at_evaluation()
     slider = page.get_by_label("Found from so many inliers")
     slider.focus()
-    for _ in range(3):
+    for _ in range(4):
         slider.press("ArrowRight")
     page.evaluate("new Promise(requestAnimationFrame)")
-    assert page.locator("output[data-value=found_inliers]").inner_text() == "13"
-    assert slider.get_attribute("aria-valuetext") == "13"
+    assert page.locator("output[data-value=found_inliers]").inner_text() == "12"
+    assert slider.get_attribute("aria-valuetext") == "12"
     assert figures(page)["found"] == "2"
     assert "recall" in page.locator("#told").inner_text()
 
@@ -132,7 +140,7 @@ def test_without_scripts_tables_say_the_same(site, address, visit, run):  # noqa
     page.get_by_text("As a table").first.click()
     assert page.get_by_role("table", name="Similarity of first answers").is_visible()
     page.get_by_role("button", name="Show what they give").click()
-    assert "found_inliers=10" in page.url
+    assert "found_inliers=8" in page.url
 
 
 def test_days_are_in_the_zone_of_the_viewer(site, address, visit, asked):  # noqa: F811

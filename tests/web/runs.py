@@ -11,22 +11,30 @@ from models.verdict import FEATURES, Calibration
 from models.verdict import Thresholds as ByHand
 
 # What is expected (None: not in the collection), what came first before and after re-ranking, with which evidence:
-# (expected, first before, first after, similarity, inliers, area, seconds). Numbers are places in the list of works.
+# (expected, first before, first after, similarity, inliers, area, agreement, seconds). Numbers are places in the list
+# of works.
 ANSWERS = [
-    (0, 0, 0, 0.90, 120, 0.50, 0.1),  # found, right
-    (1, 2, 1, 0.40, 40, 0.30, 0.2),  # found, right, and wrong before
-    (2, 2, 2, 0.30, 12, 0.01, 0.3),  # on a spot: not sure, right
-    (3, 3, 3, 0.20, 3, 0.00, 0.4),  # missed
-    (4, 4, 5, 0.35, 11, 0.04, 0.5),  # found, but another work; right before
-    (None, 6, 6, 0.75, 10, 0.02, 0.6),  # false found
-    (None, 7, 7, 0.10, 0, 0.00, 0.7),  # not found, and rightly
+    (0, 0, 0, 0.90, 120, 0.50, 0.90, 0.1),  # found, right
+    (1, 2, 1, 0.40, 40, 0.30, 0.50, 0.2),  # found by many inliers, right, and wrong before
+    (2, 2, 2, 0.30, 12, 0.01, 0.30, 0.3),  # on a spot: not sure, right
+    (3, 3, 3, 0.20, 3, 0.00, 0.00, 0.4),  # missed
+    (4, 4, 5, 0.35, 11, 0.04, 0.60, 0.5),  # found, but another work; right before
+    (None, 6, 6, 0.75, 10, 0.02, 0.70, 0.6),  # false found
+    (None, 7, 7, 0.10, 0, 0.00, 0.00, 0.7),  # not found, and rightly
 ]
 
 
 def record(works: list[str], number: int, answer: tuple) -> Record:
     """The record of one answer. works: paths of the collection."""
-    expected, before, after, similarity, inliers, area, seconds = answer
-    grounds = Grounds(similarity=similarity, inliers=inliers, matches=inliers + 5, work_area=area, keypoints=300)
+    expected, before, after, similarity, inliers, area, agreement, seconds = answer
+    grounds = Grounds(
+        similarity=similarity,
+        inliers=inliers,
+        matches=inliers + 5,
+        work_area=area,
+        agreement=agreement,
+        keypoints=300,
+    )
     verdict = ByHand().decide(grounds).value
     if expected is None:
         result = "false found" if verdict == "found" else "right"

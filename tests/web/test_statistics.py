@@ -158,7 +158,9 @@ def test_before_and_after_re_ranking(admin, run):
 
 
 def test_other_thresholds_without_a_script(admin, run):
-    figures = told(admin.get(f"{EVALUATION}?found_inliers=100&maybe_inliers=100&maybe_similarity=1").text)
+    figures = told(
+        admin.get(f"{EVALUATION}?found_inliers=100&sure_inliers=100&maybe_inliers=100&maybe_similarity=1").text
+    )
     assert (figures["found"], figures["precision"], figures["maybe"], figures["not_found"]) == (
         "1",
         "100.0 %",
@@ -182,7 +184,8 @@ def test_the_plots_hold_what_the_tables_hold(admin, run):
     assert (sum(right["y"]), sum(wrong["y"])) == (4, 3)
     assert right["y"][-1] == 1  # 120 inliers lie in the last column
     assert {shape["name"]: shape["x0"] for shape in figures["0-inliers"]["layout"]["shapes"]} == {
-        "found_inliers": 10,
+        "found_inliers": 8,
+        "sure_inliers": 40,
         "maybe_inliers": 6,
     }
     before, after = figures["0-recall"]["data"]

@@ -48,8 +48,9 @@ def sliders(calibration: Calibration | None) -> list[Slider]:
     hand = Thresholds()
     return [
         Slider("found_inliers", "Found from so many inliers", 0, 100, 1, hand.found_inliers),
-        Slider("found_area", "… that cover this share of the work", 0, 0.5, 0.005, hand.found_area),
-        Slider("found_similarity", "… or from this similarity", 0, 1, 0.01, hand.found_similarity),
+        Slider("found_agreement", "… where the picture agrees with the work by", 0, 1, 0.01, hand.found_agreement),
+        Slider("sure_inliers", "Found in any case from so many inliers", 0, 100, 1, hand.sure_inliers),
+        Slider("sure_area", "… that cover this share of the work", 0, 0.5, 0.005, hand.sure_area),
         Slider("maybe_inliers", "Not sure from so many inliers", 0, 100, 1, hand.maybe_inliers),
         Slider("maybe_similarity", "… or from this similarity", 0, 1, 0.01, hand.maybe_similarity),
     ]
@@ -115,7 +116,12 @@ def judge(rows: Sequence[Row], values: dict[str, float], confidence: dict[int, f
 def _by_hand(row: Row, rule: Thresholds) -> str:
     if not row.first_after:
         return "not found"
-    grounds = Grounds(similarity=row.similarity or 0.0, inliers=row.inliers or 0, work_area=row.work_area or 0.0)
+    grounds = Grounds(
+        similarity=row.similarity or 0.0,
+        inliers=row.inliers or 0,
+        work_area=row.work_area or 0.0,
+        agreement=row.agreement or 0.0,
+    )
     return rule.decide(grounds).value
 
 
@@ -185,6 +191,7 @@ def points(rows: Sequence[Row], probability: dict[int, float] | None) -> dict[st
         "similarity": [row.similarity or 0.0 for row in rows],
         "inliers": [row.inliers or 0 for row in rows],
         "area": [row.work_area or 0.0 for row in rows],
+        "agreement": [row.agreement or 0.0 for row in rows],
         "logit": [logit(probability[row.number]) for row in rows] if probability is not None else [],
     }
 

@@ -47,6 +47,7 @@ class Row:
     matches: int | None
     inliers: int | None
     work_area: float | None
+    agreement: float | None
     score: float | None
     probability: float | None
     rank_before: int | None
@@ -193,6 +194,7 @@ def _row(number: int, cells: dict[str, str]) -> Row:
         matches=_whole(cells, "matches"),
         inliers=_whole(cells, "inliers"),
         work_area=_number(cells, "work_area"),
+        agreement=_number(cells, "agreement"),
         score=_number(cells, "first_after_score"),
         probability=_number(cells, "probability"),
         rank_before=_whole(cells, "rank_before"),
