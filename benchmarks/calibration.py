@@ -3,6 +3,7 @@
 Examples:
   python benchmarks/museum.py && python benchmarks/calibration.py
   python benchmarks/calibration.py --sample 20 --copies 1 --absent 20      a quick look
+  python benchmarks/calibration.py --judge                                 ask nothing again: judge the runs there are
 
 A verdict depends on nothing but the columns of queries.csv, so the sets of benchmarks/museum.py are judged here by the
 calibration even where they were asked before it. Each run goes on where it was interrupted.
@@ -23,9 +24,21 @@ from models.evaluation import figure
 from models.verdict import Calibration
 from utils import metrics, script
 
+FITTED_ON = ("calibration", "photographed")  # runs
+
 
 def main(argv=None) -> None:
     options = _options(argv)
+    if options.judge:
+        test_with_statistics.main(["--output", str(options.output), "--calibrate", *FITTED_ON])
+    else:
+        ask(options)
+    print(measure.machine())
+    print(table(options.output))
+
+
+def ask(options: argparse.Namespace) -> None:
+    """The three runs: two to calibrate on, and one of other images."""
     folders = [
         *("--dataset", str(options.output / "images")),
         *("--lists", str(options.output / "lists")),
@@ -33,12 +46,10 @@ def main(argv=None) -> None:
     ]
     # Half as many images as to measure with, twice each; a quarter on walls, where a work fills less of the picture.
     half, quarter = [options.sample // 2, options.absent // 2], [options.sample // 4, options.absent // 4]
-    run(folders, *half, copies=2, seed=0, name="calibration")
-    run(folders, *quarter, copies=1, seed=2, name="photographed", more=["--walls", "--calibrate", "calibration"])
-    apart = ["--apart-from", "calibration", "photographed"]
+    run(folders, *half, copies=2, seed=0, name=FITTED_ON[0])
+    run(folders, *quarter, copies=1, seed=2, name=FITTED_ON[1], more=["--walls", "--calibrate", FITTED_ON[0]])
+    apart = ["--apart-from", *FITTED_ON]
     run(folders, options.sample, options.absent, options.copies, seed=1, name="unseen", more=apart)
-    print(measure.machine())
-    print(table(options.output))
 
 
 def run(
@@ -92,6 +103,7 @@ def _options(argv) -> argparse.Namespace:
     add("--sample", type=int, default=600, metavar="N", help="images to measure with; half as many to calibrate on")
     add("--copies", type=int, default=5, metavar="C", help="of each image to measure with (%(default)s)")
     add("--absent", type=int, default=300, metavar="M", help="held-out images, and half as many (%(default)s)")
+    add("--judge", action="store_true", help="ask nothing: calibrate on the runs that there are, and judge them")
     return parser.parse_args(argv)
 
 

@@ -6,6 +6,7 @@ the same two questions: which classes does an image show, and how much does each
 convolution speak for each of them?
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -132,8 +133,11 @@ def adaptive_average(maps: np.ndarray, cells: int) -> np.ndarray:
 class Network:
     """The convolutions, ready to run, and the head that explains them. Safe to call from several threads."""
 
-    def __init__(self, model: keras.Model, precision: str = "auto"):
-        """model: a VGG16-CAM of `vgg16_cam()` or keras.applications.VGG16 with its top; it is copied."""
+    def __init__(self, model: keras.Model, precision: str = "auto", features: Sequence[str] = (FEATURES,)):
+        """model: a VGG16-CAM of `vgg16_cam()` or keras.applications.VGG16 with its top; it is copied.
+
+        features: the layers whose output is asked for.
+        """
         if precision not in PRECISIONS:
             raise WrongUse(f"The precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}.")
         self.precision = best_precision() if precision == "auto" else precision
@@ -148,14 +152,16 @@ class Network:
         for layer in trunk.layers:
             if layer.weights:
                 layer.set_weights(model.get_layer(layer.name).get_weights())
-        outputs = [layers.Activation("linear", dtype="float32")(x) for x in (trunk.get_layer(FEATURES).output, last)]
+        asked = [*(trunk.get_layer(name).output for name in features), last]
+        outputs = [layers.Activation("linear", dtype="float32")(x) for x in asked]
         self.forward = _compiled(keras.Model(pixels, outputs))
 
-    def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The features and the activations of the last convolution.
+    def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The features, of each layer that was asked for, and the activations of the last convolution.
 
         pictures: (batch, height, width, 3) uint8 BGR.
-        Returns (batch, height / 16, width / 16, 512) and (batch, height / 16, width / 16, channels) float32.
+        Returns (batch, height / 16, width / 16, 512) float32 for block5_conv1 and
+        (batch, height / 16, width / 16, channels) float32.
         """
         return self.forward(pictures.astype(np.float32) - MEAN)
 

