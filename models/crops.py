@@ -43,7 +43,8 @@ def read(folders: Sequence[Path], short_side: int) -> tuple[list[np.ndarray], li
 
     pictures = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, found in zip(paths, script.progress(pool.map(load, paths), total=len(paths), what="Reading")):
+        loaded = script.progress(pool.map(load, paths), total=len(paths), what="Reading")
+        for path, found in zip(paths, loaded, strict=True):
             if isinstance(found, str):
                 skipped.append((path, found))
             else:
@@ -107,7 +108,7 @@ def centre(picture: np.ndarray, side: int) -> np.ndarray:
 
 
 def disturb(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The picture as a worse camera would have taken it: light, colour, blur, noise, JPEG; half of all stay as they are.
+    """The picture as a worse camera would have taken it: light, colour, blur, noise, JPEG. Half stay as they are.
 
     (height, width, 3) uint8 in and out.
     """

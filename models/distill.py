@@ -104,7 +104,7 @@ def _divergence(wanted, found):
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, measure, and write the weights. Raises WrongUse and Failed."""
     options = _options(argv)
-    options.output.mkdir(parents=True, exist_ok=True)
+    _check_output(options.output)
     cv2.setNumThreads(1)  # crops are made by several threads
     keras.utils.set_random_seed(options.seed)
     precision = best_precision() if options.precision == "auto" else options.precision
@@ -120,6 +120,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = _measured(distiller, teacher, held_out, options.last_side)
     counts = {"pictures": len(pictures), "pictures_held_out": len(held_out), "files_skipped": len(skipped)}
     _write(distiller, options, {"precision": precision} | counts, found)
+
+
+def _check_output(folder: Path) -> None:
+    """Make the folder and write to it: hours later would be too late to learn that it cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "distill.partial").touch()
+        (folder / "distill.partial").unlink()
+    except OSError as problem:
+        raise WrongUse(f"Nothing can be written to {folder} ({problem.strerror}): choose another --output.") from None
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -201,6 +211,12 @@ def _steps(options) -> int:
     return -(-options.crops // options.batch_size)
 
 
+def _work(options, step: int) -> int:
+    """What is left to do after so many steps: pixels, but for a factor."""
+    steps, larger = _steps(options), round(LAST_PART * _steps(options))
+    return max(0, larger - step) * options.side**2 + (steps - max(step, larger)) * options.last_side**2
+
+
 def _train(distiller: Distiller, options, pictures: list[np.ndarray], checkpoint: "Checkpoint") -> None:
     done = int(distiller.optimizer.iterations)
     steps, larger = _steps(options), round(LAST_PART * _steps(options))
@@ -260,7 +276,7 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, options, done: int):
         super().__init__()
         self.options, self.steps, self.done = options, _steps(options), done
-        self.began = self.told = time.monotonic()
+        self.told = time.monotonic()
         self.told_step = done
 
     def on_train_batch_end(self, batch, logs=None):
@@ -268,12 +284,10 @@ class Progress(keras.callbacks.Callback):
         now = time.monotonic()
         if now - self.told < TELL_SECONDS and self.done < self.steps:
             return
-        pace = (self.done - self.told_step) * self.options.batch_size / (now - self.told)
-        larger = min(self.steps - self.done, self.steps - round(LAST_PART * self.steps))
-        growth = (self.options.last_side / self.options.side) ** 2  # work grows with the area of a crop
-        left = (self.steps - self.done) if larger == self.steps - self.done else (
-            self.steps - self.done - larger + growth * larger)
-        minutes = left * self.options.batch_size / pace / 60
+        elapsed = now - self.told
+        pace = (self.done - self.told_step) * self.options.batch_size / elapsed
+        work, left = _work(self.options, self.told_step), _work(self.options, self.done)
+        minutes = left / (work - left) * elapsed / 60
         losses = "  ".join(f"{name} {value:.3f}" for name, value in logs.items())
         print(f"step {self.done}/{self.steps}  {pace:.1f} crops/s  {minutes:.0f} min left  {losses}", flush=True)
         self.model.reset_metrics()

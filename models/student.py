@@ -86,7 +86,7 @@ def unfold(plain: keras.Model, model: keras.Model, batches: Iterable[np.ndarray]
     At inference the student then computes exactly what the plain network does: with any mean and variance,
     gamma = sqrt(variance + epsilon) and beta = bias + mean make the normalisation add the bias and nothing else.
     """
-    measured = {name: (0.0, 1.0) for name in CONVOLUTIONS}
+    measured = dict.fromkeys(CONVOLUTIONS, (0.0, 1.0))
     _set(plain, model, measured)
     inside = keras.Model(model.input, [model.get_layer(name).output for name in CONVOLUTIONS])
     moments = [_moments(inside.predict_on_batch(pixels)) for pixels in batches]

@@ -15,7 +15,6 @@ layers = keras.layers
 ops = keras.ops
 
 MEAN = np.array([104, 117, 123], np.float32)  # of ImageNet as this network was trained, BGR, 0..255
-STRIDES = (2, 4, 8, 16, 16, 32)  # pixels of the picture behind one position of each of the maps
 INCEPTIONS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 CONVOLUTIONS = (
     "conv1/7x7_s2",
@@ -34,9 +33,9 @@ Arrays = dict[str, np.ndarray]
 class Teacher:
     """GoogLeNet with its weights: the maps of a picture, and the classifier that explains the last of them.
 
-    Attributes: maps, a Keras model from (batch, height, width, 3) float32 pixels (BGR minus MEAN) to six float32 maps at
-    the STRIDES (conv1, conv2, inception 3b, 4c, 4e, 5b; 64, 192, 480, 512, 832 and 1,024 channels); kernel (1024,
-    1000) and bias (1000,) float32 of the classifier, whose input is the mean of the last map over space.
+    maps: a Keras model from (batch, height, width, 3) float32 pixels (BGR minus MEAN) to six float32 maps at strides 2,
+    4, 8, 16, 16 and 32 (conv1, conv2, inception 3b, 4c, 4e, 5b; 64, 192, 480, 512, 832 and 1,024 channels).
+    kernel, bias: (1024, 1000) and (1000,) float32 of the classifier, which sees the mean of the last map over space.
     """
 
     def __init__(self, path: Path, precision: str = "float32"):
