@@ -22,13 +22,13 @@ CONVOLUTIONS = (
 RIDGE = 1e-3  # of a channel's mean square, added to each when adapters are fitted
 
 
-def student(adapters: Sequence[int], channels: int, classes: int, precision: str = "float32") -> keras.Model:
+def student(adapters: Sequence[int], channels: int, precision: str = "float32") -> keras.Model:
     """The network that is trained, with random weights.
 
-    adapters: channels of the teacher's maps at GUIDED. channels, classes: of the class activation maps and the scores.
+    adapters: channels of the teacher's maps at GUIDED. channels: of the class activation maps.
     precision: float32, or bfloat16 for computing while the weights stay float32.
     From (batch, height, width, 3) float32 pixels (BGR minus network.MEAN; sides are multiples of 32) to a list of
-    float32: the adapted maps, the maps of cam_conv averaged over 2 x 2 (stride 32), and the scores before the softmax.
+    float32: the adapted maps, and the maps of cam_conv averaged over 2 x 2 (stride 32).
     """
     policy = keras.DTypePolicy("mixed_bfloat16" if precision == "bfloat16" else "float32")
 
@@ -56,26 +56,25 @@ def student(adapters: Sequence[int], channels: int, classes: int, precision: str
         for k, (x, width) in enumerate(zip(guided, adapters, strict=True), start=1)
     ]
     activations = exact(convolve(x, channels, "cam_conv"))
-    pooled = layers.GlobalAveragePooling2D(name="pool", dtype="float32")(activations)
-    scores = layers.Dense(classes, name="classifier", dtype="float32")(pooled)
-    return keras.Model(pixels, [*adapted, layers.AveragePooling2D(2, dtype="float32")(activations), scores])
+    return keras.Model(pixels, [*adapted, layers.AveragePooling2D(2, dtype="float32")(activations)])
 
 
-def fold(model: keras.Model) -> keras.Model:
-    """The plain VGG16-CAM that computes what the student computes at inference.
+def fold(model: keras.Model, kernel: np.ndarray, bias: np.ndarray) -> keras.Model:
+    """The plain VGG16-CAM whose class activation maps are the student's at inference.
+
+    kernel, bias: (channels, classes) and (classes,) of its classifier.
 
     gamma (w x - mean) / sqrt(variance + epsilon) + beta is a convolution with kernel w gamma / sqrt(variance + epsilon)
     and bias beta - mean gamma / sqrt(variance + epsilon) (Ioffe & Szegedy 2015, section 3.1).
     """
-    classifier = model.get_layer("classifier")
-    plain = vgg16_cam(model.get_layer("cam_conv").filters, classifier.units)
+    plain = vgg16_cam(*kernel.shape)
+    plain.get_layer("classifier").set_weights([kernel, bias])
     for name in CONVOLUTIONS:
-        (kernel,) = model.get_layer(name).get_weights()
+        (weights,) = model.get_layer(name).get_weights()
         norm = model.get_layer(f"{name}_norm")
         gamma, beta, mean, variance = norm.get_weights()
         slope = gamma / np.sqrt(variance + norm.epsilon)
-        plain.get_layer(name).set_weights([kernel * slope, beta - mean * slope])
-    plain.get_layer("classifier").set_weights(classifier.get_weights())
+        plain.get_layer(name).set_weights([weights * slope, beta - mean * slope])
     return plain
 
 
@@ -113,7 +112,6 @@ def _set(plain: keras.Model, model: keras.Model, measured: dict) -> None:
         norm = model.get_layer(f"{name}_norm")
         mean, variance = (np.broadcast_to(np.float32(each), bias.shape) for each in measured[name])
         norm.set_weights([np.sqrt(variance + norm.epsilon) / scale, bias + mean / scale, mean, variance])
-    model.get_layer("classifier").set_weights(plain.get_layer("classifier").get_weights())
 
 
 def fit_adapters(model: keras.Model, batches: Iterable[tuple[np.ndarray, Sequence[np.ndarray]]]) -> None:
