@@ -57,6 +57,11 @@ def best_precision() -> str:
         if gpus:
             capability = tensorflow.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
             return "bfloat16" if capability >= (8, 0) else "float32"
+    if keras.backend.backend() == "torch":
+        import torch
+
+        if torch.cuda.is_available():
+            return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float32"
     try:
         flags = Path("/proc/cpuinfo").read_text().split()
     except OSError:
