@@ -23,6 +23,7 @@ from models import calibration
 from models.evaluation import figure
 from models.verdict import Calibration
 from utils import metrics, script
+from utils.errors import WrongUse
 
 FITTED_ON = ("calibration", "photographed")  # runs
 
@@ -69,8 +70,10 @@ def table(output: Path) -> str:
     if museum:
         runs["all museum"] = museum
     measured = {name: measures(rule, calibration.examples(tables)) for name, tables in runs.items()}
-    heads = ["measure", *measured]
-    return measure.table(heads, [[name, *(row[name] for row in measured.values())] for name in measured["unseen"]])
+    if not measured:
+        raise WrongUse(f"There is no run in {output / 'statistics'} to judge: run benchmarks/museum.py first.")
+    rows = [[name, *(row[name] for row in measured.values())] for name in next(iter(measured.values()))]
+    return measure.table(["measure", *measured], rows)
 
 
 def measures(rule: Calibration, found: calibration.Examples) -> dict[str, str]:
