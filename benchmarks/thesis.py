@@ -197,7 +197,7 @@ def _collect(describer: Describer, pictures: list[np.ndarray], count: int, setti
     vectors = []
     for picture in script.progress(pictures, what="Describing", unit=" works"):
         features, activations = describer.network(describer.prepare(picture)[None])
-        vectors.append(describer.pool(features[0], activations[0]))
+        vectors.append(describer.pool([features[0]], activations[0]))
     fitted = whitening.fit(np.concatenate(vectors), describer.recipe.dimensions)
     known = np.stack([fitted.descriptor(found) for found in vectors])
     others = np.random.default_rng(0).standard_normal((max(0, count - len(known)), known.shape[1]), np.float32)

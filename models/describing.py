@@ -10,10 +10,11 @@ from itertools import chain
 
 import numpy as np
 
-from models import whitening
+from models import pooling, whitening
 from models.descriptors import Describer
 from models.network import CHANNELS
 from models.reading import Outcome, Reading
+from models.recipe import Recipe
 from models.whitening import Whitening
 from utils import work
 from utils.errors import WrongUse
@@ -56,7 +57,7 @@ def describe(store: Store, reading: Reading, listed: Lists, describer: Describer
                 outcome.added += sum(stamp.path not in changed for stamp in stamps)
                 outcome.skipped += [(stamp.path, reason) for stamp, reason in skipped]
                 bar.update(len(stamps) + len(skipped))
-            fitted = fitted or _whiten(store, describer.recipe.dimensions)
+            fitted = fitted or _whiten(store, describer.recipe)
     return outcome
 
 
@@ -109,16 +110,18 @@ def _batches(
         )
 
 
-def _whiten(store: Store, dimensions: int) -> Whitening:
+def _whiten(store: Store, recipe: Recipe) -> Whitening:
     """Fit the whitening on the class vectors in the store, and put descriptors in their place."""
     count = store.count("vectors")
     if not count:
         store.delete(store.skipped())  # the next run looks at them again
         raise WrongUse("None of the listed pictures could be read: run create_list.py again, or check the dataset.")
     each = whitening.vectors_each(count)
-    fitted = whitening.fit(np.concatenate([vectors[:each] for _, vectors in store.vectors(CHANNELS)]), dimensions)
+    channels = CHANNELS * len(pooling.layers(recipe.pooling))
+    sample = np.concatenate([vectors[:each] for _, vectors in store.vectors(channels)])
+    fitted = whitening.fit(sample, recipe.dimensions)
     arrays = {"whitening_mean": fitted.mean, "whitening_projection": fitted.projection}
-    store.whiten(arrays, ((image, fitted.descriptor(vectors)) for image, vectors in store.vectors(CHANNELS)))
+    store.whiten(arrays, ((image, fitted.descriptor(vectors)) for image, vectors in store.vectors(channels)))
     return load_whitening(store)  # as a run that goes on from here finds it
 
 

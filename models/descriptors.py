@@ -1,5 +1,6 @@
 """From a picture to its class vectors: network and pooling."""
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 
 import numpy as np
@@ -30,7 +31,7 @@ class Describer:
                 f"{store.path} was made with {what} than {recipe.weights} holds now: delete it and run train.py, "
                 "or choose another --output."
             )
-        return cls(Network(model, precision), recipe, digest)
+        return cls(Network(model, precision, pooling.layers(recipe.pooling)), recipe, digest)
 
     def prepare(self, picture: np.ndarray) -> np.ndarray:
         """The network's input: (height, width, 3) uint8 BGR, stretched to the one size of its orientation."""
@@ -46,19 +47,25 @@ class Describer:
         _, channels = self.network.head.classes(activations, self.recipe.classes)
         return pooling.class_maps(activations, channels)
 
-    def pool(self, features: np.ndarray, activations: np.ndarray, maps: np.ndarray | None = None) -> np.ndarray:
+    def pool(self, layers: Sequence[np.ndarray], activations: np.ndarray, maps: np.ndarray | None = None) -> np.ndarray:
         """The vectors of one image: (vectors, channels) float16.
 
-        features, activations: (height, width, channels) float32, as the network returns them; maps: the class maps of
+        layers, activations: (height, width, channels) float32, as the network returns them; maps: the class maps of
         the activations, where they are known already. Half precision is what a store keeps until the whitening is
         fitted, so all that follows starts from it.
         """
-        if self.recipe.pooling == "cam":
-            vectors = pooling.cam(features, self.class_maps(activations) if maps is None else maps)
+        name = self.recipe.pooling
+        if name in ("cam", "cam_gem") and maps is None:
+            maps = self.class_maps(activations)
+        if name == "cam_gem":
+            vectors = pooling.cam_gem(layers, maps)
+        elif name == "cam":
+            vectors = pooling.cam(layers[0], maps)
         else:
-            vectors = getattr(pooling, self.recipe.pooling)(features)
+            vectors = getattr(pooling, name)(layers[0])
         return vectors.astype(np.float16)
 
     def vectors(self, inputs: np.ndarray, pool: Executor) -> list[np.ndarray]:
         """The vectors of a batch: `inputs` is (batch, height, width, 3) uint8 BGR of one size."""
-        return list(pool.map(self.pool, *self.network(inputs)))
+        *layers, activations = self.network(inputs)
+        return list(pool.map(self.pool, zip(*layers, strict=True), activations))

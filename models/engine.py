@@ -101,7 +101,8 @@ class Engine:
     def _describer_of(self, store: Store) -> Describer:
         """The describer for another state of the store, with this engine's network if it was made with that."""
         recipe = Recipe(**store.get_meta("recipe"))
-        if all(store.get_meta(name) == self.fingerprint[name] for name in ("weights_digest", "method")):
+        same = all(store.get_meta(name) == self.fingerprint[name] for name in ("weights_digest", "method"))
+        if same and pooling.layers(recipe.pooling) == pooling.layers(self.describer.recipe.pooling):
             return Describer(self.describer.network, recipe, self.describer.digest)
         return Describer.open(recipe, store, self.settings.precision)
 
@@ -237,10 +238,10 @@ class Engine:
         """Descriptor, (dimensions,) float32, and class maps of views that are all horizontal or all vertical."""
         with _stage(seconds, "network"):
             outputs = self.describer.network(np.stack([self.describer.prepare(view) for view in views]))
-        for features, activations in zip(*outputs, strict=True):
+        for *layers, activations in zip(*outputs, strict=True):
             with _stage(seconds, "pooling"):
                 maps = self.describer.class_maps(activations)
-                descriptor = self.whitening.descriptor(self.describer.pool(features, activations, maps))
+                descriptor = self.whitening.descriptor(self.describer.pool(layers, activations, maps))
             yield descriptor, maps
 
     def _look_up(

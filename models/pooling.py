@@ -1,13 +1,24 @@
 """From feature maps to vectors: class activation maps and the poolings of image retrieval.
 
-Every pooling takes the features of one image, (height, width, channels) float32, not negative, and returns
-(vectors, channels) float32, each vector of length 1 (or 0 where the features are all zero). Those with
-several vectors an image put the one that speaks for the whole image first: the whitening is fitted on it.
+Every pooling takes the features of one image, (height, width, channels) float32, not negative (`cam_gem` takes those of
+several layers), and returns (vectors, channels) float32, each vector of length 1 (or 0 where the features are all
+zero). Those with several vectors an image put the one that speaks for the whole image first: the whitening is fitted
+on it.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
-POOLINGS = ("cam", "crow", "spoc", "mac", "gem", "rmac")
+POOLINGS = ("cam", "cam_gem", "crow", "spoc", "mac", "gem", "rmac")
+PUBLISHED = ("block5_conv1",)  # the layer whose features all publications pool
+LAYERS = {"cam_gem": ("block4_conv3", "block5_conv1")}
+POWER = 3.0  # of generalised means; Radenovic et al. 2018 learned 2.9
+
+
+def layers(name: str) -> tuple[str, ...]:
+    """The layers of the network whose features a pooling takes."""
+    return LAYERS.get(name, PUBLISHED)
 
 
 def normalised(vectors: np.ndarray) -> np.ndarray:
@@ -58,6 +69,27 @@ def cam(features: np.ndarray, maps: np.ndarray) -> np.ndarray:
     return normalised(sums * channel_weights(features))
 
 
+def cam_gem(layers: Sequence[np.ndarray], maps: np.ndarray, power: float = POWER) -> np.ndarray:
+    """One vector a class: the features' generalised means, weighted by the class's map, of several layers.
+
+    The maps are those of Jimenez et al. 2017, the mean over the positions of a map m is that of GeM (Radenovic et al.
+    2018): (sum m f^p / sum m)^(1/p). It lets what is strong somewhere count more than what is weak everywhere. Finer
+    layers keep what makes one work differ from the next. The layers' vectors, each of length 1, are joined.
+
+    layers: (n height, n width, channels) each, with a whole number n; what is left over, as pooling leaves it, is not
+    looked at. maps: (classes, height, width). Returns (classes, channels of all layers).
+    """
+    _, height, width = maps.shape
+    flat = maps.reshape(len(maps), -1)
+    vectors = []
+    for features in layers:
+        rows, columns = features.shape[0] // height, features.shape[1] // width
+        powers = features[: rows * height, : columns * width] ** power
+        means = powers.reshape(height, rows, width, columns, -1).mean((1, 3))
+        vectors.append(normalised((flat @ means.reshape(height * width, -1)) ** (1 / power)))
+    return normalised(np.concatenate(vectors, axis=1))
+
+
 def crow(features: np.ndarray) -> np.ndarray:
     """Sums weighted by position and by channel (CroW, Kalantidis et al. 2016, with a = b = 2)."""
     total = features.sum(-1)
@@ -76,7 +108,7 @@ def mac(features: np.ndarray) -> np.ndarray:
     return normalised(features.max((0, 1)))[None]
 
 
-def gem(features: np.ndarray, power: float = 3.0) -> np.ndarray:
+def gem(features: np.ndarray, power: float = POWER) -> np.ndarray:
     """Generalised means over space (GeM, Radenovic et al. 2018)."""
     return normalised((features**power).mean((0, 1)) ** (1 / power))[None]
 

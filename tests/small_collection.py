@@ -24,7 +24,7 @@ RECIPE = Recipe(weights="bundled", pooling="cam", classes=64, dimensions=32, siz
 IMAGES = 12
 
 
-def make(folder: Path, model, network) -> None:
+def make(folder: Path, model, network, recipe: Recipe = RECIPE) -> None:
     """Paint images/ and describe them into output/, both in `folder`. model, network: of the bundled weights."""
     kinds = [(genre, kind) for genre in KINDS for kind in list(KINDS[genre])[:3]]  # 3 + 3 + 1 + 3
     kinds += [("portrait", "portrait"), ("landscape", "sea")]
@@ -36,8 +36,8 @@ def make(folder: Path, model, network) -> None:
         assert cv2.imwrite(str(folder / "images" / name), picture)
     reading = Reading.of(folder / "images", SETTINGS)
     with Store.writing(folder / "output", 1) as store:
-        describer = Describer(network, RECIPE)
-        store.set_meta(recipe=asdict(RECIPE), weights_digest=weights.digest(model), method=METHOD)
+        describer = Describer(network, recipe)
+        store.set_meta(recipe=asdict(recipe), weights_digest=weights.digest(model), method=METHOD)
         assert describe(store, reading, listed, describer, SETTINGS, update=False).added == IMAGES
         store.set_meta(complete=True)
         finder = Finder(SETTINGS.feature, SETTINGS.keypoints, SETTINGS.feature_side)

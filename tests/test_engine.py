@@ -21,9 +21,11 @@ from models.descriptors import Describer
 from models.engine import Engine
 from models.finding import find_features
 from models.local_features import Finder
+from models.network import Network
 from models.reading import Reading
 from models.recipe import METHOD
 from models.verdict import FEATURES, NAME, Calibration, grounds
+from tests import small_collection
 from tests.small_collection import RECIPE, SETTINGS
 from utils.errors import WrongUse
 from utils.images import ImageProblem
@@ -217,6 +219,18 @@ def test_attention_is_there_whatever_the_pooling(engine, pictures):
     recipe = replace(RECIPE, pooling="gem")
     other = Engine(engine.store, engine.reading, Describer(engine.describer.network, recipe), SETTINGS)
     assert np.array_equal(other.ask(pictures[1]).attention, engine.ask(pictures[1]).attention)
+
+
+def test_a_collection_described_by_generalised_means_of_two_layers(bundled_model, tmp_path):
+    recipe = replace(RECIPE, pooling="cam_gem")
+    network = Network(bundled_model, "float32", pooling.layers("cam_gem"))
+    small_collection.make(tmp_path, bundled_model, network, recipe)
+    its = Engine.open(tmp_path / "output", tmp_path / "images", SETTINGS)
+    for image, path in list(its.images.items())[::3]:
+        answer = its.ask(tmp_path / "images" / path)
+        assert (answer.before[0].id, answer.verdict) == (image, Verdict.FOUND)
+        assert answer.before[0].similarity > 0.999
+    assert len(its.whitening.mean) == 1024
 
 
 def test_similar_images_are_those_with_similar_descriptors(engine, pictures):
@@ -717,7 +731,7 @@ def test_what_leads_nowhere_is_looked_at_in_all_orientations(engine):
     expected = {}
     for quarters in range(4):
         features, activations = engine.describer.network(engine.describer.prepare(np.rot90(stranger, quarters))[None])
-        descriptor = engine.whitening.descriptor(engine.describer.pool(features[0], activations[0]))
+        descriptor = engine.whitening.descriptor(engine.describer.pool([features[0]], activations[0]))
         for image, similarity in engine.index.search(descriptor, 3):
             expected[image] = max(similarity, expected.get(image, -1))
     found = {candidate.id: candidate.similarity for candidate in narrow.ask(stranger).before}

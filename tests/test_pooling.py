@@ -94,6 +94,35 @@ def test_cam_by_hand():
     np.testing.assert_allclose(found[2], [0, 1, 0])
 
 
+def test_cam_gem_by_hand():
+    coarse = np.array([[[2, 0], [1, 3]]], np.float32)  # one row, two positions
+    fine = np.array([[[1], [0], [0], [2]], [[0], [0], [2], [0]]], np.float32)  # two by two of them for each
+    maps = np.array([[[1, 0.5]], [[0, 0]]], np.float32)
+    # Coarse: channel 0 (8 + 0.5 * 1)^(1/3), channel 1 (0.5 * 27)^(1/3); fine: (1/4 + 0.5 * 16/4)^(1/3), alone, so 1.
+    of_coarse = unit(8.5 ** (1 / 3), 13.5 ** (1 / 3))
+    found = pooling.cam_gem([fine, coarse], maps)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[0], np.array([1, *of_coarse]) / 2**0.5, rtol=1e-6)
+    np.testing.assert_array_equal(found[1], 0)  # a class that is seen nowhere
+
+
+def test_cam_gem_of_power_1_is_a_weighted_mean_and_of_a_high_one_the_maximum():
+    features = some_features()
+    maps = pooling.class_maps(features, np.random.default_rng(3).normal(size=(2, 6)).astype(np.float32))
+    weighted = np.einsum("chw,hwk->ck", maps, features)
+    np.testing.assert_allclose(pooling.cam_gem([features], maps, 1), pooling.normalised(weighted), rtol=1e-5)
+    everywhere = np.ones((1, 5, 7), np.float32)
+    np.testing.assert_allclose(
+        pooling.cam_gem([features.astype(np.float64)], everywhere, 200), pooling.mac(features), rtol=0.02
+    )
+
+
+def test_cam_gem_leaves_out_what_pooling_leaves_out():
+    fine = some_features(11, 15)
+    maps = np.ones((1, 5, 7), np.float32)
+    np.testing.assert_array_equal(pooling.cam_gem([fine], maps), pooling.cam_gem([fine[:10, :14]], maps))
+
+
 def test_crow_by_hand():
     # Sums over the channels: 4 4; 0 2, of length 6; the spatial weights are the roots of 4/6, 4/6, 0, 2/6.
     upper, lower = np.sqrt(4 / 6), np.sqrt(2 / 6)
@@ -189,9 +218,10 @@ def test_rmac_puts_the_whole_image_first():
 
 def pooled(name, features):
     """The vectors of a pooling; `cam` with two classes that any rearrangement of positions takes along."""
-    if name == "cam":
+    if name in ("cam", "cam_gem"):
         weights = np.random.default_rng(3).normal(size=(2, features.shape[-1])).astype(np.float32)
-        return pooling.cam(features, pooling.class_maps(features, weights))
+        maps = pooling.class_maps(features, weights)
+        return pooling.cam(features, maps) if name == "cam" else pooling.cam_gem([features], maps)
     return getattr(pooling, name)(features)
 
 
