@@ -11,6 +11,7 @@ from utils.store import Features
 
 RATIO = 0.8  # nearest against second nearest (Lowe 2004)
 TOLERANCE = 4.0  # pixels between a keypoint of the work and where the homography puts its match
+ESTIMATOR = cv2.USAC_MAGSAC  # of the homography: MAGSAC++ (Barath et al. 2020)
 MIN_MATCHES = 5  # four points fit a homography always, so a fifth has to speak for it
 
 # All works are matched roughly first, and the likeliest of them in full.
@@ -75,7 +76,7 @@ def verify(query: Features, work: Features, matches: np.ndarray) -> Evidence:
     query_points = query.keypoints[matches[:, 0], :2]
     work_points = work.keypoints[matches[:, 1], :2]
     homography, mask = cv2.findHomography(
-        query_points, work_points, cv2.USAC_MAGSAC, TOLERANCE, maxIters=1000, confidence=0.999
+        query_points, work_points, ESTIMATOR, TOLERANCE, maxIters=1000, confidence=0.999
     )
     if homography is None:
         return Evidence(matches=len(matches))
