@@ -14,8 +14,8 @@ from utils.store import Features
 KINDS = ("orb", "sift")
 WIDTH = {"orb": 32, "sift": 128}  # bytes of a descriptor
 LISTS, PROBED = 16, 4  # of an approximate search: lists of descriptors, and how many of them are looked into
-FEW = 1 / 4  # of the keypoints wanted: where ORB finds fewer, it looks again for ...
-FAINT = 7  # ... corners that differ from their surroundings by so many grey levels, instead of OpenCV's 20
+FEW = 500  # keypoints, or half of those wanted: where ORB finds fewer, it looks again for ...
+FAINT = (7, 3)  # ... corners that differ from their surroundings by so many grey levels, instead of OpenCV's 20
 SMALL, LARGER = 320, 3  # pixels of the long side up to which ORB gets a picture enlarged; times, at most
 MIN_FRAME = 32  # pixels; in a smaller frame ORB's patches do not fit
 
@@ -68,8 +68,10 @@ class Finder:
             return cv2.SIFT_create(self.keypoints).detectAndCompute(grey, None)
         detector = cv2.ORB_create(self.keypoints)
         found = detector.detectAndCompute(grey, None)
-        if len(found[0]) < FEW * self.keypoints:
-            detector.setFastThreshold(FAINT)
+        for threshold in FAINT:
+            if len(found[0]) >= min(FEW, self.keypoints / 2):
+                break
+            detector.setFastThreshold(threshold)
             found = detector.detectAndCompute(grey, None)
         return found
 

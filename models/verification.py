@@ -16,7 +16,8 @@ MIN_MATCHES = 5  # four points fit a homography always, so a fifth has to speak 
 
 # All works are matched roughly first, and the likeliest of them in full.
 ROUGH = 3  # every third keypoint
-LIKELY = 15  # works
+LIKELY = 15  # works at least, and one in ...
+ONE_IN = 50  # ... of a long list, on which more wrong ones have rough matches by chance
 
 # A photograph of a flat picture: what the homography may do to the surroundings of a matched point.
 SCALE = (0.12, 8.0)  # pixels of the work for one of the query
@@ -32,7 +33,7 @@ def examine(query: Features, works: Sequence[Features]) -> list[Evidence]:
     """
     rough = match(query, [_thinned(work) for work in works], roughly_nearest_two)
     evidence = [Evidence(matches=len(matches)) for matches in rough]
-    likely = sorted(range(len(works)), key=lambda place: -len(rough[place]))[:LIKELY]
+    likely = sorted(range(len(works)), key=lambda place: -len(rough[place]))[: max(LIKELY, len(works) // ONE_IN)]
     for place, matches in zip(likely, match(query, [works[place] for place in likely]), strict=True):
         evidence[place] = verify(query, works[place], matches)
     return evidence

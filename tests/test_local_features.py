@@ -75,6 +75,16 @@ def test_a_dark_and_pale_photograph_has_keypoints_too_and_they_are_those_of_the_
     assert near[distances[:, 0] < 40].mean() > 0.9
 
 
+def test_a_picture_of_next_to_one_colour_has_keypoints_too():
+    work = texture(seed=3)
+    pale = (work * 0.07 + 120).astype(np.uint8)  # corners differ by less than 7 grey levels
+    bright, faint = (Finder("orb", 200, 320).find(picture) for picture in (work, pale))
+    assert len(faint.keypoints) > 60
+    distances, positions = nearest_two(faint.descriptors, bright.descriptors)
+    near = np.linalg.norm(bright.keypoints[positions[:, 0], :2] - faint.keypoints[:, :2], axis=1) < 4
+    assert near[distances[:, 0] < 40].mean() > 0.9
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(100, 100), (MIN_FRAME - 1, 300), (1, 1)], ids=str)
 def test_a_picture_without_keypoints_is_legal(kind, shape):
