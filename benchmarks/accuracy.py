@@ -61,11 +61,10 @@ DRAWS = 2000  # of the bootstrap
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to describe: a file, transformed where there is a seed, as a whole or one of its views."""
+    """A picture to describe: a file, transformed where there is a seed."""
 
     path: Path
     name: str  # of the image, or of the query
-    view: str = "whole"
     seed: int | None = None
 
 
@@ -76,7 +75,7 @@ class Collection:
     name: str
     images: list[Picture]
     sets: dict[str, dict[str, frozenset[str]]]  # set -> query -> names of relevant images
-    queries: dict[str, list[Picture]]  # set -> all views of its queries
+    queries: dict[str, list[Picture]]  # set -> its queries
     store: Path  # folder of the store that holds the images' local features
 
 
@@ -122,7 +121,7 @@ def _truth(folder: Path) -> dict[str, list[str]]:
         return {row["query"]: row["relevant"].split() for row in csv.DictReader(file)}
 
 
-def views(picture: Picture, pixels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+def views(pixels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """The views of a query that variants may use: the whole, turned, and the paintings that can be made out on it."""
     yield "whole", pixels
     for quarters in (1, 2, 3):
@@ -156,7 +155,7 @@ class Extractor:
         """All vectors of one picture by name, (vectors, channels) float16 each."""
         best, kernel = self.network.head.classes(activations, CLASSES)
         maps = pooling.class_maps(activations, kernel)
-        found = {"classes": best.astype(np.int16)[None]}
+        found = {}
         for layer, features in (("block4", _cells(block4)), ("block5", block5[None])):
             found[f"channel weights {layer}"] = pooling.channel_weights(np.concatenate(list(features)))[None]
             for power in POWERS if layer == "block5" else (1, 3):
@@ -170,11 +169,8 @@ class Extractor:
         found["boxes"] = np.stack([_rooted(_boxed(cubes, map)[None], 3)[0] for map in maps[:BOXES]])
         if self.frequent is not None:
             fixed = pooling.class_maps(activations, self.network.head.kernel[:, self.frequent].T)
-            both = np.concatenate([(_cells(block4) ** 3).mean(0), block5**3], -1).reshape(-1, 1024)
-            found["frequent"] = _rooted(fixed.reshape(len(fixed), -1) @ both, 3)
-        return {name: array.astype(np.float16) for name, array in found.items() if name != "classes"} | {
-            "classes": found["classes"]
-        }
+            found["frequent"] = _rooted(fixed.reshape(len(fixed), -1) @ cubes.reshape(-1, cubes.shape[-1]), 3)
+        return {name: array.astype(np.float16) for name, array in found.items()} | {"classes": best[None]}
 
     def of(self, prepared: Sequence[np.ndarray], pool: ThreadPoolExecutor) -> list[dict[str, np.ndarray]]:
         """The raw vectors of pictures of any orientation, in their order."""
@@ -243,7 +239,7 @@ def _extract_part(part, every_view: bool, extractor: Extractor, pool: ThreadPool
         some = part[start : start + 2 * BATCH]
         prepared = []
         for picture, pixels in zip(some, pool.map(extractor.pixels, some), strict=True):
-            for view, seen in views(picture, pixels) if every_view else [("whole", pixels)]:
+            for view, seen in views(pixels) if every_view else [("whole", pixels)]:
                 prepared.append(extractor.prepared(seen))
                 names.append(picture.name)
                 shown.append(view)
@@ -420,7 +416,7 @@ class Verifier:
     def __init__(self, collection: Collection, settings):
         store = Store.reading(collection.store)
         self.ids = {stamp.path: image for image, stamp in store.images().items()}
-        self.store, self.extractor = store, None
+        self.store = store
         self.finder = Finder(store.get_meta("local_features")["kind"], settings.query_keypoints, settings.query_side)
         self.inliers: dict[tuple[str, str], int] = {}
         self.queries: dict[str, object] = {}
@@ -507,8 +503,6 @@ def table(rows: dict[str, dict[str, Measured]]) -> str:
 
 def untrained():
     """A VGG16-CAM with seeded random weights (He et al. 2015)."""
-    from models.backend import keras
-
     model = vgg16_cam()
     generator = np.random.default_rng(0)
     for layer in model.layers:
@@ -516,7 +510,6 @@ def untrained():
             kernel, bias = layer.get_weights()
             spread = (2 / np.prod(kernel.shape[:-1])) ** 0.5
             layer.set_weights([generator.normal(0, spread, kernel.shape).astype(np.float32), bias])
-    assert isinstance(model, keras.Model)
     return model
 
 
