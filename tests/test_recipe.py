@@ -70,7 +70,7 @@ def test_update_of_a_new_store_starts_from_the_settings(store):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"pooling": "vlad"}, "'vlad' is not known: choose one of cam, crow, spoc, mac, gem, rmac"),
+        ({"pooling": "vlad"}, "'vlad' is not known: choose one of cam, cam_gem, crow, spoc, mac, gem, rmac"),
         ({"classes": 0}, "0 classes do not fit"),
         ({"classes": 1001}, "choose 1 to 1000"),
         ({"dimensions": 0}, "0 dimensions do not fit"),
