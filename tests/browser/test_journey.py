@@ -1,26 +1,17 @@
 """A newcomer's way: register, follow the link of the letter, ask with a photograph, judge the answer, look around."""
 
-import email
 import re
-from email.policy import default
 
 import cv2
 import numpy as np
 
 from tests.browser.conftest import shot
 from tests.web.conftest import PASSWORD
+from tests.web.letters import letters, text_of
 from utils.transforms import photograph
 
 
-def letter_to(site, settings, address: str) -> str:
-    """The text of the only letter in the outbox to an address, once all that were begun are written."""
-    site.extensions["letters"].submit(int).result()  # they are written one after the other
-    letters = [email.message_from_bytes(path.read_bytes(), policy=default) for path in settings.output.glob("outbox/*")]
-    (letter,) = [one for one in letters if one["To"] == address]
-    return letter.get_body(("plain",)).get_content()
-
-
-def test_from_registering_to_the_first_answer_and_around(visit, site, address, settings, collection, tmp_path):
+def test_from_registering_to_the_first_answer_and_around(visit, site, address, collection, tmp_path):
     work = cv2.imread(str(collection / "images" / "portrait 6.png"))
     taken = photograph(work, np.random.default_rng(5))
     file = tmp_path / "IMG_0001.jpg"
@@ -36,7 +27,8 @@ def test_from_registering_to_the_first_answer_and_around(visit, site, address, s
     page.get_by_text("grace@example.com").wait_for()
     shot(page, "journey-1-registered")
 
-    page.goto(re.search(r"http://\S+", letter_to(site, settings, "grace@example.com"))[0])
+    (letter,) = letters(site)
+    page.goto(re.search(r"http://\S+", text_of(letter))[0])
     page.get_by_text("your e-mail address is confirmed").wait_for()
     shot(page, "journey-2-confirmed")
 
@@ -50,7 +42,7 @@ def test_from_registering_to_the_first_answer_and_around(visit, site, address, s
     page.wait_for_url("**#feedback")
     page.get_by_role("link", name="History").click()
     page.wait_for_url("**/history")
-    page.get_by_text("Found", exact=True).first.wait_for()
+    assert page.get_by_text("Found", exact=True).count() >= 1
     page.get_by_role("link", name="Collection").first.click()
     page.get_by_role("link", name="portrait 6").first.click()
     page.get_by_role("link", name=re.compile("similar", re.IGNORECASE)).first.click()
