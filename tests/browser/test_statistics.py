@@ -5,7 +5,7 @@ import re
 import pytest
 
 from models.verdict import Calibration
-from tests.browser.conftest import DESK, PHONE, check_accessibility, shot, sign_in
+from tests.browser.conftest import DESK, PHONE, check_accessibility, shot, sign_in, until
 from tests.web import runs
 from tests.web.test_statistics import asked, run  # noqa: F401  (fixtures)
 from web.statistics import measures
@@ -127,7 +127,7 @@ def test_plots_are_drawn_and_follow_the_colours(at_evaluation, run):  # noqa: F8
     assert page.locator("[data-plot] svg.main-svg").count() >= 5
     light = layout(page, "0-inliers", "data[0].marker.color")
     page.get_by_role("button", name="Switch to dark colours").click()
-    page.wait_for_function("old => document.querySelector('[data-plot]').data[0].marker.color !== old", arg=light)
+    until(page, f"document.querySelector('[data-plot]').data[0].marker.color !== '{light}'")
     assert layout(page, "0-inliers", "data[0].marker.color") != light
     page.locator("[data-plot='0-inliers']").hover()
 
