@@ -14,11 +14,10 @@ hundred pictures: a run that was interrupted goes on there, and a further varian
 """
 
 import argparse
-import csv
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,30 +26,33 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import measure
+from benchmarks.museum import SETS, folder_of
 from config import Settings
-from models import pooling, verdict, weights, whitening
+from models import evaluation, pooling, verdict, weights, whitening
 from models.answer import Evidence
+from models.descriptors import Describer
 from models.detection import quadrilaterals, straighten, without_frame
+from models.evaluation import Query
 from models.local_features import Finder
 from models.network import Network, vgg16_cam
 from models.pooling import normalised
 from models.reading import Reading
+from models.recipe import Recipe
 from models.verification import match, verify
-from utils import images, script, transforms
-from utils.errors import WrongUse
+from utils import metrics, script
 from utils.script import progress
-from utils.store import Store
+from utils.store import Features, Store
 
 LAYERS = ("block4_conv3", "block5_conv1")
 POWERS = (1, 2, 3, 4, 5)
-CLASSES = 128  # class maps of which vectors are kept
+CLASSES = 64  # class vectors of most variants
+MOST_CLASSES = 128  # of one
 FREQUENT = 64  # classes that the collection shows most often
 SAMPLE = 128  # images that say which classes those are
 BOXES = 16  # regions of each image for the re-ranking by boxes, one a class
 BOX = 0.3  # of a class map's maximum, above which a position belongs to its box
 CHUNK = 256  # pictures in a file of raw vectors
 BATCH = 4  # pictures in one pass of the network
-SETS = ("crops", "walls", "pairs", "mixed", "noisy")
 COPIES = 100  # images of which a transformed copy is asked for
 SHORTLIST = 100
 DRAWS = 2000  # of the bootstrap
@@ -60,65 +62,45 @@ DRAWS = 2000  # of the bootstrap
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture to describe: a file, transformed where there is a seed."""
-
-    path: Path
-    name: str  # of the image, or of the query
-    seed: int | None = None
-
-
-@dataclass(frozen=True)
 class Collection:
-    """Images, and sets of queries with what is relevant."""
+    """Images, and sets of queries."""
 
     name: str
-    images: list[Picture]
-    sets: dict[str, dict[str, frozenset[str]]]  # set -> query -> names of relevant images
-    queries: dict[str, list[Picture]]  # set -> its queries
-    store: Path  # folder of the store that holds the images' local features
+    images: dict[int, Query]  # id in the store -> the picture as it is
+    queries: dict[str, list[Query]]  # by set; those that show something in the collection
+    store: Store
+
+    @classmethod
+    def of(cls, name: str, store: Store, dataset: Path, paths: dict[int, str], sets: dict[str, list[Query]]):
+        """paths: of the images that take part, relative to the dataset."""
+        pictures = {image: Query(path, dataset / path) for image, path in paths.items()}
+        return cls(name, pictures, {of: [query for query in its if query.expected] for of, its in sets.items()}, store)
 
 
 def museum(settings, every: int) -> Collection:
-    """The museum's gallery with each `every`-th distractor."""
-    output = Path("output/museum")
-    files = sorted(path for path in (output / "images").rglob("*.jpg"))
-    if not files:
-        raise WrongUse(f"There is nothing in {output / 'images'}: run python benchmarks/museum.py first.")
-    gallery = [path for path in files if path.parent.name == "gallery"]
-    kept = gallery + [path for path in files if path.parent.name != "gallery"][::every]
-    names = {path: path.relative_to(output / "images").as_posix() for path in kept}
-    sets, queries = {}, {}
-    for name in SETS:
-        folder = settings.data / "museum" / "queries" / name
-        sets[name] = {
-            f"{name}/{query}": frozenset(f"gallery/{image}" for image in relevant)
-            for query, relevant in _truth(folder).items()
-            if relevant
-        }
-        queries[name] = [Picture(folder / query.split("/")[1], query) for query in sets[name]]
-    drawn = np.random.default_rng(0).permutation(len(kept))[:COPIES]
-    queries["copies"] = [Picture(kept[i], f"copy of {names[kept[i]]}", seed=int(i)) for i in drawn]
-    sets["copies"] = {f"copy of {names[kept[i]]}": frozenset({names[kept[i]]}) for i in drawn}
-    return Collection("museum", [Picture(path, name) for path, name in names.items()], sets, queries, output)
+    """The museum's gallery with each `every`-th distractor. Raises WrongUse where benchmarks/museum.py was not run."""
+    output, queries = Path("output/museum"), folder_of(settings) / "queries"
+    store = Store.reading(output)
+    paths = dict(sorted(_paths(store).items(), key=lambda its: its[1]))
+    distractors = [image for image, path in paths.items() if not path.startswith("gallery/")]
+    left_out = set(distractors) - set(distractors[::every])
+    kept = {image: path for image, path in paths.items() if image not in left_out}
+    sets = {name: evaluation.folder_queries(queries / name, None, kept) for name in SETS}
+    drawn = {"sample": COPIES, "copies": 1, "absent": 0, "seed": 0}
+    sets["copies"] = evaluation.transformed_queries(output / "images", kept, lambda image: set(), **drawn)
+    return Collection.of(f"museum-{every}", store, output / "images", kept, sets)
 
 
 def demonstration() -> Collection:
-    """What demo.sh paints."""
-    folder = Path("dataset/demo")
-    files = sorted((folder / "images").rglob("*.jpg"))
-    if not files:
-        raise WrongUse(f"There is nothing in {folder / 'images'}: run ./demo.sh --no-serve first.")
-    shown = {query: relevant for query, relevant in _truth(folder / "queries").items() if relevant}
-    pictures = [Picture(folder / "queries" / query, query) for query in shown]
-    named = [Picture(path, path.relative_to(folder / "images").as_posix()) for path in files]
-    wanted = {query: frozenset(relevant) for query, relevant in shown.items()}
-    return Collection("demonstration", named, {"demo": wanted}, {"demo": pictures}, Path("output/demo"))
+    """What demo.sh paints. Raises WrongUse where it was not run."""
+    folder, store = Path("dataset/demo"), Store.reading(Path("output/demo"))
+    paths = _paths(store)
+    sets = {"demo": evaluation.folder_queries(folder / "queries", None, paths)}
+    return Collection.of("demonstration", store, folder / "images", paths, sets)
 
 
-def _truth(folder: Path) -> dict[str, list[str]]:
-    with (folder / "ground_truth.csv").open(encoding="utf-8", newline="") as file:
-        return {row["query"]: row["relevant"].split() for row in csv.DictReader(file)}
+def _paths(store: Store) -> dict[int, str]:
+    return {image: stamp.path for image, stamp in store.images().items()}
 
 
 def views(pixels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -133,44 +115,39 @@ def views(pixels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 # Raw vectors
 
 
+@dataclass(frozen=True)
 class Extractor:
     """The raw vectors of all poolings of a picture, from one pass of the network."""
 
-    def __init__(self, model, size: str, settings, frequent: np.ndarray | None = None):
-        self.network = Network(model, settings.precision, LAYERS)
-        self.long, self.short = (int(side) for side in size.split("x"))
-        self.reading = Reading.of(Path(), settings)
-        self.frequent = frequent
+    describer: Describer
+    reading: Reading
+    settings: Settings
+    frequent: np.ndarray = field(default_factory=lambda: np.zeros(0, int))  # classes, whatever the picture shows
 
-    def prepared(self, pixels: np.ndarray) -> np.ndarray:
-        horizontal = pixels.shape[1] >= pixels.shape[0]
-        sides = (self.short, self.long) if horizontal else (self.long, self.short)
-        return images.stretch(pixels, *sides)
-
-    def pixels(self, picture: Picture) -> np.ndarray:
-        pixels = self.reading.decode(picture.path)
-        return pixels if picture.seed is None else transforms.disturb(pixels, np.random.default_rng(picture.seed))[0]
+    def pixels(self, query: Query) -> np.ndarray:
+        """(height, width, 3) uint8 BGR."""
+        picture, _ = evaluation.shown(query, self.settings)
+        return self.reading.decode(picture) if isinstance(picture, Path) else picture
 
     def raw(self, block4: np.ndarray, block5: np.ndarray, activations: np.ndarray) -> dict[str, np.ndarray]:
-        """All vectors of one picture by name, (vectors, channels) float16 each."""
-        best, kernel = self.network.head.classes(activations, CLASSES)
+        """All vectors of one picture by name, (vectors, channels) float16 each; and its "classes", best first."""
+        head, both = self.describer.network.head, (block4, block5)
+        classes, kernel = head.classes(activations, MOST_CLASSES)
         maps = pooling.class_maps(activations, kernel)
-        found = {}
-        for layer, features in (("block4", _cells(block4)), ("block5", block5[None])):
-            found[f"channel weights {layer}"] = pooling.channel_weights(np.concatenate(list(features)))[None]
-            for power in POWERS if layer == "block5" else (1, 3):
-                means = (features**power).mean(0)
-                found[f"cam {power} {layer}"] = _rooted(maps.reshape(len(maps), -1) @ means.reshape(-1, 512), power)
-                found[f"gem {power} {layer}"] = _rooted(means.mean((0, 1))[None], power)
-            found[f"mac {layer}"] = pooling.mac(features.max(0))
-        found["gem 3 cam"] = pooling.gem(activations)
-        found["crow block5"], found["rmac block5"] = pooling.crow(block5), pooling.rmac(block5)
-        cubes = np.concatenate([(_cells(block4) ** 3).mean(0), block5**3], -1)
-        found["boxes"] = np.stack([_rooted(_boxed(cubes, map)[None], 3)[0] for map in maps[:BOXES]])
-        if self.frequent is not None:
-            fixed = pooling.class_maps(activations, self.network.head.kernel[:, self.frequent].T)
-            found["frequent"] = _rooted(fixed.reshape(len(fixed), -1) @ cubes.reshape(-1, cubes.shape[-1]), 3)
-        return {name: array.astype(np.float16) for name, array in found.items()} | {"classes": best[None]}
+        own, frequent = maps[:CLASSES], pooling.class_maps(activations, head.kernel[:, self.frequent].T)
+        found = {
+            "cam": pooling.cam(block5, own),
+            **{f"cam_gem {power}": pooling.cam_gem([block5], own, power) for power in POWERS},
+            "cam_gem block4": pooling.cam_gem([block4], own),
+            "cam_gem both": pooling.cam_gem(both, maps),
+            "frequent": pooling.cam_gem(both, frequent),
+            "boxes": np.concatenate([_box(both, map) for map in maps[:BOXES]]),
+            **{f"gem {power}": pooling.gem(block5, power) for power in POWERS[1:]},
+            "gem block4": pooling.gem(block4),
+            "gem cam_conv": pooling.gem(activations),
+            **{name: getattr(pooling, name)(block5) for name in ("spoc", "mac", "crow", "rmac")},
+        }
+        return {name: array.astype(np.float16) for name, array in found.items()} | {"classes": classes[None]}
 
     def of(self, prepared: Sequence[np.ndarray], pool: ThreadPoolExecutor) -> list[dict[str, np.ndarray]]:
         """The raw vectors of pictures of any orientation, in their order."""
@@ -179,27 +156,18 @@ class Extractor:
             places = [place for place, picture in enumerate(prepared) if picture.shape == shape]
             for start in range(0, len(places), BATCH):
                 part = places[start : start + BATCH]
-                outputs = self.network(np.stack([prepared[place] for place in part]))
+                outputs = self.describer.network(np.stack([prepared[place] for place in part]))
                 for place, raw in zip(part, pool.map(self.raw, *outputs), strict=True):
                     found[place] = raw
         return found
 
 
-def _cells(features: np.ndarray) -> np.ndarray:
-    """(2 h, 2 w, channels) -> (4, h, w, channels): the four positions behind each one of the next block."""
-    return np.stack([features[row::2, column::2] for row in (0, 1) for column in (0, 1)])
-
-
-def _rooted(sums: np.ndarray, power: float) -> np.ndarray:
-    return normalised(np.maximum(sums, 0) ** (1 / power))
-
-
-def _boxed(features: np.ndarray, map: np.ndarray) -> np.ndarray:
-    """The mean of features within the box around all that a class map is sure of."""
-    rows, columns = np.nonzero(map >= BOX)
-    if not len(rows):
-        return features.mean((0, 1))
-    return features[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].mean((0, 1))
+def _box(layers: Sequence[np.ndarray], map: np.ndarray) -> np.ndarray:
+    """Generalised means within the box around all that a class map is sure of; of all, where that is nothing."""
+    rows, columns = np.nonzero(map >= BOX) if map.any() else np.indices(map.shape).reshape(2, -1)
+    box = np.zeros_like(map)
+    box[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = 1
+    return pooling.cam_gem(layers, box[None])
 
 
 class Raw:
@@ -207,8 +175,7 @@ class Raw:
 
     def __init__(self, files: list[Path]):
         self.files = [np.load(file, allow_pickle=False) for file in files]
-        self.names = np.concatenate([file["names"] for file in self.files])
-        self.views = np.concatenate([file["views"] for file in self.files])
+        self.names, self.views = (np.concatenate([file[of] for file in self.files]) for of in ("names", "views"))
         self.kept: dict[str, np.ndarray] = {}
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -218,7 +185,7 @@ class Raw:
         return self.kept[name]
 
 
-def extract(pictures: list[Picture], every_view: bool, extractor: Extractor, folder: Path, what: str) -> Raw:
+def extract(pictures: Sequence[Query], every_view: bool, extractor: Extractor, folder: Path, what: str) -> Raw:
     """The raw vectors of pictures; a chunk that is there is not computed again."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -238,10 +205,10 @@ def _extract_part(part, every_view: bool, extractor: Extractor, pool: ThreadPool
     for start in range(0, len(part), 2 * BATCH):
         some = part[start : start + 2 * BATCH]
         prepared = []
-        for picture, pixels in zip(some, pool.map(extractor.pixels, some), strict=True):
+        for query, pixels in zip(some, pool.map(extractor.pixels, some), strict=True):
             for view, seen in views(pixels) if every_view else [("whole", pixels)]:
-                prepared.append(extractor.prepared(seen))
-                names.append(picture.name)
+                prepared.append(extractor.describer.prepare(seen))
+                names.append(query.name)
                 shown.append(view)
         rows += extractor.of(prepared, pool)
         bar.update(len(some))
@@ -250,15 +217,16 @@ def _extract_part(part, every_view: bool, extractor: Extractor, pool: ThreadPool
     new.replace(file)
 
 
-def frequent_classes(extractor: Extractor, pictures: list[Picture], file: Path) -> np.ndarray:
+def frequent_classes(extractor: Extractor, pictures: Sequence[Query], file: Path) -> np.ndarray:
     """The classes that a sample of the images shows most often among their 16 most probable ones; `file` keeps them."""
     if file.is_file():
         return np.load(file, allow_pickle=False)
     sample = [pictures[i] for i in np.random.default_rng(0).permutation(len(pictures))[:SAMPLE]]
-    counts = np.zeros(extractor.network.head.kernel.shape[1])
-    for picture in progress(sample, what="Frequent classes"):
-        *_, activations = extractor.network(extractor.prepared(extractor.pixels(picture))[None])
-        best, _ = extractor.network.head.classes(activations[0], 16)
+    describer = extractor.describer
+    counts = np.zeros(len(describer.network.head.bias))
+    for query in progress(sample, what="Frequent classes"):
+        *_, activations = describer.network(describer.prepare(extractor.pixels(query))[None])
+        best, _ = describer.network.head.classes(activations[0], 16)
         counts[best] += 1
     found = np.argsort(-counts, kind="stable")[:FREQUENT]
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -277,7 +245,6 @@ class Variant:
     classes: int | None = None  # of the vectors, the first so many (all)
     dimensions: int = 512
     power: float = 1.0  # of the whitening; 0: a rotation only
-    weighted: bool = False  # by the channel weights of CroW
     views: tuple[str, ...] = ("whole",)  # of the query: the best of their similarities counts
     expansion: int = 0  # nearest images whose mean joins the query (average query expansion)
     augmentation: int = 0  # nearest images that join each image of the collection
@@ -286,41 +253,35 @@ class Variant:
 
     def vectors(self, raw: Raw) -> np.ndarray:
         """(pictures, vectors, channels) float32."""
-        parts = [raw[part][:, : self.classes].astype(np.float32) for part in self.parts]
-        if self.weighted:
-            parts = [
-                normalised(part * raw[f"channel weights {name.split()[-1]}"])
-                for name, part in zip(self.parts, parts, strict=True)
-            ]
-        return np.concatenate(parts, -1)
+        return np.concatenate([raw[part][:, : self.classes].astype(np.float32) for part in self.parts], -1)
 
 
-JOINED = ("cam 3 block4", "cam 3 block5")
+BOTH = ("cam_gem both",)
 TURNED = ("whole", "turned 1", "turned 2", "turned 3")
 SEEN = ("whole", "painting 0", "painting 1")
 
 VARIANTS = {
-    "published: sums within class maps": Variant(("cam 1 block5",), 64, weighted=True),
-    **{f"GeM {power} within class maps": Variant((f"cam {power} block5",), 64) for power in POWERS},
-    "GeM 3 within class maps, block4_conv3": Variant(("cam 3 block4",), 64),
-    "GeM 3 within class maps, both layers": Variant(JOINED, 64),
-    **{f"... {classes} classes": Variant(JOINED, classes) for classes in (1, 8, 16, 32, 128)},
-    **{f"... {dimensions} dimensions": Variant(JOINED, 64, dimensions) for dimensions in (128, 256)},
-    **{f"... whitening power {power}": Variant(JOINED, 64, power=power) for power in (0.0, 0.5, 0.75)},
-    "... query in four orientations": Variant(JOINED, 64, views=TURNED),
-    "... and detected paintings": Variant(JOINED, 64, views=SEEN),
-    "... query expansion by 2": Variant(JOINED, 64, expansion=2),
-    "... database augmentation by 2": Variant(JOINED, 64, augmentation=2),
-    "... boxes re-rank": Variant(JOINED, 64, boxes=True),
+    "published: sums within class maps": Variant(("cam",)),
+    **{f"GeM {power} within class maps": Variant((f"cam_gem {power}",)) for power in POWERS},
+    "GeM 3 within class maps, block4_conv3": Variant(("cam_gem block4",)),
+    "GeM 3 within class maps, both layers": Variant(BOTH, CLASSES),
+    **{f"... {classes} classes": Variant(BOTH, classes) for classes in (1, 8, 16, 32, MOST_CLASSES)},
+    **{f"... {dimensions} dimensions": Variant(BOTH, CLASSES, dimensions) for dimensions in (128, 256)},
+    **{f"... whitening power {power}": Variant(BOTH, CLASSES, power=power) for power in (0.0, 0.5, 0.75)},
+    "... query in four orientations": Variant(BOTH, CLASSES, views=TURNED),
+    "... and detected paintings": Variant(BOTH, CLASSES, views=SEEN),
+    "... query expansion by 2": Variant(BOTH, CLASSES, expansion=2),
+    "... database augmentation by 2": Variant(BOTH, CLASSES, augmentation=2),
+    "... boxes re-rank": Variant(BOTH, CLASSES, boxes=True),
     "... the collection's frequent classes": Variant(("frequent",)),
     "... the query's 16 of them (online)": Variant(("frequent",), online=16),
-    "SPoC": Variant(("gem 1 block5",)),
-    "MAC": Variant(("mac block5",)),
-    "CroW": Variant(("crow block5",)),
-    "R-MAC": Variant(("rmac block5",)),
-    **{f"GeM {power}": Variant((f"gem {power} block5",)) for power in POWERS[1:]},
-    "GeM 3, both layers": Variant(("gem 3 block4", "gem 3 block5")),
-    "GeM 3, both layers and cam_conv": Variant(("gem 3 block4", "gem 3 block5", "gem 3 cam")),
+    "SPoC": Variant(("spoc",)),
+    "MAC": Variant(("mac",)),
+    "CroW": Variant(("crow",)),
+    "R-MAC": Variant(("rmac",)),
+    **{f"GeM {power}": Variant((f"gem {power}",)) for power in POWERS[1:]},
+    "GeM 3, both layers": Variant(("gem block4", "gem 3")),
+    "GeM 3, both layers and cam_conv": Variant(("gem block4", "gem 3", "gem cam_conv")),
 }
 
 
@@ -333,7 +294,8 @@ class Ranker:
     frequent: np.ndarray  # (classes,) those whose vectors `raw["frequent"]` holds
 
     @cached_property
-    def whitening(self) -> whitening.Whitening:
+    def fitted(self) -> whitening.Whitening:
+        """The whitening, of the variant's power."""
         vectors = self.variant.vectors(self.raw)
         each = whitening.vectors_each(len(vectors))
         flat = vectors[:, :each].reshape(-1, vectors.shape[-1])
@@ -344,7 +306,7 @@ class Ranker:
     def whitened(self, vectors: np.ndarray) -> np.ndarray:
         """Each vector whitened and l2-normalised; those without features are zero."""
         there = np.any(vectors != 0, axis=-1, keepdims=True)
-        return normalised((vectors - self.whitening.mean) @ self.whitening.projection) * there
+        return normalised((vectors - self.fitted.mean) @ self.fitted.projection) * there
 
     def descriptors(self, raw: Raw, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """(pictures, dimensions) float32."""
@@ -379,7 +341,7 @@ class Ranker:
         """Only the classes that the query shows are added up, in the query and in the collection alike."""
         query = self.whitened(self.variant.vectors(raw)[row])
         order = {int(number): place for place, number in enumerate(raw["classes"][row, 0])}
-        probable = sorted(range(len(self.frequent)), key=lambda i: order.get(int(self.frequent[i]), CLASSES))
+        probable = sorted(range(len(self.frequent)), key=lambda i: order.get(int(self.frequent[i]), MOST_CLASSES))
         chosen = probable[: self.variant.online]
         return normalised(self._fixed[:, chosen].sum(1)) @ normalised(query[chosen].sum(0))
 
@@ -400,59 +362,57 @@ class Ranker:
 class Measured:
     """What one variant reaches on one set of queries."""
 
-    before: list[int] = field(default_factory=list)  # rank of the first relevant image of each query
+    before: list[int | None] = field(default_factory=list)  # rank of the first relevant image of each query
     precision: list[float] = field(default_factory=list)  # average precision of each query
-    after: list[int] = field(default_factory=list)  # as `before`, after re-ranking of the shortlist
+    after: list[int | None] = field(default_factory=list)  # as `before`, after re-ranking of the shortlist
 
     def cell(self) -> str:
-        ranks = np.array(self.before)
-        recalls = "/".join(f"{(ranks <= k).mean():.2f}".replace("0.", ".") for k in (1, 10, 100))
-        return f"{recalls} {np.mean(self.precision):.2f} {(np.array(self.after) <= 1).mean():.2f}"
+        recalls = "/".join(f"{metrics.recall_at(k, self.before):.2f}".replace("0.", ".") for k in evaluation.CUTS)
+        return f"{recalls} {np.mean(self.precision):.2f} {metrics.recall_at(1, self.after):.2f}"
 
 
 class Verifier:
     """Inliers of queries with works, each pair computed once for all variants."""
 
-    def __init__(self, collection: Collection, settings):
-        store = Store.reading(collection.store)
-        self.ids = {stamp.path: image for image, stamp in store.images().items()}
-        self.store = store
-        self.finder = Finder(store.get_meta("local_features")["kind"], settings.query_keypoints, settings.query_side)
-        self.inliers: dict[tuple[str, str], int] = {}
-        self.queries: dict[str, object] = {}
+    def __init__(self, collection: Collection, extractor: Extractor):
+        self.store, self.extractor, settings = collection.store, extractor, extractor.settings
+        kind = self.store.get_meta("local_features")["kind"]
+        self.finder = Finder(kind, settings.query_keypoints, settings.query_side)
+        self.inliers: dict[tuple[str, int], int] = {}
+        self.features: dict[str, Features] = {}  # of queries
 
-    def evidence(self, query: Picture, works: Sequence[str], extractor: Extractor) -> list[int]:
-        """The inliers that a query has with each of these works."""
-        if query.name not in self.queries:
-            self.queries[query.name] = self.finder.find(extractor.pixels(query))
-        shown = self.queries[query.name]
+    def evidence(self, query: Query, works: Sequence[int]) -> list[int]:
+        """The inliers that a query has with each of these works, by their ids."""
+        if query.name not in self.features:
+            self.features[query.name] = self.finder.find(self.extractor.pixels(query))
+        shown = self.features[query.name]
         lacking = [work for work in works if (query.name, work) not in self.inliers]
-        known = self.store.features([self.ids[work] for work in lacking])
+        known = self.store.features(lacking)
         for work, features, matches in zip(lacking, known, match(shown, known) if known else [], strict=True):
             self.inliers[query.name, work] = verify(shown, features, matches).inliers
         return [self.inliers[query.name, work] for work in works]
 
 
-def measured(ranker: Ranker, collection: Collection, queries: dict[str, Raw], verifier: Verifier, extractor):
+def measured(
+    ranker: Ranker, collection: Collection, queries: dict[str, Raw], verifier: Verifier
+) -> dict[str, Measured]:
     """What a variant reaches on each set of a collection."""
     found = {}
-    names = ranker.raw.names
-    for name, wanted in collection.sets.items():
+    ids = np.array(list(collection.images))
+    for name, its in collection.queries.items():
         raw, found[name] = queries[name], Measured()
-        for picture in collection.queries[name]:
-            rows = np.flatnonzero((raw.names == picture.name) & np.isin(raw.views, ranker.variant.views))
+        for query in its:
+            rows = np.flatnonzero((raw.names == query.name) & np.isin(raw.views, ranker.variant.views))
             similarities = ranker.similarities(raw, rows)
             order = np.argsort(-similarities, kind="stable")
-            places = np.flatnonzero(np.isin(names[order], list(wanted[picture.name]))) + 1
-            found[name].before.append(int(places[0]))
-            found[name].precision.append(float(np.mean(np.arange(1, len(places) + 1) / places)))
-            shortlist = order[:SHORTLIST]
-            inliers = verifier.evidence(picture, names[shortlist].tolist(), extractor)
-            pairs = zip(similarities[shortlist], inliers, strict=True)
+            ranking = ids[order].tolist()
+            found[name].before.append(metrics.first_rank(ranking, query.expected))
+            found[name].precision.append(metrics.average_precision(ranking, query.expected))
+            inliers = verifier.evidence(query, ranking[:SHORTLIST])
+            pairs = zip(similarities[order[:SHORTLIST]], inliers, strict=True)
             scores = [verdict.score(similarity, Evidence(inliers=count)) for similarity, count in pairs]
-            again = shortlist[np.argsort(-np.array(scores), kind="stable")]
-            right = np.flatnonzero(np.isin(names[again], list(wanted[picture.name])))
-            found[name].after.append(int(right[0]) + 1 if len(right) else len(names))
+            again = [ranking[place] for place in np.argsort(-np.array(scores), kind="stable")]
+            found[name].after.append(metrics.first_rank(again, query.expected))
     return found
 
 
@@ -467,25 +427,25 @@ def gain(one: Sequence[float], other: Sequence[float]) -> str:
 def main(argv=None) -> None:
     settings = Settings.read()
     options = _options(argv)
+    recipe = Recipe(options.weights, "cam", CLASSES, 512, options.size)
+    recipe.sides()  # wrong use is told before the weights are loaded
     collections = [museum(settings, options.every), demonstration()]
     model = untrained() if options.weights == "untrained" else weights.load(options.weights)
-    plain = Extractor(model, options.size, settings)
+    plain = Extractor(
+        Describer(Network(model, settings.precision, LAYERS), recipe), Reading.of(Path(), settings), settings
+    )
     rows: dict[str, dict[str, Measured]] = {name: {} for name in options.only or VARIANTS}
     for collection in collections:
         folder = options.output / f"{weights.digest(model)[:8]}-{options.size}" / collection.name
-        if collection.name == "museum":
-            folder = folder.with_name(f"museum-{options.every}")
-        frequent = frequent_classes(plain, collection.images, folder / "frequent.npy")
-        extractor = Extractor(model, options.size, settings, frequent)
+        pictures = list(collection.images.values())
+        extractor = replace(plain, frequent=frequent_classes(plain, pictures, folder / "frequent.npy"))
         queries = {
-            name: extract(pictures, True, extractor, folder, f"Queries {name}")
-            for name, pictures in collection.queries.items()
+            name: extract(its, True, extractor, folder, f"Queries {name}") for name, its in collection.queries.items()
         }
-        raw = extract(collection.images, False, extractor, folder, f"Images of the {collection.name}")
-        verifier = Verifier(collection, settings)
+        raw = extract(pictures, False, extractor, folder, "Images")
+        verifier = Verifier(collection, extractor)
         for name in progress(list(rows), what="Variants"):
-            ranker = Ranker(VARIANTS[name], raw, frequent)
-            rows[name] |= measured(ranker, collection, queries, verifier, extractor)
+            rows[name] |= measured(Ranker(VARIANTS[name], raw, extractor.frequent), collection, queries, verifier)
     print(measure.machine())
     print("Each cell: recall@1/@10/@100 and mAP before re-ranking, recall@1 after re-ranking of the best 100.")
     print(table(rows))

@@ -10,11 +10,11 @@ without a work in the gallery has with any.
 """
 
 import argparse
-import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -23,17 +23,15 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import measure
+from benchmarks.museum import SETS, folder_of
 from config import Settings
-from models import local_features, verification
+from models import evaluation, verification
 from models.answer import Warp
 from models.local_features import Finder
 from models.reading import Reading
-from utils import images, metrics, script
-from utils.errors import WrongUse
+from utils import metrics, script
 from utils.script import progress
 from utils.store import Features
-
-SETS = ("crops", "walls", "pairs", "mixed", "noisy")
 
 
 @dataclass(frozen=True)
@@ -67,51 +65,38 @@ VARIANTS = {
 }
 
 
-@dataclass
+class TiltedFinder(Finder):
+    """Finds the strongest keypoints of a picture and of the same seen from aside, in several directions."""
+
+    def _detected(self, grey: np.ndarray) -> tuple[Sequence[cv2.KeyPoint], np.ndarray | None]:
+        detector = cv2.ORB_create(self.keypoints) if self.kind == "orb" else cv2.SIFT_create(self.keypoints)
+        keypoints, descriptors = cv2.AffineFeature_create(detector, maxTilt=2).detectAndCompute(grey, None)
+        best = np.argsort([-point.response for point in keypoints], kind="stable")[: self.keypoints]
+        return [keypoints[place] for place in best], descriptors[best] if len(best) else None
+
+
+@dataclass(frozen=True)
 class Museum:
     """The gallery and its queries."""
 
+    works: dict[int, Path]
+    queries: dict[str, list[evaluation.Query]]  # by set
     reading: Reading
-    works: dict[str, Path]
-    queries: dict[str, dict[str, frozenset[str]]]  # set -> query -> relevant works
     settings: Settings
 
     @classmethod
-    def read(cls, settings, sets) -> "Museum":
-        folder = settings.data / "museum"
-        if not folder.is_dir():
-            raise WrongUse(f"There is no {folder}: set RETRIEVAL_DATA to the folder that holds museum and distractors.")
-        works = {path.name: path for path in sorted((folder / "gallery").iterdir())}
-        queries = {}
-        for name in sets:
-            with (folder / "queries" / name / "ground_truth.csv").open(encoding="utf-8", newline="") as file:
-                queries[name] = {row["query"]: frozenset(row["relevant"].split()) for row in csv.DictReader(file)}
-        return cls(Reading.of(folder, settings), works, queries, settings)
+    def read(cls, settings, sets: Sequence[str]) -> "Museum":
+        folder = folder_of(settings)
+        works = dict(enumerate(sorted((folder / "gallery").iterdir())))
+        names = {work: path.name for work, path in works.items()}
+        queries = {name: evaluation.folder_queries(folder / "queries" / name, None, names) for name in sets}
+        return cls(works, queries, Reading.of(folder, settings), settings)
 
-    def features(self, variant: Variant, kept: dict) -> dict[str, Features]:
-        """Of each work; `kept` has those of earlier variants."""
-        key = variant.kind, variant.keypoints
-        if key not in kept:
-            finder = Finder(*key, self.settings.feature_side)
-            shown = progress(self.works.items(), total=len(self.works), what=f"{variant.kind} {variant.keypoints}")
-            kept[key] = {name: finder.find(self.reading.decode(path)) for name, path in shown}
-        return kept[key]
-
-    def query(self, variant: Variant, picture: np.ndarray) -> Features:
-        finder = Finder(variant.kind, variant.query_keypoints, self.settings.query_side)
-        return _affine(finder, picture) if variant.affine else finder.find(picture)
-
-
-def _affine(finder: Finder, picture: np.ndarray) -> Features:
-    """As Finder.find, of the picture and of it tilted; up to `keypoints` of each view."""
-    frame = images.fit(picture, finder.side)
-    detector = cv2.ORB_create(finder.keypoints) if finder.kind == "orb" else cv2.SIFT_create(finder.keypoints)
-    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-    keypoints, descriptors = cv2.AffineFeature_create(detector, maxTilt=2).detectAndCompute(grey, None)
-    if not len(keypoints):
-        return finder.find(picture)
-    table = np.array([(*point.pt, point.size, point.angle) for point in keypoints], np.float32)
-    return Features(frame.shape[:2], table, descriptors if finder.kind == "orb" else local_features._root(descriptors))
+    def features(self, kind: str, keypoints: int) -> list[Features]:
+        """Of each work."""
+        finder = Finder(kind, keypoints, self.settings.feature_side)
+        shown = progress(self.works.values(), total=len(self.works), what=f"{kind} {keypoints}")
+        return [finder.find(self.reading.decode(path)) for path in shown]
 
 
 @contextmanager
@@ -127,23 +112,23 @@ def as_of(variant: Variant) -> Iterator[None]:
         verification.RATIO, verification.ESTIMATOR, verification.sane_warp = ours
 
 
-def row(name: str, museum: Museum, kept: dict) -> list[str]:
-    """What a variant reaches on each set, on strangers, and the seconds it takes."""
+def row(name: str, museum: Museum, works: list[Features]) -> list[str]:
+    """What a variant reaches on each set, on strangers, and the seconds it takes. works: their local features."""
     variant = VARIANTS[name]
-    works = museum.features(variant, kept)
-    names, found = list(works), list(works.values())
-    right: dict[str, list[bool]] = {one: [] for one in museum.queries}
+    finder = (TiltedFinder if variant.affine else Finder)(
+        variant.kind, variant.query_keypoints, museum.settings.query_side
+    )
+    right: dict[str, list[bool]] = {of: [] for of in museum.queries}
     strangers, finding, matching = [0], [], []
-    asked = [(one, *both) for one, queries in museum.queries.items() for both in queries.items()]
+    asked = [(of, query) for of, queries in museum.queries.items() for query in queries]
     with as_of(variant):
-        for one, query, relevant in progress(asked, what=name):
-            picture = museum.reading.decode(museum.settings.data / "museum" / "queries" / one / query)
-            seconds, shown = measure.timed(museum.query, variant, picture)
+        for of, query in progress(asked, what=name):
+            seconds, shown = measure.timed(finder.find, museum.reading.decode(query.path))
             finding.append(seconds)
-            seconds, inliers = measure.timed(_inliers, shown, found)
-            matching.append(seconds / len(found))
-            if relevant:
-                right[one].append(max(inliers) > 0 and names[int(np.argmax(inliers))] in relevant)
+            seconds, inliers = measure.timed(_inliers, shown, works)
+            matching.append(seconds / len(works))
+            if query.expected:
+                right[of].append(max(inliers) > 0 and int(np.argmax(inliers)) in query.expected)
             else:
                 strangers.append(max(inliers))
     cells = [f"{sum(its)}/{len(its)}" for its in right.values()]
@@ -159,8 +144,11 @@ def _inliers(query: Features, works: list[Features]) -> list[int]:
 def main(argv=None) -> None:
     settings = Settings.read()
     options = _options(argv)
-    museum, kept = Museum.read(settings, options.sets), {}
-    rows = [row(name, museum, kept) for name in options.only or VARIANTS]
+    museum = Museum.read(settings, options.sets)
+    features = cache(museum.features)
+    rows = []
+    for name in options.only or VARIANTS:
+        rows.append(row(name, museum, features(VARIANTS[name].kind, VARIANTS[name].keypoints)))
     print(measure.machine())
     heads = ["local features", *options.sets, "strangers", "finding, s a query", "matching, ms a work"]
     print(measure.table(heads, rows))

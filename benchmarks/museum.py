@@ -31,9 +31,7 @@ SETS = ("crops", "walls", "pairs", "mixed", "noisy")
 def main(argv=None) -> None:
     settings = Settings.read()
     options = _options(argv)
-    museum = settings.data / "museum"
-    if not museum.is_dir():
-        raise WrongUse(f"There is no {museum}: set RETRIEVAL_DATA to the folder that holds museum and distractors.")
+    museum = folder_of(settings)
     count = link(settings.data, options.output / "images", options.distractors)
     folders = [
         *("--dataset", str(options.output / "images")),
@@ -51,6 +49,14 @@ def main(argv=None) -> None:
     measured = {name: measures(found) for name, found in rows.items()}
     heads = ["measure", *measured]
     print(measure.table(heads, [[name, *(row[name] for row in measured.values())] for name in measured["all"]]))
+
+
+def folder_of(settings) -> Path:
+    """The museum's pictures: gallery and queries. Raises WrongUse where they are not there."""
+    museum = settings.data / "museum"
+    if not museum.is_dir():
+        raise WrongUse(f"There is no {museum}: set RETRIEVAL_DATA to the folder that holds museum and distractors.")
+    return museum
 
 
 def link(data: Path, images: Path, distractors: int | None) -> int:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from models.backend import keras
-from utils import images, lists, script
+from utils import images, lists, script, transforms
 from utils.errors import WrongUse
 from utils.images import ImageProblem
 
@@ -122,13 +122,12 @@ def disturb(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         grey = changed.mean(axis=2, keepdims=True)
         changed = grey + (changed - grey) * np.float32(rng.uniform(0, 1.5))
     if rng.random() < 0.25:
-        changed = cv2.GaussianBlur(changed, (0, 0), rng.uniform(0.5, 1.5))
+        changed = transforms.blur(changed, rng.uniform(0.5, 1.5))
     if rng.random() < 0.35:
         height, width = picture.shape[:2]
         top, left = rng.integers(0, len(NOISE) - height + 1), rng.integers(0, len(NOISE) - width + 1)
         changed = changed + NOISE[top : top + height, left : left + width] * np.float32(rng.uniform(3, 25))
     changed = np.clip(changed, 0, 255).astype(np.uint8)
     if rng.random() < 0.2:
-        quality = int(rng.integers(20, 80))
-        changed = cv2.imdecode(cv2.imencode(".jpg", changed, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        changed = transforms.jpeg(changed, int(rng.integers(20, 80)))
     return changed

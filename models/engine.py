@@ -132,6 +132,7 @@ class Engine:
         with _stage(seconds, "features"):
             query = self.finder.find(pixels)
         candidates: dict[int, Candidate] = {}
+        agreements: dict[int, float] = {}  # of the works that came first after a look
         attention = None
         for descriptor, maps, count in self._looks(pixels, seconds):
             if attention is None:
@@ -139,9 +140,11 @@ class Engine:
             self._look_up(descriptor, count, query, candidates, exclude, seconds)
             before = sorted(candidates.values(), key=lambda candidate: -candidate.similarity)
             after = sorted(before, key=lambda candidate: -candidate.score)
-            with _stage(seconds, "reranking"):
-                agreed = self._agreement(pixels, query.frame, after)
-            grounds = verdict.grounds(after, len(query.keypoints), agreed)
+            first = after[0] if after else None
+            if first and first.id not in agreements:
+                with _stage(seconds, "reranking"):
+                    agreements[first.id] = self._agreement(pixels, query.frame, first)
+            grounds = verdict.grounds(after, len(query.keypoints), agreements[first.id] if first else 0.0)
             if LED_SOMEWHERE.decide(grounds) is Verdict.FOUND:
                 break
         return Answer(
@@ -280,17 +283,17 @@ class Engine:
             image: (known[image].frame, evidence[image]) if image in known else ((0, 0), Evidence()) for image in images
         }
 
-    def _agreement(self, pixels: np.ndarray, frame: tuple[int, int], ranking: list[Candidate]) -> float:
-        """How well the picture agrees with the first candidate all over, 0..1; 0 where the two cannot be compared."""
-        first = ranking[0] if ranking else None
-        if first is None or first.evidence.homography is None:
+    def _agreement(self, pixels: np.ndarray, frame: tuple[int, int], candidate: Candidate) -> float:
+        """How well the picture agrees with a candidate all over, 0..1; 0 where the two cannot be compared."""
+        evidence = candidate.evidence
+        if evidence.homography is None:
             return 0.0
         try:
-            work = self._pixels(self.dataset / first.path)
+            work = self._pixels(self.dataset / candidate.path)
         except ImageProblem:  # it has gone from the dataset since
             return 0.0
-        shown, known = images.stretch(pixels, *frame), images.stretch(work, *first.frame)
-        return agreement(shown, known, first.evidence.homography, first.evidence.work_points)
+        shown, known = images.stretch(pixels, *frame), images.stretch(work, *candidate.frame)
+        return agreement(shown, known, evidence.homography, evidence.work_points)
 
     def _warm_up(self) -> None:
         """Ask once in each orientation: the first pass of a graph costs several times as much as the next."""

@@ -300,7 +300,7 @@ def figure(value: float | None, digits: int = 3) -> str:
 
 def _ask(engine, query: Query, pictures: Path, number: int, settings) -> Record:
     try:
-        picture, changes = _picture(query, settings)
+        picture, changes = shown(query, settings)
         started = time.perf_counter()
         answer = engine.ask(picture, exclude=query.exclude)
         seconds = time.perf_counter() - started
@@ -312,7 +312,7 @@ def _ask(engine, query: Query, pictures: Path, number: int, settings) -> Record:
     return Record(**record)
 
 
-def _picture(query: Query, settings) -> tuple[Path | np.ndarray, list[str]]:
+def shown(query: Query, settings) -> tuple[Path | np.ndarray, list[str]]:
     """What to ask the engine for, and how it was changed."""
     if query.seed is None:
         return query.path, []

@@ -427,10 +427,10 @@ def test_copies_on_walls_are_photographs_of_the_framed_image(engine):
     walls = evaluation.transformed_queries(engine.dataset, IMAGES, alone, **sizes, walls=True)
     assert [query.name for query in walls] == [query.name for query in plain]
     for query in walls:
-        picture, changes = evaluation._picture(query, Settings())
+        picture, changes = evaluation.shown(query, Settings())
         assert 800 <= max(picture.shape[:2]) <= 1000  # as transforms.photograph makes them
         assert changes == ["on a wall"]
-        assert np.array_equal(picture, evaluation._picture(query, Settings())[0])
+        assert np.array_equal(picture, evaluation.shown(query, Settings())[0])
     assert evaluation._identity(engine, plain, Settings()) != evaluation._identity(engine, walls, Settings())
 
 
