@@ -14,6 +14,7 @@ NEAR = 6.0  # standard deviation in pixels of the surroundings that a pixel is c
 FAINT = 5.0  # grey levels by which a pixel differs from its surroundings in a plain area: noise, so it counts little
 LEAST = 64  # pixels that must overlap
 STEPS, CHANGE = 15, 1e-3  # of the refinement, at most; gain of correlation below which it ends
+GOOD = 0.8  # agreement from which on no other mapping is tried
 REFINED_BLUR = 5  # pixels; side of the blur that OpenCV applies while it refines
 
 
@@ -23,14 +24,33 @@ def agreement(query: np.ndarray, work: np.ndarray, homography: np.ndarray, point
     This is the correlation of the two, each less its local mean and divided by its local spread, so that light and
     shadows do not count, over what the picture shows of the work. The homography is refined on the pixels first (ECC,
     Evangelidis & Psarakis 2008), because one that was found by points on a part of the work is inexact elsewhere; where
-    that fails or does worse, it is taken as it is.
+    that fails or does worse, it is taken as it is. Points on a small part say little of how the rest is tilted, and
+    then the similarity nearest to the homography may come closer to the truth: so it is tried as well.
 
     query, work: (height, width, 3) uint8 BGR. homography: (3, 3) float64, pixels of the query -> pixels of the work.
     points: (points, 2) x, y in the work where the two match; one or more.
     """
     small = _grey(images.fit(work, SIDE))
     shrunk = np.array([small.shape[1] / work.shape[1], small.shape[0] / work.shape[0], 1.0])
-    laid, seen = _laid(_grey(query), shrunk[:, None] * homography, small.shape, (points * shrunk[:2]).mean(0))
+    query, centre = _grey(query), (points * shrunk[:2]).mean(0)
+    found = _agreement(query, small, shrunk[:, None] * homography, centre)
+    similarity = _similarity(homography, points) if found < GOOD and len(points) > 1 else None
+    if similarity is not None:
+        found = max(found, _agreement(query, small, shrunk[:, None] * similarity, centre))
+    return found
+
+
+def _similarity(homography: np.ndarray, points: np.ndarray) -> np.ndarray | None:
+    """The similarity that puts the matched points, (points, 2), nearest to where they are; None where there is none."""
+    asked = cv2.perspectiveTransform(points[None].astype(np.float64), np.linalg.inv(homography))[0]
+    # No point is so far off that it would not count: this is the fit to all of them.
+    found, _ = cv2.estimateAffinePartial2D(asked, points.astype(np.float64), ransacReprojThreshold=1e9)
+    return None if found is None else np.vstack([found, (0, 0, 1)])
+
+
+def _agreement(query: np.ndarray, small: np.ndarray, mapping: np.ndarray, centre: np.ndarray) -> float:
+    """Of float32 grey pictures; mapping: (3, 3), query -> small work; centre: as in `_laid`."""
+    laid, seen = _laid(query, mapping, small.shape, centre)
     found = _correlation(small, laid, seen)
     refinement = _refinement(small, laid, seen)
     if refinement is not None:

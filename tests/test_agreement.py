@@ -52,6 +52,21 @@ def test_another_picture_does_not_agree():
     assert agreement(photo, painting(0), back, MIDDLE) < 0.3
 
 
+def test_a_homography_that_bends_away_from_its_points_is_brought_back(monkeypatch):
+    # All points lie in one corner, where this homography is right; it makes a mess of the rest.
+    photo, back = photograph(painting(0), [(100, 50), (500, 50), (500, 350), (100, 350)])
+    points = np.float32([[20, 20], [90, 25], [30, 80], [95, 90], [60, 50]])
+    bent = np.float64([[1, 0, 0], [0, 1, 0], [0.0025, 0.002, 1]])
+    moved = cv2.perspectiveTransform(points[None], bent)[0]
+    again, _ = cv2.findHomography(moved, points)  # near the identity at the points
+    similar, _ = cv2.estimateAffinePartial2D(moved, points, ransacReprojThreshold=1e9)
+    homography = np.vstack([similar, (0, 0, 1)]) @ bent @ back
+    assert np.linalg.norm(cv2.perspectiveTransform(points[None] + (100, 50), homography)[0] - points, axis=1).max() < 12
+    assert agreement(photo, painting(0), homography, points) > 0.8
+    monkeypatch.setattr("models.agreement._similarity", lambda homography, points: None)
+    assert agreement(photo, painting(0), homography, points) < 0.6
+
+
 def test_a_stamp_that_two_pictures_share_is_not_enough():
     one, other = painting(2), painting(3)
     stamp = painting(4)[:60, :60]
