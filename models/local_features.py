@@ -17,6 +17,7 @@ LISTS, PROBED = 16, 4  # of an approximate search: lists of descriptors, and how
 FEW = 500  # keypoints, or half of those wanted: where ORB finds fewer, it looks again for ...
 FAINT = (7, 3)  # ... corners that differ from their surroundings by so many grey levels, instead of OpenCV's 20
 SMALL, LARGER = 320, 3  # pixels of the long side up to which ORB gets a picture enlarged; times, at most
+FAINTEST, EDGIEST = 0.01, 30  # SIFT's thresholds, instead of OpenCV's 0.04 and 10: drawings have faint blobs on lines
 MIN_FRAME = 32  # pixels; in a smaller frame ORB's patches do not fit
 
 
@@ -65,7 +66,8 @@ class Finder:
     def _detected(self, grey: np.ndarray) -> tuple[Sequence[cv2.KeyPoint], np.ndarray | None]:
         """Keypoints and descriptors. ORB finds next to none on a dark or blurred picture, so it looks again."""
         if self.kind == "sift":
-            return cv2.SIFT_create(self.keypoints).detectAndCompute(grey, None)
+            detector = cv2.SIFT_create(self.keypoints, contrastThreshold=FAINTEST, edgeThreshold=EDGIEST)
+            return detector.detectAndCompute(grey, None)
         detector = cv2.ORB_create(self.keypoints)
         found = detector.detectAndCompute(grey, None)
         for threshold in FAINT:
@@ -74,6 +76,12 @@ class Finder:
             detector.setFastThreshold(threshold)
             found = detector.detectAndCompute(grey, None)
         return found
+
+
+def in_frame(features: Features, frame: tuple[int, int]) -> Features:
+    """The same features in the pixels of another frame, (height, width), of the same picture."""
+    scale = np.float32([frame[1] / features.frame[1], frame[0] / features.frame[0], frame[1] / features.frame[1], 1])
+    return Features(frame, features.keypoints * scale, features.descriptors)
 
 
 def _root(descriptors: np.ndarray) -> np.ndarray:

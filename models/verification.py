@@ -17,7 +17,7 @@ MIN_MATCHES = 5  # four points fit a homography always, so a fifth has to speak 
 # All works are matched roughly first, and the likeliest of them in full.
 ROUGH = 3  # every third keypoint
 LIKELY = 15  # works at least, and one in ...
-ONE_IN = 50  # ... of a long list, on which more wrong ones have rough matches by chance
+ONE_IN = 8  # ... of a long list, on which more wrong ones have rough matches by chance
 
 # A photograph of a flat picture: what the homography may do to the surroundings of a matched point.
 SCALE = (0.12, 8.0)  # pixels of the work for one of the query

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.local_features import KINDS, MIN_FRAME, WIDTH, Finder, _root, nearest_two, roughly_nearest_two
+from models.local_features import KINDS, MIN_FRAME, WIDTH, Finder, _root, in_frame, nearest_two, roughly_nearest_two
 from utils.errors import WrongUse
 
 
@@ -38,6 +38,21 @@ def test_never_more_keypoints_than_asked_for():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_small_picture_keeps_its_size(kind):
     assert Finder(kind, 100, 800).find(texture()).frame == (240, 320)
+
+
+def test_the_same_features_in_another_frame():
+    found = Finder("sift", 100, 160).find(texture())
+    other = in_frame(found, (240, 320))
+    assert found.frame == (120, 160) and other.frame == (240, 320)
+    np.testing.assert_allclose(other.keypoints[:, :3], 2 * found.keypoints[:, :3])
+    np.testing.assert_array_equal(other.keypoints[:, 3], found.keypoints[:, 3])  # angles
+    assert other.descriptors is found.descriptors
+
+
+def test_sift_finds_what_is_faint():
+    faint = (texture(seed=5) // 10 + 100).astype(np.uint8)  # 26 grey levels
+    usual = cv2.SIFT_create(500).detect(cv2.cvtColor(faint, cv2.COLOR_BGR2GRAY), None)
+    assert len(Finder("sift", 500, 320).find(faint).keypoints) > 10 * max(1, len(usual))
 
 
 def test_keypoints_lie_on_the_corners_of_a_square():
