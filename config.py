@@ -37,8 +37,8 @@ class Settings:
 
     # Network and descriptor
     weights: str = "imagenet"  # imagenet, bundled, or a file
-    pooling: str = "cam"  # cam, crow, spoc, mac, gem or rmac
-    classes: int = 64  # class vectors an image (pooling cam)
+    pooling: str = "cam_gem"  # cam_gem, cam (as published), crow, spoc, mac, gem or rmac
+    classes: int = 64  # class vectors an image (poolings cam_gem and cam)
     dimensions: int = 512  # of the descriptor, after whitening; 512 at most
     size: str = "512x384"  # pixels of a horizontal picture in the network, long x short side
     batch_size: int = 8  # pictures in one pass of the network

@@ -4,6 +4,7 @@ Examples:
   python train.py                          ImageNet's weights, which Keras downloads
   python train.py --weights bundled        the weights that ship with the project
   python train.py --weights vgg_cam.h5 --size 1024x720 --batch-size 4
+  python train.py --pooling cam            the descriptor as it was published (Jimenez et al. 2017)
   python train.py --update                 after create_list.py: add, recompute, delete; train nothing
 
 The descriptors go to OUTPUT/collection.lmdb. A run that was interrupted goes on where it stopped. With --update the
@@ -57,7 +58,7 @@ def _options(settings: Settings, argv: Sequence[str] | None) -> argparse.Namespa
     add = parser.add_argument
     add("--weights", metavar="NAME", help=f"imagenet, bundled or a file ({settings.weights})")
     add("--pooling", choices=POOLINGS, help=f"({settings.pooling})")
-    add("--classes", type=int, metavar="N", help=f"class vectors an image, for pooling cam ({settings.classes})")
+    add("--classes", type=int, metavar="N", help=f"class vectors an image, for poolings cam_gem and cam ({settings.classes})")
     add("--dimensions", type=int, metavar="N", help=f"of a descriptor ({settings.dimensions})")
     add("--size", metavar="WxH", help=f"pixels of a horizontal picture in the network ({settings.size})")
     add("--batch-size", type=script.positive, default=settings.batch_size, metavar="N", help="pictures (%(default)s)")

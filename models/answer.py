@@ -54,6 +54,7 @@ class Candidate:
     frame: tuple[int, int]  # (height, width) of the work at the scale of the points
     evidence: Evidence
     score: float  # what the ranking after re-ranking is sorted by
+    agreement: float | None = None  # as in Grounds; only of works that came first after a look
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from models import pooling, whitening
 from models.descriptors import Describer
-from models.network import CHANNELS
+from models.network import CHANNELS, Network
 from models.reading import Outcome, Reading
 from models.recipe import Recipe
 from models.whitening import Whitening
@@ -23,12 +23,16 @@ from utils.lists import Lists
 from utils.script import progress
 from utils.store import Stamp, Store
 
+CLASSES_SAMPLE = 128  # pictures, at most, that tell which classes a collection shows most often ...
+PROBABLE = 16  # ... among so many of each
+
 
 def describe(store: Store, reading: Reading, listed: Lists, describer: Describer, settings, update: bool) -> Outcome:
     """Step 2: a descriptor for every listed picture that has none; with `update` also for those that changed.
 
     A new store first gets the class vectors of a seeded sample, on which the whitening is fitted; each picture
-    passes the network once. With `update`, pictures that are no longer listed are deleted.
+    passes the network once. Before that, where all images are to share their classes, a smaller sample tells which.
+    With `update`, pictures that are no longer listed are deleted.
     """
     paths = listed.horizontal + listed.vertical
     outcome = Outcome()
@@ -40,6 +44,8 @@ def describe(store: Store, reading: Reading, listed: Lists, describer: Describer
     fitted = load_whitening(store)
     sample = set() if fitted else _sample(paths, settings.whitening_sample)
     workers = work.cores(settings.workers)
+    if describer.recipe.pooling in pooling.OF_COLLECTION and not fitted and not store.count("vectors"):
+        describer = _with_classes(store, reading, listed, describer, settings.batch_size, workers)
     with (
         progress(total=len(paths), what="Describing") as bar,
         work.ending(ThreadPoolExecutor(workers)) as readers,
@@ -59,6 +65,42 @@ def describe(store: Store, reading: Reading, listed: Lists, describer: Describer
                 bar.update(len(stamps) + len(skipped))
             fitted = fitted or _whiten(store, describer.recipe)
     return outcome
+
+
+def _with_classes(
+    store: Store, reading: Reading, listed: Lists, describer: Describer, batch_size: int, workers: int
+) -> Describer:
+    """The describer with the classes that a seeded sample of the pictures shows most often; the store keeps them."""
+    chosen = _sample(listed.horizontal + listed.vertical, CLASSES_SAMPLE)
+    with progress(total=len(chosen), what="Choosing classes") as bar, ThreadPoolExecutor(workers) as readers:
+
+        def inputs() -> Iterator[np.ndarray]:
+            for found, skipped in _batches(reading, describer, _ordered(listed, chosen, batch_size), readers):
+                if found:
+                    yield np.stack([pixels for _, pixels in found])
+                bar.update(len(found) + len(skipped))
+
+        classes = shown_most(describer.network, inputs(), describer.recipe.classes)
+    store.set_meta(frequent_classes=classes.tolist())
+    return Describer(describer.network, describer.recipe, describer.digest, classes)
+
+
+def shown_most(network: Network, inputs: Iterable[np.ndarray], count: int) -> np.ndarray:
+    """The `count` classes that are most often among the most probable ones of a picture, most frequent first.
+
+    inputs: batches, each (pictures, height, width, 3) uint8 BGR. Raises WrongUse where there is none.
+    """
+    numbers: list[np.ndarray] = []
+    for batch in inputs:
+        *_, activations = network(batch)
+        numbers += [network.head.classes(one, PROBABLE)[0] for one in activations]
+    if not numbers:
+        raise _unreadable()
+    return np.argsort(-np.bincount(np.concatenate(numbers), minlength=count), kind="stable")[:count]
+
+
+def _unreadable() -> WrongUse:
+    return WrongUse("None of the listed pictures could be read: run create_list.py again, or check the dataset.")
 
 
 def load_whitening(store: Store) -> Whitening | None:
@@ -115,10 +157,10 @@ def _whiten(store: Store, recipe: Recipe) -> Whitening:
     count = store.count("vectors")
     if not count:
         store.delete(store.skipped())  # the next run looks at them again
-        raise WrongUse("None of the listed pictures could be read: run create_list.py again, or check the dataset.")
+        raise _unreadable()
     each = whitening.vectors_each(count)
     channels = CHANNELS * len(pooling.layers(recipe.pooling))
-    sample = np.concatenate([vectors[:each] for _, vectors in store.vectors(channels)])
+    sample = np.concatenate([whitening.chosen(vectors, each) for _, vectors in store.vectors(channels)])
     fitted = whitening.fit(sample, recipe.dimensions)
     arrays = {"whitening_mean": fitted.mean, "whitening_projection": fitted.projection}
     store.whiten(arrays, ((image, fitted.descriptor(vectors)) for image, vectors in store.vectors(channels)))

@@ -13,12 +13,21 @@ from utils.errors import WrongUse
 from utils.store import Store
 
 
+def load_classes(store: Store) -> np.ndarray | None:
+    """The classes that a store's descriptors are made with, or None where each image has its own."""
+    numbers = store.get_meta("frequent_classes")
+    return None if numbers is None else np.array(numbers)
+
+
 class Describer:
     """Turns pictures into class vectors. Safe to call from several threads."""
 
-    def __init__(self, network: Network, recipe: Recipe, digest: str = ""):
-        """digest: of the network's weights, where the describer is to fill a store."""
-        self.network, self.recipe, self.digest = network, recipe, digest
+    def __init__(self, network: Network, recipe: Recipe, digest: str = "", classes: np.ndarray | None = None):
+        """digest: of the network's weights, where the describer is to fill a store.
+
+        classes: (recipe.classes,) numbers of those whose maps are used; None: of each image its most probable ones.
+        """
+        self.network, self.recipe, self.digest, self.classes = network, recipe, digest, classes
 
     @classmethod
     def open(cls, recipe: Recipe, store: Store, precision: str) -> "Describer":
@@ -31,7 +40,7 @@ class Describer:
                 f"{store.path} was made with {what} than {recipe.weights} holds now: delete it and run train.py, "
                 "or choose another --output."
             )
-        return cls(Network(model, precision, pooling.layers(recipe.pooling)), recipe, digest)
+        return cls(Network(model, precision, pooling.layers(recipe.pooling)), recipe, digest, load_classes(store))
 
     def prepare(self, picture: np.ndarray) -> np.ndarray:
         """The network's input: (height, width, 3) uint8 BGR, stretched to the one size of its orientation."""
@@ -40,11 +49,13 @@ class Describer:
         return images.stretch(picture, short, long) if horizontal else images.stretch(picture, long, short)
 
     def class_maps(self, activations: np.ndarray) -> np.ndarray:
-        """The class activation maps of one image, most probable class first: (classes, height, width) float32, 0..1.
+        """The class activation maps of one image: (classes, height, width) float32, 0..1.
 
         activations: (height, width, channels) float32, as the network returns them.
         """
-        _, channels = self.network.head.classes(activations, self.recipe.classes)
+        _, channels = self.network.head.classes(
+            activations, self.recipe.classes if self.classes is None else self.classes
+        )
         return pooling.class_maps(activations, channels)
 
     def pool(self, layers: Sequence[np.ndarray], activations: np.ndarray, maps: np.ndarray | None = None) -> np.ndarray:

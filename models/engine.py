@@ -5,6 +5,7 @@ import platform
 import time
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,13 @@ from models import pooling, verdict
 from models.agreement import agreement
 from models.answer import STAGES, Answer, Candidate, Evidence, Grounds, Verdict
 from models.describing import load_whitening
-from models.descriptors import Describer
+from models.descriptors import Describer, load_classes
 from models.detection import clockwise, quadrilaterals, straighten, without_frame
-from models.local_features import Finder
+from models.local_features import Finder, in_frame
 from models.reading import Reading
 from models.recipe import Recipe, fingerprint
 from models.verdict import Judge, Thresholds, stamp_of
-from models.verification import examine
+from models.verification import examine, match, verify
 from utils import images
 from utils.errors import WrongUse
 from utils.images import ImageProblem
@@ -29,6 +30,11 @@ from utils.store import Features, Store
 # Where a look leads to a work, no further one is taken. The calibration has no say in this: so it changes no grounds,
 # and those of a run that was asked before it are still those that the engine would find.
 LED_SOMEWHERE = Thresholds()
+# Where no look led to a work, the likeliest ones are compared with the picture by other local features, which blurred
+# pictures and drawings of a few lines have, too. They are found on the spot, so a store need not hold them.
+CLOSER = Finder("sift", keypoints=1000, side=512)
+LIKELIEST = 10  # candidates that are looked at so
+
 TWINS = Thresholds(sure_inliers=20)  # between two images that are at hand: by chance they never have so many
 
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "faiss-cpu", "pillow")
@@ -103,7 +109,7 @@ class Engine:
         recipe = Recipe(**store.get_meta("recipe"))
         same = all(store.get_meta(name) == self.fingerprint[name] for name in ("weights_digest", "method"))
         if same and pooling.layers(recipe.pooling) == pooling.layers(self.describer.recipe.pooling):
-            return Describer(self.describer.network, recipe, self.describer.digest)
+            return Describer(self.describer.network, recipe, self.describer.digest, load_classes(store))
         return Describer.open(recipe, store, self.settings.precision)
 
     @property
@@ -121,7 +127,8 @@ class Engine:
 
         Where the picture as a whole does not lead to a work, the engine looks again at the paintings it can make out
         on it, for on a photograph with much wall the wall has its share in the descriptor; and at the picture turned,
-        for the network knows things upright. So a picture that leads nowhere takes several times as long.
+        for the network knows things upright; and more closely at the likeliest works. So a picture that leads nowhere
+        takes several times as long.
 
         picture: a file, its content, or (height, width, 3) uint8 BGR. exclude: ids that must not be in the answer.
         Raises ImageProblem for a picture that cannot be read.
@@ -132,24 +139,20 @@ class Engine:
         with _stage(seconds, "features"):
             query = self.finder.find(pixels)
         candidates: dict[int, Candidate] = {}
-        agreements: dict[int, float] = {}  # of the works that came first after a look
         attention = None
         for descriptor, maps, count in self._looks(pixels, seconds):
             if attention is None:
                 attention = pooling.attention(maps)
             self._look_up(descriptor, count, query, candidates, exclude, seconds)
-            before = sorted(candidates.values(), key=lambda candidate: -candidate.similarity)
-            after = sorted(before, key=lambda candidate: -candidate.score)
-            first = after[0] if after else None
-            if first and first.id not in agreements:
-                with _stage(seconds, "reranking"):
-                    agreements[first.id] = self._agreement(pixels, query.frame, first)
-            grounds = verdict.grounds(after, len(query.keypoints), agreements[first.id] if first else 0.0)
+            after, grounds = self._ranked(pixels, query, candidates, seconds)
             if LED_SOMEWHERE.decide(grounds) is Verdict.FOUND:
                 break
+        else:
+            self._look_closer(pixels, query.frame, candidates, seconds)
+            after, grounds = self._ranked(pixels, query, candidates, seconds)
         return Answer(
             self.judge.rule.decide(grounds) if after else Verdict.NOT_FOUND,
-            before,
+            _by_similarity(candidates),
             after,
             len(query.keypoints),
             query.frame,
@@ -265,13 +268,47 @@ class Engine:
         with _stage(seconds, "reranking"):
             examined = self._examine(query, [image for image in found if image not in candidates])
             for image, similarity in found.items():
-                if image in examined:
-                    frame, evidence = examined[image]
-                else:
-                    frame, evidence = candidates[image].frame, candidates[image].evidence
-                    similarity = max(similarity, candidates[image].similarity)
-                score = verdict.score(similarity, evidence)
-                candidates[image] = Candidate(image, self.images[image], similarity, frame, evidence, score)
+                known = candidates.get(image)
+                if known is None:
+                    candidates[image] = self._candidate(image, similarity, *examined[image])
+                elif similarity > known.similarity:
+                    score = verdict.score(similarity, known.evidence)
+                    candidates[image] = replace(known, similarity=similarity, score=score)
+
+    def _look_closer(
+        self, pixels: np.ndarray, frame: tuple[int, int], candidates: dict[int, Candidate], seconds: dict[str, float]
+    ) -> None:
+        """Compare the picture with the likeliest candidates by local features of another kind, where they have any.
+
+        Evidence is replaced by better one, in the pixels of the same frames.
+        """
+        with _stage(seconds, "reranking"):
+            query = in_frame(CLOSER.find(pixels), frame)
+            known = [candidate for candidate in _by_similarity(candidates) if min(candidate.frame)]
+            for candidate in known[:LIKELIEST]:
+                try:
+                    work = in_frame(CLOSER.find(self._pixels(self.dataset / candidate.path)), candidate.frame)
+                except ImageProblem:  # it has gone from the dataset since
+                    continue
+                evidence = verify(query, work, match(query, [work])[0])
+                if evidence.inliers > candidate.evidence.inliers:
+                    found = self._candidate(candidate.id, candidate.similarity, candidate.frame, evidence)
+                    candidates[candidate.id] = found
+
+    def _candidate(self, image: int, similarity: float, frame: tuple[int, int], evidence: Evidence) -> Candidate:
+        score = verdict.score(similarity, evidence)
+        return Candidate(image, self.images[image], similarity, frame, evidence, score)
+
+    def _ranked(
+        self, pixels: np.ndarray, query: Features, candidates: dict[int, Candidate], seconds: dict[str, float]
+    ) -> tuple[list[Candidate], Grounds]:
+        """The candidates by score, best first, and what speaks for and against the first."""
+        after = sorted(_by_similarity(candidates), key=lambda candidate: -candidate.score)
+        if after and after[0].agreement is None:
+            with _stage(seconds, "reranking"):
+                after[0] = replace(after[0], agreement=self._agreement(pixels, query.frame, after[0]))
+            candidates[after[0].id] = after[0]
+        return after, verdict.grounds(after, len(query.keypoints))
 
     def _examine(self, query: Features, images: list[int]) -> dict[int, tuple[tuple[int, int], Evidence]]:
         """For each image its frame and the evidence that the query shows it; none without local features."""
@@ -300,6 +337,10 @@ class Engine:
         long, short = self.describer.recipe.sides()
         for height, width in ((short, long), (long, short)):
             self.ask(np.zeros((height, width, 3), np.uint8))
+
+
+def _by_similarity(candidates: dict[int, Candidate]) -> list[Candidate]:
+    return sorted(candidates.values(), key=lambda candidate: -candidate.similarity)
 
 
 def _check_ready(store: Store) -> None:

@@ -72,19 +72,21 @@ def best_precision() -> str:
 class PoolingHead:
     """Average pooling and one dense layer: the class activation maps are exact (Zhou et al. 2016)."""
 
-    def __init__(self, model: keras.Model):
-        self.kernel, self.bias = (np.asarray(w, np.float32) for w in model.get_layer("classifier").get_weights())
+    def __init__(self, kernel: np.ndarray, bias: np.ndarray):
+        """kernel, bias: (channels, classes) and (classes,) of the dense layer."""
+        self.kernel, self.bias = np.asarray(kernel, np.float32), np.asarray(bias, np.float32)
 
-    def classes(self, activations: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """The most probable classes of one image and what each channel says for them.
+    def classes(self, activations: np.ndarray, wanted: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Classes of one image and what each channel says for them.
 
-        activations: (height, width, channels) float32 of the last convolution.
-        Returns (count,) class numbers, most probable first, and (count, channels) float32 weights w_kc of
-        CAM_c = sum_k w_kc A_k (Jimenez et al. 2017, eq. 1).
+        activations: (height, width, channels) float32 of the last convolution. wanted: how many of the most probable
+        classes, or the numbers of those to take.
+        Returns (classes,) class numbers, most probable first or as wanted, and (classes, channels) float32 weights
+        w_kc of CAM_c = sum_k w_kc A_k (Jimenez et al. 2017, eq. 1).
         """
-        scores = activations.mean((0, 1)) @ self.kernel + self.bias
-        best = np.argsort(-scores, kind="stable")[:count]
-        return best, self.kernel[:, best].T
+        if isinstance(wanted, int):
+            wanted = _most_probable(activations.mean((0, 1)) @ self.kernel + self.bias, wanted)
+        return wanted, self.kernel[:, wanted].T
 
 
 class FullyConnectedHead:
@@ -101,17 +103,21 @@ class FullyConnectedHead:
         # d score / d channel is summed over the grid, so the first layer may be summed beforehand.
         self.w1_of_channel = self.w1.reshape(HEAD_GRID**2, -1, self.w1.shape[1]).sum(0)
 
-    def classes(self, activations: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def classes(self, activations: np.ndarray, wanted: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As PoolingHead.classes; w_kc is the spatial mean of d score_c / d A_k, for all classes in one product."""
         grid = adaptive_average(max_pool(activations), HEAD_GRID)
         hidden1 = np.maximum(grid.reshape(-1) @ self.w1 + self.b1, 0)
         hidden2 = np.maximum(hidden1 @ self.w2 + self.b2, 0)
-        scores = hidden2 @ self.w3 + self.b3
-        best = np.argsort(-scores, kind="stable")[:count]
-        gradient2 = self.w3[:, best].T * (hidden2 > 0)
+        if isinstance(wanted, int):
+            wanted = _most_probable(hidden2 @ self.w3 + self.b3, wanted)
+        gradient2 = self.w3[:, wanted].T * (hidden2 > 0)
         gradient1 = gradient2 @ self.w2.T * (hidden1 > 0)
         # Max pooling and averaging hand a gradient on whole: its sum over space is the same below and above.
-        return best, gradient1 @ self.w1_of_channel.T / np.prod(activations.shape[:2])
+        return wanted, gradient1 @ self.w1_of_channel.T / np.prod(activations.shape[:2])
+
+
+def _most_probable(scores: np.ndarray, count: int) -> np.ndarray:
+    return np.argsort(-scores, kind="stable")[:count]
 
 
 def max_pool(maps: np.ndarray) -> np.ndarray:
@@ -148,7 +154,10 @@ class Network:
         self.precision = best_precision() if precision == "auto" else precision
         names = {layer.name for layer in model.layers}
         pooling_head = "classifier" in names
-        self.head = PoolingHead(model) if pooling_head else FullyConnectedHead(model)
+        if pooling_head:
+            self.head = PoolingHead(*model.get_layer("classifier").get_weights())
+        else:
+            self.head = FullyConnectedHead(model)
         pixels = layers.Input((None, None, 3), dtype="float32")
         last = _convolutions(pixels, self.precision)
         if pooling_head:

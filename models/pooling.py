@@ -8,11 +8,13 @@ on it.
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 POOLINGS = ("cam", "cam_gem", "crow", "spoc", "mac", "gem", "rmac")
 PUBLISHED = ("block5_conv1",)  # the layer whose features all publications pool
 LAYERS = {"cam_gem": ("block4_conv3", "block5_conv1")}
+OF_COLLECTION = ("cam_gem",)  # poolings within the maps of classes that all images share, instead of each image's own
 POWER = 3.0  # of generalised means; Radenovic et al. 2018 learned 2.9
 
 
@@ -76,6 +78,9 @@ def cam_gem(layers: Sequence[np.ndarray], maps: np.ndarray, power: float = POWER
     2018): (sum m f^p / sum m)^(1/p). It lets what is strong somewhere count more than what is weak everywhere. Finer
     layers keep what makes one work differ from the next. The layers' vectors, each of length 1, are joined.
 
+    The classes are those that the collection shows most often (Jimenez et al. 2017, section 4.3), the same for every
+    image: so a vector is compared with the one of the same class, and what a class says counts in each image alike.
+
     layers: (n height, n width, channels) each, with a whole number n; what is left over, as pooling leaves it, is not
     looked at. maps: (classes, height, width). Returns (classes, channels of all layers).
     """
@@ -84,7 +89,8 @@ def cam_gem(layers: Sequence[np.ndarray], maps: np.ndarray, power: float = POWER
     vectors = []
     for features in layers:
         rows, columns = features.shape[0] // height, features.shape[1] // width
-        powers = features[: rows * height, : columns * width] ** power
+        whole = features[: rows * height, : columns * width].reshape(rows * height, -1)
+        powers = cv2.pow(np.ascontiguousarray(whole), power)  # several times as fast as NumPy's
         means = powers.reshape(height, rows, width, columns, -1).mean((1, 3))
         vectors.append(normalised((flat @ means.reshape(height * width, -1)) ** (1 / power)))
     return normalised(np.concatenate(vectors, axis=1))

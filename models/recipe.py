@@ -18,7 +18,7 @@ class Recipe:
 
     weights: str  # imagenet, bundled, or the absolute path of a file
     pooling: str
-    classes: int  # class vectors an image, for pooling "cam"
+    classes: int  # class vectors an image, for the poolings within class maps
     dimensions: int  # of a descriptor, at most
     size: str  # pixels of a horizontal picture in the network, long x short side: 512x384
 
@@ -74,6 +74,7 @@ def fingerprint(store: Store) -> dict:
         "method": store.get_meta("method"),
         **(store.get_meta("recipe") or {}),
         "weights_digest": store.get_meta("weights_digest"),
+        "frequent_classes": store.get_meta("frequent_classes"),
         "whitening_digest": sha,
         "local_features": store.get_meta("local_features"),
     }

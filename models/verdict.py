@@ -167,11 +167,10 @@ def score(similarity: float, evidence: Evidence) -> float:
     return similarity + INLIER_WORTH * max(0, evidence.inliers - CHANCE)
 
 
-def grounds(ranking: Sequence[Candidate], keypoints: int, agreement: float = 0.0) -> Grounds:
+def grounds(ranking: Sequence[Candidate], keypoints: int) -> Grounds:
     """The grounds of a verdict on the first of all candidates.
 
-    ranking: the candidates after re-ranking, best first. keypoints: in the query. agreement: of the query with
-    the first candidate, 0..1 (see `models.agreement`).
+    ranking: the candidates after re-ranking, best first. keypoints: in the query.
     """
     if not ranking:
         return Grounds(keypoints=keypoints)
@@ -189,7 +188,7 @@ def grounds(ranking: Sequence[Candidate], keypoints: int, agreement: float = 0.0
         query_area=evidence.query_area,
         work_area=evidence.work_area,
         **asdict(evidence.warp),
-        agreement=agreement,
+        agreement=first.agreement or 0.0,
         keypoints=keypoints,
     )
 

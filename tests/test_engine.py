@@ -196,6 +196,38 @@ def test_the_shortlist_is_as_long_as_the_settings_say(collection, engine, pictur
     assert [one.id for one in answer.before] == [one.id for one in engine.ask(pictures[2]).before][:3]
 
 
+def blurred(picture):
+    """A part of the picture, small and out of focus: next to no corners are left."""
+    part = cv2.resize(cropped(picture), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    return cv2.GaussianBlur(part, (0, 0), 3)
+
+
+def test_a_closer_look_finds_what_corners_do_not(engine, pictures, monkeypatch):
+    closer = {image: engine.ask(blurred(picture)) for image, picture in pictures.items()}
+    monkeypatch.setattr("models.engine.LIKELIEST", 0)
+    without = {image: engine.ask(blurred(picture)) for image, picture in pictures.items()}
+    found, before = (
+        {image for image, answer in answers.items() if answer.after[0].id == image and answer.verdict is Verdict.FOUND}
+        for answers in (closer, without)
+    )
+    assert before < found and len(found) >= len(before) + 2
+    for image in found - before:
+        first, seen = closer[image].after[0], closer[image]
+        work = cv2.resize(pictures[image], first.frame[::-1])
+        height, width = work.shape[:2]
+        middle = np.float32([[[seen.frame[1] / 2, seen.frame[0] / 2]]])
+        where = cv2.perspectiveTransform(middle, first.evidence.homography)[0, 0]
+        assert np.abs(where - (0.55 * width, 0.55 * height)).max() < 0.03 * max(height, width)
+
+
+def test_a_closer_look_does_without_a_picture_that_has_gone(collection, tmp_path):
+    shutil.copytree(collection, tmp_path, dirs_exist_ok=True)
+    its = Engine.open(tmp_path / "output", tmp_path / "images", SETTINGS)
+    picture = blurred(cv2.imread(str(next((tmp_path / "images").iterdir()))))
+    shutil.rmtree(tmp_path / "images")
+    assert its.ask(picture).after
+
+
 def test_attention_is_that_of_the_whole_picture(engine, pictures):
     describer = engine.describer
     for picture in (pictures[1], on_a_wall(pictures[1])):
@@ -314,7 +346,7 @@ def calibrated(engine, **changed) -> Calibration:
 def test_without_a_calibration_the_thresholds_hold_and_it_is_said(engine, pictures):
     answer = engine.ask(pictures[1])
     assert answer.probability is None
-    assert answer.grounds == grounds(answer.after, answer.keypoints, answer.grounds.agreement)
+    assert answer.grounds == grounds(answer.after, answer.keypoints)
     assert engine.calibration["calibrated"] is False and engine.calibration["problem"] is None
 
 

@@ -134,13 +134,15 @@ def test_gradient_maps_equal_class_maps_on_a_pooling_head(small_model, small_net
 
 
 def test_pooling_head_by_hand():
-    model = vgg16_cam(channels=2, classes=3)
-    model.get_layer("classifier").set_weights([np.array([[1, 0, 2], [0, 3, 1]]), np.array([0, 0, -9])])
+    head = PoolingHead(np.array([[1, 0, 2], [0, 3, 1]]), np.array([0, 0, -9]))
     # The means of the two channels are 2 and 1: scores 2, 3 and 2 * 2 + 1 - 9 = -4.
     activations = np.array([[[4, 0], [0, 2]]], np.float32)
-    best, channels = PoolingHead(model).classes(activations, 2)
+    best, channels = head.classes(activations, 2)
     np.testing.assert_array_equal(best, [1, 0])
     np.testing.assert_allclose(channels, [[0, 3], [1, 0]])
+    wanted, channels = head.classes(activations, np.array([2, 0]))
+    np.testing.assert_array_equal(wanted, [2, 0])
+    np.testing.assert_allclose(channels, [[2, 1], [1, 0]])
 
 
 def dense_layers(channels, classes):
@@ -183,6 +185,9 @@ def test_fully_connected_head_gives_the_gradients(size):
     np.testing.assert_array_equal(best, np.argsort(-scores))
     assert np.abs(gradients).max() > 0
     np.testing.assert_allclose(channels, gradients, rtol=1e-4, atol=1e-6)
+    wanted, of_wanted = FullyConnectedHead(model).classes(activations, best[[5, 2]])
+    np.testing.assert_array_equal(wanted, best[[5, 2]])
+    np.testing.assert_allclose(of_wanted, channels[[5, 2]], rtol=1e-4, atol=1e-6)
 
 
 @on_tensorflow

@@ -140,7 +140,7 @@ def test_an_undisturbed_run_describes_every_picture_that_can_be_read(large, undi
     assert store.get_meta("complete") is True
     assert store.get_meta("recipe") == {
         "weights": "bundled",
-        "pooling": "cam",
+        "pooling": "cam_gem",
         "classes": 64,
         "dimensions": 512,
         "size": "64x64",
@@ -203,7 +203,7 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(large, undisturbed):
     ("option", "told"),
     [
         (("--weights", "imagenet"), "was made with weights bundled: give the same options"),
-        (("--pooling", "gem"), "was made with pooling cam: "),
+        (("--pooling", "gem"), "was made with pooling cam_gem: "),
         (("--dimensions", "128"), "was made with dimensions 512: "),
         (("--size", "128x64"), "was made with size 64x64: "),
         (("--size", "64x128"), "The size 64x128 does not fit: long side first, from 64 to 4096 pixels."),
@@ -421,6 +421,61 @@ def test_other_poolings_make_descriptors_too(tmp_path, bundled_network, pooling)
     assert str(made.run(update=False)[0]) == "8 added"
     assert {row.shape for row in made.state()[1].values()} == {(4,)}
     made.assert_as_if_rebuilt()
+
+
+@pytest.fixture
+def of_classes(tmp_path, bundled_model) -> Collection:
+    """Eight pictures, described within the maps of classes that they share."""
+    from models.network import Network
+
+    made = Collection(tmp_path, Network(bundled_model, "float32", ("block4_conv3", "block5_conv1")))
+    made.describer.recipe = replace(made.describer.recipe, pooling="cam_gem", classes=5, dimensions=4)
+    for seed in range(8):
+        paint(made.dataset / f"{seed}.jpg", seed)
+    return made
+
+
+def test_classes_are_chosen_once_and_kept(of_classes, monkeypatch):
+    from models import describing
+    from models.descriptors import load_classes
+
+    monkeypatch.setattr(describing, "CLASSES_SAMPLE", 3)
+    assert of_classes.run(update=False)[1] == 3 + 8
+    store = Store.reading(of_classes.output)
+    classes = load_classes(store)
+    store.close()
+    assert classes.shape == (5,)
+    of_classes.describer.classes = classes  # as Describer.open finds them
+    paint(of_classes.dataset / "new.jpg", 50)
+    assert of_classes.run()[1] == 1, "an update trains nothing"
+    of_classes.assert_as_if_rebuilt()
+    store = Store.reading(of_classes.output)
+    assert load_classes(store).tolist() == classes.tolist()
+    store.close()
+
+
+def test_the_most_frequent_classes_are_counted():
+    from models import describing
+
+    class Head:
+        def classes(self, activations, wanted):
+            return np.argsort(-activations[0, 0])[:wanted], None
+
+    class Network:
+        head = Head()
+
+        def __call__(self, batch):
+            return (batch,)
+
+    shown = np.zeros((3, 1, 1, 9))
+    shown[:, 0, 0] = [[9, 8, 0, 0, 0, 0, 0, 0, 0], [0, 9, 0, 0, 0, 8, 0, 0, 0], [0, 9, 8, 0, 0, 0, 0, 0, 0]]
+    probable, describing.PROBABLE = describing.PROBABLE, 2
+    try:
+        assert describing.shown_most(Network(), [shown[:2], shown[2:]], 4).tolist() == [1, 0, 2, 5]
+    finally:
+        describing.PROBABLE = probable
+    with pytest.raises(WrongUse, match="None of the listed pictures could be read"):
+        describing.shown_most(Network(), [], 4)
 
 
 def test_pictures_that_cannot_be_read_are_skipped_counted_and_listed(tmp_path, bundled_network, capsys):

@@ -94,8 +94,9 @@ def candidate(image, similarity, evidence=Evidence()):  # noqa: B008
 
 def test_grounds_by_hand():
     proof = Evidence(40, 30, np.eye(3), 0.25, 0.75, warp=Warp(0.5, 1.2, 1.1))
-    ranking = [candidate(1, 0.5, proof), candidate(2, 0.7, Evidence(9, 6)), candidate(3, 0.3), candidate(4, 0.2)]
-    found = grounds(ranking, 123, 0.8)
+    first = replace(candidate(1, 0.5, proof), agreement=0.8)
+    ranking = [first, candidate(2, 0.7, Evidence(9, 6)), candidate(3, 0.3), candidate(4, 0.2)]
+    found = grounds(ranking, 123)
     mean = (0.7 + 0.3 + 0.2) / 3
     deviation = math.sqrt(((0.7 - mean) ** 2 + (0.3 - mean) ** 2 + (0.2 - mean) ** 2) / 3)
     assert asdict(found) == pytest.approx(
