@@ -266,7 +266,8 @@ def test_bfloat16_gives_nearly_the_same_descriptors(bundled_network, rough_netwo
             yield pooling.cam(features, pooling.class_maps(activations, channels))
 
     exact, rough = list(vectors(bundled_network)), list(vectors(rough_network))
-    fitted = whitening.fit(np.concatenate(exact), 64)
+    # Eight pictures span few directions well: whitening makes noise of the others, as a collection's never does.
+    fitted = whitening.fit(np.concatenate(exact), 16)
     exact, rough = (np.stack([fitted.descriptor(each) for each in found]) for found in (exact, rough))
     cosines = exact @ rough.T
     assert np.diag(cosines).min() > 0.99
