@@ -258,17 +258,30 @@ class Ranker:
 
 
 @dataclass
+class Rankings:
+    """Where the right works came in the rankings of several queries."""
+
+    ranks: list[int | None] = field(default_factory=list)  # of the first relevant image of each query
+    precisions: list[float] = field(default_factory=list)  # average precision of each query
+
+    def add(self, ranking: list[int], expected: frozenset[int]) -> None:
+        """The ranking of one more query."""
+        self.ranks.append(metrics.first_rank(ranking, expected))
+        self.precisions.append(metrics.average_precision(ranking, expected))
+
+    def cell(self) -> str:
+        """recall@1/@10/@100 and mAP."""
+        recalls = "/".join(f"{metrics.recall_at(k, self.ranks):.2f}" for k in evaluation.CUTS)
+        return f"{recalls} {np.mean(self.precisions):.2f}".replace("0.", ".")
+
+
+@dataclass
 class Measured:
     """What one variant reaches on one set of queries."""
 
-    before: list[int | None] = field(default_factory=list)  # rank of the first relevant image of each query
-    precision: list[float] = field(default_factory=list)  # average precision of each query
-    after: list[int | None] = field(default_factory=list)  # as `before`, after re-ranking of the shortlist
+    before: Rankings = field(default_factory=Rankings)
+    after: Rankings = field(default_factory=Rankings)  # after re-ranking of the shortlist, of which it consists
     seconds: list[float] = field(default_factory=list)  # from the raw vectors of each query to its similarities
-
-    def cell(self) -> str:
-        recalls = "/".join(f"{metrics.recall_at(k, self.before):.2f}".replace("0.", ".") for k in evaluation.CUTS)
-        return f"{recalls} {np.mean(self.precision):.2f} {metrics.recall_at(1, self.after):.2f}"
 
 
 class Verifier:
@@ -312,9 +325,8 @@ def measured(
             pairs = zip(similarities[order[:SHORTLIST]], inliers, strict=True)
             scores = [verdict.score(similarity, Evidence(inliers=count)) for similarity, count in pairs]
             again = [ranking[place] for place in np.argsort(-np.array(scores), kind="stable")]
-            found[name].before.append(metrics.first_rank(ranking, query.expected))
-            found[name].precision.append(metrics.average_precision(ranking, query.expected))
-            found[name].after.append(metrics.first_rank(again, query.expected))
+            found[name].before.add(ranking, query.expected)
+            found[name].after.add(again, query.expected)
             found[name].seconds.append(seconds)
     return found
 
@@ -348,8 +360,11 @@ def main(argv=None) -> None:
             _measure(its, collection, extractors, folder, found)
         costs |= {(network, *key): value for key, value in seconds(extractors, collection).items()}
     print(measure.machine())
-    print("Each cell: recall@1/@10/@100 and mAP before re-ranking, recall@1 after re-ranking of the best 100.")
-    print(table(rows, found, costs))
+    print(
+        "Each cell: recall@1/@10/@100 and mAP; mAP gained: over all queries, on the first row, with its 95 % interval."
+    )
+    for when in ("before", "after"):
+        print(f"\n{when.capitalize()} re-ranking of the best {SHORTLIST}:\n\n{table(rows, found, costs, when)}")
 
 
 def open_network(name: str, settings) -> tuple[str, Network | TeacherNetwork]:
@@ -410,15 +425,19 @@ def cost(variant: Variant, its: dict[str, Measured], costs: dict[tuple[str, str,
     return len(variant.views) * passes + float(np.median([s for one in its.values() for s in one.seconds]))
 
 
-def table(rows: dict[str, Variant], found: dict[str, dict[str, Measured]], costs: dict) -> str:
-    """A row a variant: a column a set, what mAP over all queries gains on the first row, and what it costs."""
-    first = next(iter(found.values()))
+def table(rows: dict[str, Variant], found: dict[str, dict[str, Measured]], costs: dict, when: str) -> str:
+    """A row a variant: a column a set, what mAP over all queries gains on the first row, and what it costs.
+
+    when: before or after, of the re-ranking.
+    """
+    rankings = {name: {of: getattr(one, when) for of, one in its.items()} for name, its in found.items()}
+    first = next(iter(rankings.values()))
     lines = []
-    for name, its in found.items():
-        precision, of_first = ([p for one in each.values() for p in one.precision] for each in (its, first))
+    for name, its in rankings.items():
+        precisions, of_first = ([p for one in each.values() for p in one.precisions] for each in (its, first))
         cells = [one.cell() for one in its.values()]
-        kept = [str(rows[name].dimensions), str(rows[name].bytes()), f"{cost(rows[name], its, costs):.3f}"]
-        lines.append([name, *cells, gain(precision, of_first), *kept])
+        kept = [str(rows[name].dimensions), str(rows[name].bytes()), f"{cost(rows[name], found[name], costs):.3f}"]
+        lines.append([name, *cells, gain(precisions, of_first), *kept])
     heads = ["variant", *first, "mAP gained", "dimensions", "bytes an image", "seconds a query"]
     return measure.table(heads, lines)
 

@@ -1,0 +1,82 @@
+"""Measures whether both works on a photograph are found, each as one of the paintings that can be made out on it.
+
+Examples:
+  python benchmarks/museum.py && python benchmarks/detection.py
+  python benchmarks/detection.py --sets pairs      a quick look
+
+A person who asks the site is shown the outlines of paintings and chooses one; here all of them are asked for, on those
+of the museum's photographs (RETRIEVAL_DATA) that show two works or more of the collection.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import measure
+from benchmarks.museum import SETS, folder_of
+from config import Settings
+from models import evaluation
+from models.answer import Verdict
+from models.engine import Engine
+from models.evaluation import Query
+from utils import script
+from utils.images import ImageProblem
+from utils.script import progress
+
+
+def main(argv=None) -> None:
+    settings = Settings.read()
+    options = _options(argv)
+    folder = folder_of(settings) / "queries"
+    engine = Engine.open(options.output, options.output / "images", settings)
+    rows = []
+    for name in options.sets:
+        queries = evaluation.folder_queries(folder / name, None, engine.images)
+        several = [query for query in queries if query.expected and len(query.expected) > 1]
+        rows.append(row(name, several, engine))
+    print(f"{measure.machine()}; {len(engine.images)} images")
+    heads = ["set", "photographs of two works", "paintings made out", "both found", "one found", "wrong found"]
+    total = ["all", *(str(sum(int(its[column]) for its in rows)) for column in range(1, len(heads)))]
+    print(measure.table(heads, [*rows, total]))
+
+
+def row(name: str, queries: list[Query], engine: Engine) -> list[str]:
+    """What was found on the photographs of a set."""
+    outlines, both, one, wrong = 0, 0, 0, 0
+    for query in progress(queries, what=name):
+        works, count = found(query.path, engine)
+        outlines += count
+        right = len(works & query.expected)
+        both += right == len(query.expected)
+        one += 0 < right < len(query.expected)
+        wrong += len(works - query.expected)
+    return [name, *map(str, (len(queries), outlines, both, one, wrong))]
+
+
+def found(photograph: Path, engine: Engine) -> tuple[set[int], int]:
+    """The works that are found on the paintings of a photograph, and how many paintings were asked for."""
+    works, asked = set(), 0
+    for corners in engine.outlines(photograph):
+        try:
+            painting = engine.straightened(photograph, corners)
+        except ImageProblem:  # too little to see
+            continue
+        asked += 1
+        answer = engine.ask(painting)
+        if answer.verdict is Verdict.FOUND:
+            works.add(answer.after[0].id)
+    return works, asked
+
+
+def _options(argv) -> argparse.Namespace:
+    parser = script.plain_parser(__doc__)
+    add = parser.add_argument
+    add("--output", type=Path, default=Path("output/museum"), metavar="DIR", help="(%(default)s)")
+    add("--sets", nargs="+", choices=SETS, default=SETS, metavar="SET", help="of queries (all: %(default)s)")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    script.run(main)
