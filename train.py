@@ -58,7 +58,12 @@ def _options(settings: Settings, argv: Sequence[str] | None) -> argparse.Namespa
     add = parser.add_argument
     add("--weights", metavar="NAME", help=f"imagenet, bundled or a file ({settings.weights})")
     add("--pooling", choices=POOLINGS, help=f"({settings.pooling})")
-    add("--classes", type=int, metavar="N", help=f"class vectors an image, for poolings cam_gem and cam ({settings.classes})")
+    add(
+        "--classes",
+        type=int,
+        metavar="N",
+        help=f"class vectors an image, for poolings cam_gem and cam ({settings.classes})",
+    )
     add("--dimensions", type=int, metavar="N", help=f"of a descriptor ({settings.dimensions})")
     add("--size", metavar="WxH", help=f"pixels of a horizontal picture in the network ({settings.size})")
     add("--batch-size", type=script.positive, default=settings.batch_size, metavar="N", help="pictures (%(default)s)")

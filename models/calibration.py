@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models.answer import Grounds
@@ -23,8 +24,7 @@ from utils.ground_truth import printable
 FOLDS = 10  # of the cross-validation, at most
 LEAST = 5  # right and wrong examples, of as many different works
 SHUFFLES = 5  # of the examples, each cut into these parts: an example counts with the mean of what they say of it
-STRENGTH = 10.0  # C of scikit-learn: the inverse of the L2 penalty's weight; from 3 to 30 little changes
-TAIL = 0.1  # share of the wrong examples, the highest, that say how quickly higher ones become rare
+STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # C of scikit-learn: the inverse of the L2 penalty's weight; one is chosen
 CLEAR = 0.95  # share of the wrong examples that are called "not found" ...
 MISSED = 0.005  # ... unless more than this share of the right ones would be, too
 
@@ -67,19 +67,19 @@ def examples(tables: Sequence[Path]) -> Examples:
 
 
 def fit(found: Examples, runs: Sequence[str], fingerprint: dict, precision: float | None = None) -> Calibration:
-    """Fit the regression and choose the thresholds, on predictions for works that each fit had not seen.
+    """Fit the regression and choose penalty and thresholds, on predictions for works that each fit had not seen.
+
+    The penalty is that of the lowest log loss. A weak one follows the usual examples closely: then an odd one that was
+    not among them can lie far up among the right ones, and with it the threshold.
 
     precision: the share of "found" that must be right; by default no "found" may be wrong (see `_above_all_wrong`).
     Raises WrongUse for too few examples, or where right and wrong ones cannot be told apart.
     """
     folds = _folds(found)
     rows = np.array([features(grounds) for grounds in found.grounds])
-    # Right and wrong ones lie far apart, and the usual solver stops long before it has the best line between them.
-    regression = LogisticRegression(C=STRENGTH, solver="newton-cholesky", tol=1e-8, max_iter=1000)
-    model = make_pipeline(StandardScaler(), regression)
-    cuts = [StratifiedGroupKFold(folds, shuffle=True, random_state=seed) for seed in range(SHUFFLES)]
-    asked = {"groups": found.groups, "method": "decision_function"}
-    logits = np.mean([cross_val_predict(model, rows, found.right, cv=cut, **asked) for cut in cuts], axis=0)
+    predicted = {strength: _predicted(_model(strength), rows, found, folds) for strength in STRENGTHS}
+    strength = min(STRENGTHS, key=lambda one: log_loss(found.right, sigmoid(predicted[one])))
+    logits, model = predicted[strength], _model(strength)
     upper = _above_all_wrong(logits, found.right) if precision is None else _precise(logits, found.right, precision)
     if upper is None or not (logits[found.right] >= upper).any():
         raise WrongUse("The evidence does not tell right answers from wrong ones: calibrate on more queries.")
@@ -100,6 +100,19 @@ def fit(found: Examples, runs: Sequence[str], fingerprint: dict, precision: floa
         fingerprint=fingerprint,
         date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
+
+
+def _model(strength: float) -> Pipeline:
+    # Right and wrong ones lie far apart, and the usual solver stops long before it has the best line between them.
+    regression = LogisticRegression(C=strength, solver="newton-cholesky", tol=1e-8, max_iter=1000)
+    return make_pipeline(StandardScaler(), regression)
+
+
+def _predicted(model: Pipeline, rows: np.ndarray, found: Examples, folds: int) -> np.ndarray:
+    """The log-odds of each example, (examples,), from fits that had not seen its work: a mean over several shuffles."""
+    cuts = [StratifiedGroupKFold(folds, shuffle=True, random_state=seed) for seed in range(SHUFFLES)]
+    asked = {"groups": found.groups, "method": "decision_function"}
+    return np.mean([cross_val_predict(model, rows, found.right, cv=cut, **asked) for cut in cuts], axis=0)
 
 
 def measure(rule: Calibration, found: Examples) -> dict:
@@ -124,14 +137,15 @@ def _above_all_wrong(logits: np.ndarray, right: np.ndarray) -> float | None:
     Above the highest of n wrong examples one more in n is to be expected. Beyond a high value, chances fall off
     exponentially for most distributions (Pickands, Statistical inference using extreme order statistics, 1975), by a
     factor of e for each mean excess over that value. So the threshold lies one mean excess of the highest wrong
-    examples above the highest: as far as the next one that is higher is expected to be.
+    examples above the highest: as far as the next one that is higher is expected to be. The highest are the square root
+    of n: more of them, but a smaller share, the more there are.
     How the right ones are spread has no say: copies are easier than photographs.
     """
     wrong = np.sort(logits[~right])
     above = logits[right & (logits > wrong[-1])]
     if not len(above):
         return None
-    tail = wrong[-max(2, math.ceil(TAIL * len(wrong))) :]
+    tail = wrong[-max(2, math.isqrt(len(wrong))) :]
     margin = (tail - tail[0]).mean()
     if margin == 0:  # they are all alike, so they tell nothing of those that come
         margin = (above.min() - wrong[-1]) / 2

@@ -16,7 +16,7 @@ import test_with_statistics
 from models import calibration
 from models.answer import Grounds, Verdict
 from models.calibration import Examples, fit
-from models.verdict import NAME, Calibration, features
+from models.verdict import NAME, Calibration, features, sigmoid
 from utils.errors import WrongUse
 
 STORE = {"weights": "bundled"}
@@ -60,15 +60,34 @@ def made(works=60, copies=2, seed=0, apart=1.0) -> Examples:
     return Examples(rows, np.array(right), np.array(right), np.array(groups))
 
 
-def test_the_coefficients_are_those_of_scikit_learn_used_plainly():
+def test_the_coefficients_are_those_of_scikit_learn_used_plainly(monkeypatch):
+    monkeypatch.setattr(calibration, "STRENGTHS", (0.1,))
     found = made()
     rule = fit(found, ["run"], STORE)
     rows = np.array([features(grounds) for grounds in found.grounds])
     scaler = StandardScaler().fit(rows)
-    plain = LogisticRegression(C=calibration.STRENGTH, solver="newton-cg", tol=1e-12, max_iter=10_000)
+    plain = LogisticRegression(C=0.1, solver="newton-cg", tol=1e-12, max_iter=10_000)
     plain.fit(scaler.transform(rows), found.right)
     expected = plain.predict_proba(scaler.transform(rows))[:, 1]
     assert [rule.probability(grounds) for grounds in found.grounds] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_penalty_is_that_of_the_lowest_log_loss(monkeypatch):
+    found = made()
+    losses = {}
+    for strength in (0.001, 0.1, 10.0):
+        monkeypatch.setattr(calibration, "STRENGTHS", (strength,))
+        predicted = calibration._predicted(calibration._model(strength), _rows(found), found, 10)
+        losses[strength] = -np.mean(np.log(sigmoid(np.where(found.right, predicted, -predicted))))
+    best = min(losses, key=losses.get)
+    monkeypatch.setattr(calibration, "STRENGTHS", (best,))
+    expected = fit(found, ["run"], STORE)
+    monkeypatch.setattr(calibration, "STRENGTHS", tuple(losses))
+    assert fit(found, ["run"], STORE).coefficients == expected.coefficients
+
+
+def _rows(found):
+    return np.array([features(grounds) for grounds in found.grounds])
 
 
 def test_no_wrong_found_and_the_rest_found():
@@ -95,7 +114,7 @@ def test_works_are_never_on_both_sides(monkeypatch):
 
     monkeypatch.setattr(calibration, "StratifiedGroupKFold", Watched)
     fit(made(), ["run"], STORE)
-    assert len(sides) == calibration.FOLDS * calibration.SHUFFLES
+    assert len(sides) == calibration.FOLDS * calibration.SHUFFLES * len(calibration.STRENGTHS)
     assert not any(train & test for train, test in sides)
 
 
@@ -107,8 +126,7 @@ def test_works_are_never_on_both_sides(monkeypatch):
         (5.9, None),  # no right one above the wrong ones
     ],
 )
-def test_the_margin_above_the_wrong_by_hand(monkeypatch, lowest_right, threshold):
-    monkeypatch.setattr(calibration, "TAIL", 0.5)
+def test_the_margin_above_the_wrong_by_hand(lowest_right, threshold):
     logits, right = np.array([1.0, 2.0, 4.0, 6.0, lowest_right]), np.array([False, False, False, False, True])
     assert calibration._above_all_wrong(logits, right) == pytest.approx(threshold)
 
