@@ -72,7 +72,10 @@ def _with_classes(
 ) -> Describer:
     """The describer with the classes that a seeded sample of the pictures shows most often; the store keeps them."""
     chosen = _sample(listed.horizontal + listed.vertical, CLASSES_SAMPLE)
-    with progress(total=len(chosen), what="Choosing classes") as bar, ThreadPoolExecutor(workers) as readers:
+    with (
+        progress(total=len(chosen), what="Choosing classes") as bar,
+        work.ending(ThreadPoolExecutor(workers)) as readers,
+    ):
 
         def inputs() -> Iterator[np.ndarray]:
             for found, skipped in _batches(reading, describer, _ordered(listed, chosen, batch_size), readers):
