@@ -4,7 +4,7 @@ Examples:
   ./demo.sh --no-serve && python benchmarks/museum.py && python benchmarks/accuracy.py
   python benchmarks/accuracy.py --beside untrained googlenet.npz      other networks in the same table
   python benchmarks/accuracy.py --every 3                             a third of the museum's distractors
-  python benchmarks/accuracy.py --only published default
+  python benchmarks/accuracy.py --only published default              these variants of the weights that ship
 
 The columns are the museum's five sets of queries among its gallery and the distractors (RETRIEVAL_DATA, linked by
 benchmarks/museum.py), transformed copies of that collection's images, and the demonstration's photographs among its own
@@ -291,19 +291,19 @@ class Verifier:
         self.store, self.extractor, settings = collection.store, extractor, extractor.settings
         kind = self.store.get_meta("local_features")["kind"]
         self.finder = Finder(kind, settings.query_keypoints, settings.query_side)
-        self.inliers: dict[tuple[str, int], int] = {}
-        self.features: dict[str, Features] = {}  # of queries
+        self.inliers: dict[tuple[Query, int], int] = {}
+        self.features: dict[Query, Features] = {}
 
     def evidence(self, query: Query, works: Sequence[int]) -> list[int]:
         """The inliers that a query has with each of these works, by their ids."""
-        if query.name not in self.features:
-            self.features[query.name] = self.finder.find(self.extractor.pixels(query))
-        shown = self.features[query.name]
-        lacking = [work for work in works if (query.name, work) not in self.inliers]
+        if query not in self.features:  # not by its name: another set has pictures of the same names
+            self.features[query] = self.finder.find(self.extractor.pixels(query))
+        shown = self.features[query]
+        lacking = [work for work in works if (query, work) not in self.inliers]
         known = self.store.features(lacking)
         for work, features, matches in zip(lacking, known, match(shown, known) if known else [], strict=True):
-            self.inliers[query.name, work] = verify(shown, features, matches).inliers
-        return [self.inliers[query.name, work] for work in works]
+            self.inliers[query, work] = verify(shown, features, matches).inliers
+        return [self.inliers[query, work] for work in works]
 
 
 def measured(
@@ -346,8 +346,7 @@ def gain(one: Sequence[float], other: Sequence[float]) -> str:
 def main(argv=None) -> None:
     settings = Settings.read()
     options = _options(argv)
-    rows = VARIANTS | beside(options.beside)
-    rows = {name: rows[name] for name in options.only or rows}
+    rows = {name: VARIANTS[name] for name in options.only or VARIANTS} | beside(options.beside)
     collections = [museum(settings, options.every), demonstration()]
     found: dict[str, dict[str, Measured]] = {name: {} for name in rows}
     costs: dict[tuple[str, str, str], float] = {}

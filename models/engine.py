@@ -333,10 +333,10 @@ class Engine:
         return agreement(shown, known, evidence.homography, evidence.work_points)
 
     def _warm_up(self) -> None:
-        """Ask once in each orientation: the first pass of a graph costs several times as much as the next."""
+        """Describe once in each orientation: the first pass of a graph costs several times as much as the next."""
         long, short = self.describer.recipe.sides()
-        for height, width in ((short, long), (long, short)):
-            self.ask(np.zeros((height, width, 3), np.uint8))
+        for height, width in ((long, short), (short, long)):
+            list(self._described([np.zeros((height, width, 3), np.uint8)], dict.fromkeys(STAGES, 0.0)))
 
 
 def _by_similarity(candidates: dict[int, Candidate]) -> list[Candidate]:

@@ -47,21 +47,26 @@ def chromium():
 @pytest.fixture
 def serve():
     """serve(site): its address, served by waitress on a free port until the test ends."""
+    from waitress import wasyncore
     from waitress.server import create_server
-    from waitress.wasyncore import close_all
 
-    running = []
+    running, ended = [], threading.Event()
+
+    def serving(server) -> None:
+        while not ended.is_set():
+            wasyncore.loop(timeout=0.1, map=server._map, count=1)
+        wasyncore.close_all(server._map, ignore_all=True)
 
     def start(site) -> str:
         server = create_server(site, host="127.0.0.1", port=0, threads=8)
-        thread = threading.Thread(target=server.run, daemon=True)
+        thread = threading.Thread(target=serving, args=[server], daemon=True)
         thread.start()
         running.append((server, thread))
         return f"http://127.0.0.1:{server.effective_port}"
 
     yield start
+    ended.set()
     for server, thread in running:
-        server.trigger.pull_trigger(lambda its=server._map: close_all(its, ignore_all=True))  # in the server's thread
         thread.join(10)
         server.task_dispatcher.shutdown()
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from database.tables import Invitation, Role, Token, User, db, now
-from tests.web.conftest import PASSWORD, add_user, browser, post, signed_in
+from tests.web.conftest import PASSWORD, add_user, browser, csrf_token, post, signed_in
 from tests.web.letters import letters, link_in, text_of
 from web.accounts import user_of_token
 from web.flask_user_fixes import Argon2PasswordManager
@@ -571,15 +571,18 @@ def test_an_invitation_serves_once(by_invitation):
     admin = signed_in(by_invitation, "root", admin=True)
     link = invited(by_invitation, admin)
     clients, answers = [browser(by_invitation) for _ in range(3)], []
-    threads = [
-        threading.Thread(target=lambda client=client, n=n: answers.append(register(client, f"guest{n}", page=link)))
-        for n, client in enumerate(clients)
-    ]
+    # All have the form before the first sends it.
+    forms = [registration(f"guest{n}") | {"csrf_token": csrf_token(client, link)} for n, client in enumerate(clients)]
+
+    def send(client, form) -> None:
+        answers.append(client.post(link, data=form, headers={"Referer": "https://localhost" + link}))
+
+    threads = [threading.Thread(target=send, args=both) for both in zip(clients, forms, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(answer.status_code for answer in answers)[0] == 302
+    assert sorted(answer.status_code for answer in answers)[0] == 302 and len(answers) == 3
     assert len(users(by_invitation)) == 2 and {answer.status_code for answer in answers} <= {302, 404, 409}
     assert browser(by_invitation).get(link).status_code == 404
 

@@ -27,7 +27,7 @@ class _Conversation(socketserver.StreamRequestHandler):
         self._say("220 test")
         for line in self.rfile:
             verb = line[:4].upper()
-            self.server.heard.append(line.decode().strip())
+            self.server.heard.append(line.decode(errors="replace").strip())  # a TLS greeting is no text
             if verb == b"EHLO":
                 self._say("250-test", "250 AUTH PLAIN")
             elif verb == b"AUTH":
