@@ -136,8 +136,8 @@ def _above_all_wrong(logits: np.ndarray, right: np.ndarray) -> float | None:
 
     Above the highest of n wrong examples one more in n is to be expected. Beyond a high value, chances fall off
     exponentially for most distributions (Pickands, Statistical inference using extreme order statistics, 1975), by a
-    factor of e for each mean excess over that value. So the threshold lies one mean excess of the highest wrong
-    examples above the highest: as far as the next one that is higher is expected to be. The highest are the square root
+    factor of e for each mean excess over that value. So the threshold lies ln 2 mean excesses of the highest wrong
+    examples above the highest: where that of twice as many examples is to be expected. The highest are the square root
     of n: more of them, but a smaller share, the more there are.
     How the right ones are spread has no say: copies are easier than photographs.
     """
@@ -146,7 +146,7 @@ def _above_all_wrong(logits: np.ndarray, right: np.ndarray) -> float | None:
     if not len(above):
         return None
     tail = wrong[-max(2, math.isqrt(len(wrong))) :]
-    margin = (tail - tail[0]).mean()
+    margin = math.log(2) * (tail - tail[0]).mean()
     if margin == 0:  # they are all alike, so they tell nothing of those that come
         margin = (above.min() - wrong[-1]) / 2
     return float(wrong[-1] + margin)

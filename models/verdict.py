@@ -17,7 +17,7 @@ from models.answer import Candidate, Evidence, Grounds, Verdict
 from models.verification import STRETCH, TILT
 from utils.metrics import wilson
 
-FORMAT = 2  # of verdict.json; counted up when FEATURES or the meaning of a field changes
+FORMAT = 3  # of verdict.json; counted up when FEATURES or the meaning of a field changes
 NAME = "verdict.json"
 
 CHANCE = 5  # inliers that a sane homography reaches between pictures that have nothing in common
@@ -28,6 +28,8 @@ LEAST_SPREAD = 0.02  # standard deviation of similarities; a handful of other ca
 # What the regression is fitted on: name -> how it is made of the grounds. Counts and factors enter as logarithms,
 # because the first inliers say more than the hundredth; a ratio of few enters as what it is at least; a correlation
 # enters as the share of the variance that it explains. No homography is as bad as the worst that is still sane.
+# The keypoints of the query are left out: they say how much could be seen, not what was, and with them the regression
+# foretells works that it has not seen less well.
 FEATURES = {
     "similarity": lambda grounds: grounds.similarity,
     "normalised similarity": lambda grounds: grounds.normalised,
@@ -40,7 +42,6 @@ FEATURES = {
     "log stretch": lambda grounds: math.log(grounds.stretch if grounds.inliers else STRETCH),
     "log tilt": lambda grounds: math.log(grounds.tilt if grounds.inliers else TILT),
     "explained share": lambda grounds: grounds.agreement**2,
-    "log keypoints": lambda grounds: math.log1p(grounds.keypoints),
 }
 
 

@@ -121,14 +121,14 @@ def test_works_are_never_on_both_sides(monkeypatch):
 @pytest.mark.parametrize(
     ("lowest_right", "threshold"),
     [
-        (6.1, 7.0),  # the highest two of four wrong ones are 4 and 6: on average 1 above the lower
-        (16.0, 7.0),  # however far away the right ones are
+        (6.1, 6.6931),  # the highest two of four wrong ones are 4 and 6: on average 1 above the lower, times ln 2
+        (16.0, 6.6931),  # however far away the right ones are
         (5.9, None),  # no right one above the wrong ones
     ],
 )
 def test_the_margin_above_the_wrong_by_hand(lowest_right, threshold):
     logits, right = np.array([1.0, 2.0, 4.0, 6.0, lowest_right]), np.array([False, False, False, False, True])
-    assert calibration._above_all_wrong(logits, right) == pytest.approx(threshold)
+    assert calibration._above_all_wrong(logits, right) == pytest.approx(threshold, abs=1e-4)
 
 
 def test_wrong_ones_that_are_all_alike_are_not_found():
@@ -142,7 +142,7 @@ def test_the_margin_makes_wrong_ones_so_much_rarer():
     # The one right one is just above the highest wrong one.
     thresholds = [calibration._above_all_wrong(np.append(row, row.max() + 1e-9), right) for row in wrong]
     beyond = np.mean(np.exp(-np.array(thresholds)))  # the chance that one more wrong example reaches the threshold
-    assert beyond < 1 / 200 / 2  # of 200 examples, the highest itself would leave 1 in 200
+    assert beyond < 0.6 / 200  # of 200 examples, the highest itself would leave 1 in 200
 
 
 @pytest.mark.parametrize(
