@@ -25,7 +25,7 @@ from models.verdict import Calibration
 from utils import metrics, script
 from utils.errors import WrongUse
 
-FITTED_ON = ("calibration", "photographed")  # runs
+FITTED_ON, UNSEEN = ("calibration", "photographed"), "unseen"  # runs
 
 
 def main(argv=None) -> None:
@@ -36,6 +36,8 @@ def main(argv=None) -> None:
         ask(options)
     print(measure.machine())
     print(table(options.output))
+    if (options.output / "statistics" / UNSEEN).is_dir():
+        print(f"\nOf what was said of “{UNSEEN}”, so much came true:\n\n{reliability(options.output)}")
 
 
 def ask(options: argparse.Namespace) -> None:
@@ -50,7 +52,7 @@ def ask(options: argparse.Namespace) -> None:
     run(folders, *half, copies=2, seed=0, name=FITTED_ON[0])
     run(folders, *quarter, copies=1, seed=2, name=FITTED_ON[1], more=["--walls", "--calibrate", FITTED_ON[0]])
     apart = ["--apart-from", *FITTED_ON]
-    run(folders, options.sample, options.absent, options.copies, seed=1, name="unseen", more=apart)
+    run(folders, options.sample, options.absent, options.copies, seed=1, name=UNSEEN, more=apart)
 
 
 def run(
@@ -64,7 +66,7 @@ def run(
 def table(output: Path) -> str:
     """The verdicts of the calibration in `output` on the runs that there are, as a table."""
     rule = Calibration.read(output)
-    places = {name: output / "statistics" / name for name in ("unseen", *SETS)}
+    places = {name: output / "statistics" / name for name in (UNSEEN, *SETS)}
     runs = {name: [place / "queries.csv"] for name, place in places.items() if place.is_dir()}
     museum = [table for name, tables in runs.items() if name in SETS for table in tables]
     if museum:
@@ -93,6 +95,22 @@ def measures(rule: Calibration, found: calibration.Examples) -> dict[str, str]:
         "not sure": figure(measured["maybe_share"], 4),
         "calibration error": figure(measured["calibration_error"], 4),
     }
+
+
+def reliability(output: Path) -> str:
+    """What the calibration in `output` says of the run UNSEEN, by probability, and how often that is true."""
+    rule, found = Calibration.read(output), calibration.examples([output / "statistics" / UNSEEN / "queries.csv"])
+    said = [rule.probability(grounds) for grounds in found.grounds]
+    rows = [
+        [
+            f"{bin['low']:.1f}–{bin['high']:.1f}",
+            str(bin["count"]),
+            *(f"{bin[name]:.3f}" for name in ("probability", "right")),
+            _interval(bin["interval"]),
+        ]
+        for bin in metrics.reliability(said, found.right)
+    ]
+    return measure.table(["probability", "queries", "mean", "right", "95 % interval"], rows)
 
 
 def _interval(interval: list[float] | None) -> str:
