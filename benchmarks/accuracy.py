@@ -13,6 +13,7 @@ hundred pictures: a run that was interrupted goes on there, and a further varian
 """
 
 import argparse
+import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -74,6 +75,7 @@ class Collection:
     def of(cls, name: str, store: Store, dataset: Path, paths: dict[int, str], sets: dict[str, list[Query]]):
         """paths: of the images that take part, relative to the dataset."""
         pictures = {image: Query(path, dataset / path) for image, path in paths.items()}
+        name += "-" + hashlib.sha256("\n".join(paths.values()).encode()).hexdigest()[:8]  # of others, nothing is taken
         return cls(name, pictures, {of: [query for query in its if query.expected] for of, its in sets.items()}, store)
 
 
@@ -369,7 +371,7 @@ def main(argv=None) -> None:
 def open_network(name: str, settings) -> tuple[str, Network | TeacherNetwork]:
     """What tells the network's weights from others, and the network. Raises WrongUse and Failed."""
     if name.endswith(".npz"):
-        return Path(name).stem, TeacherNetwork(Path(name))
+        return hashlib.sha256(Path(name).read_bytes()).hexdigest()[:8], TeacherNetwork(Path(name))
     model = untrained() if name == "untrained" else weights.load(name)
     return weights.digest(model)[:8], Network(model, settings.precision, LAYERS)
 

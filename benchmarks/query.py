@@ -72,7 +72,7 @@ def repeat(collection: Path, output: Path, count: int, settings) -> None:
     with Store.writing(output, settings.store_gigabytes) as store:
         if not store.get_meta("recipe"):
             store.whiten(dict(zip(WHITENING, source.get_arrays(*WHITENING), strict=True)), [])
-            names = ("recipe", "weights_digest", "method", "local_features")
+            names = ("recipe", "weights_digest", "method", "frequent_classes", "local_features")
             store.set_meta(**{name: source.get_meta(name) for name in names})
         if fingerprint(store) != fingerprint(source) or store.count("images") > count:
             raise WrongUse(f"{store.path} was made of another collection, or larger: delete it, and it is made anew.")

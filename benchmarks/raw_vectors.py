@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -158,25 +158,24 @@ class Raw:
 
 
 def extract(pictures: Sequence[Query], every_view: bool, extractor: Extractor, folder: Path, what: str) -> Raw:
-    """The raw vectors of pictures; a chunk that is there is not computed again."""
+    """The raw vectors of pictures. Those of a chunk that are kept are not computed again; others join them."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     with ThreadPoolExecutor() as pool, progress(total=len(pictures), what=what) as bar:
         for start in range(0, len(pictures), CHUNK):
             part = pictures[start : start + CHUNK]
             files.append(folder / f"{what.lower().replace(' ', '-')}-{start:06}.npz")
-            if not _holds(files[-1], extractor.names):
-                _extract_part(part, every_view, extractor, pool, files[-1], bar)
+            lacking = tuple(name for name in extractor.names if name not in _kept(files[-1]))
+            if lacking:
+                _extract_part(part, every_view, replace(extractor, names=lacking), pool, files[-1], bar)
             else:
                 bar.update(len(part))
     return Raw(files)
 
 
-def _holds(file: Path, names: Sequence[str]) -> bool:
-    if not file.is_file():
-        return False
-    with np.load(file, allow_pickle=False) as there:
-        return set(names) <= set(there.files)
+def _kept(file: Path) -> dict[str, np.ndarray]:
+    """The vectors in a file that may not be there, each read when it is asked for."""
+    return np.load(file, allow_pickle=False) if file.is_file() else {}
 
 
 def _extract_part(part, every_view: bool, extractor: Extractor, pool: ThreadPoolExecutor, file: Path, bar) -> None:
@@ -192,7 +191,8 @@ def _extract_part(part, every_view: bool, extractor: Extractor, pool: ThreadPool
         rows += extractor.of(prepared, pool)
         bar.update(len(some))
     new = file.with_suffix(".new.npz")
-    np.savez(new, names=names, views=shown, **{name: np.stack([row[name] for row in rows]) for name in rows[0]})
+    found = {"names": names, "views": shown} | {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    np.savez(new, **{**_kept(file), **found})
     new.replace(file)
 
 

@@ -4,11 +4,12 @@ Examples:
   python benchmarks/thesis.py
   python benchmarks/thesis.py --queries 3 --candidates 20 --size 256x192      a quick look
 
-Both sides get the same pictures, the same feature maps and the same collection of 43,690 descriptors, in turn, in one
-run; both descriptors have to be the same and both have to put the same work first. The plain side: Python loops over
-channels and classes, a full sort of all similarities, 500 ORB features of query and works as floating-point numbers,
-a FLANN kd-tree index built for each candidate, the ratio test in a loop, RANSAC. Our side is the engine's code with
-its settings, so it looks for more keypoints in the query. The local features of the works are found beforehand.
+Both sides describe by the recipe published in 2017 (`train.py --pooling cam`), and get the same pictures, the same
+feature maps and the same collection of 43,690 descriptors, in turn, in one run; both descriptors have to be the same
+and both have to put the same work first. The plain side: Python loops over channels and classes, a full sort of all
+similarities, 500 ORB features of query and works as floating-point numbers, a FLANN kd-tree index built for each
+candidate, the ratio test in a loop, RANSAC. Our side is the engine's code with its settings, so it looks for more
+keypoints in the query. The local features of the works are found beforehand.
 """
 
 import argparse

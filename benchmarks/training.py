@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import measure
 from config import Settings
-from models import weights
+from models import pooling, weights
 from models.describing import describe
 from models.descriptors import Describer
 from models.network import Network
@@ -46,8 +46,9 @@ class Training:
             folder, names = _linked(folder, names, scratch / "linked")
         self.reading = Reading.of(folder, self.settings)
         self.listed = self._lists(folder, names)
-        recipe = Recipe("bundled", "cam", 64, 512, options.size)
-        self.describer = Describer(Network(weights.load("bundled"), self.settings.precision), recipe)
+        recipe = Recipe("bundled", self.settings.pooling, 64, 512, options.size)
+        network = Network(weights.load("bundled"), self.settings.precision, pooling.layers(recipe.pooling))
+        self.describer = Describer(network, recipe)
         self.count, self.scratch = count, scratch
 
     def _lists(self, folder: Path, names: list[str]) -> Lists:

@@ -98,7 +98,9 @@ def shown_most(network: Network, inputs: Iterable[np.ndarray], count: int) -> np
         *_, activations = network(batch)
         numbers += [network.head.classes(one, PROBABLE)[0] for one in activations]
     if not numbers:
-        raise _unreadable()
+        raise WrongUse(
+            "None of a sample of the listed pictures could be read: run create_list.py again, or check the dataset."
+        )
     return np.argsort(-np.bincount(np.concatenate(numbers), minlength=count), kind="stable")[:count]
 
 

@@ -35,7 +35,8 @@ class Finder:
 
     def to_json(self) -> dict:
         """What a store remembers of it."""
-        return asdict(self)
+        thresholds = {"thresholds": [FAINTEST, EDGIEST]} if self.kind == "sift" else {}
+        return asdict(self) | thresholds
 
     def find(self, picture: np.ndarray) -> Features:
         """The local features of a (height, width, 3) uint8 BGR picture; there may be none.

@@ -174,8 +174,8 @@ class Network:
         """The features, of each layer that was asked for, and the activations of the last convolution.
 
         pictures: (batch, height, width, 3) uint8 BGR.
-        Returns (batch, height / 16, width / 16, 512) float32 for block5_conv1 and
-        (batch, height / 16, width / 16, channels) float32.
+        Returns (batch, height / 16, width / 16, 512) float32 for each of block4_conv3 and block5_conv1 that was asked
+        for, and (batch, height / 16, width / 16, channels) float32.
         """
         return self.forward(pictures.astype(np.float32) - MEAN)
 

@@ -2,8 +2,8 @@
 
 Every pooling takes the features of one image, (height, width, channels) float32, not negative (`cam_gem` takes those of
 several layers), and returns (vectors, channels) float32, each vector of length 1 (or 0 where the features are all
-zero). Those with several vectors an image put the one that speaks for the whole image first: the whitening is fitted
-on it.
+zero). Those with several vectors an image put the one that says most first, of the most probable or most frequent
+class, or of the whole image: the whitening is fitted on it.
 """
 
 from collections.abc import Sequence

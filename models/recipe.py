@@ -52,7 +52,7 @@ class Recipe:
         if not 1 <= self.classes <= 1000:
             raise WrongUse(f"{self.classes} classes do not fit: the network knows 1000, so choose 1 to 1000.")
         if not 1 <= self.dimensions <= 512:
-            raise WrongUse(f"{self.dimensions} dimensions do not fit: the features have 512, so choose 1 to 512.")
+            raise WrongUse(f"{self.dimensions} dimensions do not fit: choose 1 to 512.")
         self.sides()
 
     def sides(self) -> tuple[int, int]:

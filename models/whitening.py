@@ -7,7 +7,7 @@ import numpy as np
 from models.pooling import normalised
 from utils.errors import WrongUse
 
-WANTED = 5120  # vectors to fit the whitening on: ten for each of 512 channels
+WANTED = 5120  # vectors to fit the whitening on: ten for each of 512 channels, five for each of 1,024
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ def chosen(vectors: np.ndarray, each: int, turn: int = 0) -> np.ndarray:
 
 
 def vectors_each(images: int) -> int:
-    """How many class vectors of each of `images` images to fit on, the most probable class's first.
+    """How many class vectors of each of `images` images to fit on, the first ones.
 
     One, as published (Jimenez et al. 2017), where that makes enough; a smaller collection adds the vectors of the next
-    classes, because the spread of 512 channels cannot be told from a few hundred vectors.
+    classes, because the spread of so many channels cannot be told from a few hundred vectors.
     """
     return -(-WANTED // images)

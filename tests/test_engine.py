@@ -264,6 +264,16 @@ def test_a_collection_described_by_generalised_means_of_two_layers(bundled_model
         assert answer.before[0].similarity > 0.999
     assert len(its.whitening.mean) == 1024
 
+    # Another choice of classes makes other descriptors, of the next engine and not of this one.
+    picture = tmp_path / "images" / its.images[1]
+    before = its.ask(picture).before
+    classes = its.describer.classes[::-1][:7].tolist()
+    elsewhere(tmp_path / "output", f"store.set_meta(frequent_classes={classes})")
+    fresh = its.refreshed()
+    assert fresh.describer.classes.tolist() == classes
+    assert fresh.describer.network is its.describer.network
+    assert fresh.ask(picture).before[0].similarity < 0.99 < before[0].similarity
+
 
 def test_similar_images_are_those_with_similar_descriptors(engine, pictures):
     numbers, matrix = engine.store.descriptors()

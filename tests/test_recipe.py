@@ -121,11 +121,11 @@ def test_fingerprint_of_a_new_store(store):
 
 
 def test_fingerprint_names_all_that_shaped_the_descriptors(store):
-    found = fill(store, np.eye(3, 2, dtype=np.float32), local_features="orb 500")
+    found = fill(store, np.eye(3, 2, dtype=np.float32), local_features="orb 500", frequent_classes=[7, 1])
     assert asdict(USUAL).items() <= found.items()
     assert found["weights_digest"] == "ab12"
     assert found["method"] == 1
-    assert found["local_features"] == "orb 500"
+    assert (found["local_features"], found["frequent_classes"]) == ("orb 500", [7, 1])
     assert len(found["whitening_digest"]) == 64
 
 

@@ -454,6 +454,17 @@ def test_classes_are_chosen_once_and_kept(of_classes, monkeypatch):
     store.close()
 
 
+def test_a_run_that_goes_on_keeps_its_classes(of_classes):
+    classes = [9, 2, 700, 4, 33]  # which no choice would give
+    with Store.writing(of_classes.output, gigabytes=1) as store:
+        store.set_meta(frequent_classes=classes)
+        store.put_images("vectors", [(Stamp("gone.jpg", 0, 0), np.ones((5, 1024), np.float32))])
+    of_classes.describer.classes = np.array(classes)  # as Describer.open finds them
+    of_classes.run(update=False)
+    with Store.reading(of_classes.output).snapshot() as now:
+        assert now.get_meta("frequent_classes") == classes and now.count("images") >= 8
+
+
 def test_the_most_frequent_classes_are_counted():
     from models import describing
 
@@ -474,7 +485,7 @@ def test_the_most_frequent_classes_are_counted():
         assert describing.shown_most(Network(), [shown[:2], shown[2:]], 4).tolist() == [1, 0, 2, 5]
     finally:
         describing.PROBABLE = probable
-    with pytest.raises(WrongUse, match="None of the listed pictures could be read"):
+    with pytest.raises(WrongUse, match="None of a sample of the listed pictures could be read"):
         describing.shown_most(Network(), [], 4)
 
 
