@@ -199,7 +199,8 @@ class Ranker:
         """The whitening, of the variant's power."""
         vectors = self.variant.vectors(self.raws)
         each = whitening.vectors_each(len(vectors))
-        flat = np.concatenate([whitening.chosen(its, each, k * self.variant.in_turn) for k, its in enumerate(vectors)])
+        first = each * self.variant.in_turn  # of the first image; each other begins so many further on
+        flat = np.concatenate([np.roll(its, -first * k, axis=0)[:each] for k, its in enumerate(vectors)])
         fitted = whitening.fit(flat, self.variant.dimensions)
         lengths = np.linalg.norm(fitted.projection, axis=0)  # 1 / standard deviation of each component
         return whitening.Whitening(fitted.mean, fitted.projection * lengths ** (self.variant.power - 1))

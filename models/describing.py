@@ -165,7 +165,7 @@ def _whiten(store: Store, recipe: Recipe) -> Whitening:
         raise _unreadable()
     each = whitening.vectors_each(count)
     channels = CHANNELS * len(pooling.layers(recipe.pooling))
-    sample = np.concatenate([whitening.chosen(vectors, each) for _, vectors in store.vectors(channels)])
+    sample = np.concatenate([vectors[:each] for _, vectors in store.vectors(channels)])
     fitted = whitening.fit(sample, recipe.dimensions)
     arrays = {"whitening_mean": fitted.mean, "whitening_projection": fitted.projection}
     store.whiten(arrays, ((image, fitted.descriptor(vectors)) for image, vectors in store.vectors(channels)))

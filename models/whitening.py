@@ -44,16 +44,6 @@ def fit(vectors: np.ndarray, dimensions: int) -> Whitening:
     return Whitening(mean.astype(np.float32), projection.astype(np.float32))
 
 
-def chosen(vectors: np.ndarray, each: int, turn: int = 0) -> np.ndarray:
-    """The class vectors of one image to fit on: (at most `each`, channels), the first ones.
-
-    vectors: (vectors, channels). turn: a number of the image; then those that are its turn, so that many images
-    together bring all their classes.
-    """
-    each = min(each, len(vectors))
-    return np.take(vectors, turn * each + np.arange(each), axis=0, mode="wrap")
-
-
 def vectors_each(images: int) -> int:
     """How many class vectors of each of `images` images to fit on, the first ones.
 

@@ -104,13 +104,6 @@ def test_pictures_without_any_feature_are_wrong_use():
         whitening.fit(np.zeros((4, 3), np.float16), 3)
 
 
-def test_vectors_to_fit_on_are_the_first_or_those_whose_turn_it_is():
-    vectors = np.arange(10).reshape(5, 2)
-    assert whitening.chosen(vectors, 2).tolist() == [[0, 1], [2, 3]]
-    assert [whitening.chosen(vectors, 2, turn)[:, 0].tolist() for turn in range(4)] == [[0, 2], [4, 6], [8, 0], [2, 4]]
-    assert whitening.chosen(vectors, 427).tolist() == vectors.tolist()
-
-
 def test_small_collections_fit_on_more_vectors_of_an_image():
     # 5120 vectors are wanted: one of each of 5120 images, 18 of each of 287 (18 * 287 = 5166, 17 * 287 = 4879).
     images = [1, 287, 2560, 5119, 5120, 43690]
