@@ -134,7 +134,7 @@ def test_other_options_make_all_local_features_anew(folder, capsys):
     assert all(len(features.keypoints) <= 30 for features in read(folder).values())
     # With --update an option given counts, the others stay.
     run(capsys, folder, "--update", "--feature", "sift")
-    assert meta(folder, "local_features") == wanted | {"kind": "sift"}
+    assert meta(folder, "local_features") == wanted | {"kind": "sift", "thresholds": [0.01, 30]}
     # Without it, the defaults hold.
     run(capsys, folder)
     assert meta(folder, "local_features") == ORB
