@@ -115,11 +115,19 @@ def test_an_update_finds_what_is_new_with_the_options_of_the_first_run(folder, c
     fill(folder, ["new.png", "1.png"])
     assert run(capsys, folder, "--update").endswith(": 2 added\n")
     after = read(folder)
-    assert meta(folder, "local_features") == {"kind": "sift", "keypoints": 20, "side": 800}
+    assert meta(folder, "local_features") == {"kind": "sift", "keypoints": 20, "side": 800, "thresholds": [0.01, 30]}
     for path, features in after.items():
         assert features.descriptors.shape[1] == 128 and len(features.keypoints) <= 20
         same = path in before and np.array_equal(features.descriptors, before[path].descriptors)
         assert same == (path in ("0.png", "flat.png"))
+
+
+def test_features_of_other_thresholds_are_made_anew(folder, capsys):
+    run(capsys, folder, "--feature", "sift", "--keypoints", "20")
+    with Store.writing(folder / "output", gigabytes=1) as store:
+        store.set_meta(local_features={"kind": "sift", "keypoints": 20, "side": 800, "thresholds": [0.04, 10]})
+    assert "all are made anew" in run(capsys, folder, "--update")
+    assert meta(folder, "local_features")["thresholds"] == [0.01, 30]
 
 
 def test_other_options_make_all_local_features_anew(folder, capsys):
