@@ -8,8 +8,8 @@ Examples:
 
 The columns are the museum's five sets of queries among its gallery and the distractors (RETRIEVAL_DATA, linked by
 benchmarks/museum.py), transformed copies of that collection's images, and the demonstration's photographs among its own
-paintings. Each picture passes each network once, and the raw vectors of all poolings are kept in OUTPUT, a file a few
-hundred pictures: a run that was interrupted goes on there, and a further variant costs seconds.
+paintings. Each picture passes each network once a run, and the raw vectors are kept in OUTPUT, a file a few hundred
+pictures: a run that was interrupted goes on there, and a further variant of the same vectors costs seconds.
 """
 
 import argparse
@@ -372,7 +372,8 @@ def main(argv=None) -> None:
 def open_network(name: str, settings) -> tuple[str, Network | TeacherNetwork]:
     """What tells the network's weights from others, and the network. Raises WrongUse and Failed."""
     if name.endswith(".npz"):
-        return hashlib.sha256(Path(name).read_bytes()).hexdigest()[:8], TeacherNetwork(Path(name))
+        teacher = TeacherNetwork(Path(name))
+        return hashlib.sha256(Path(name).read_bytes()).hexdigest()[:8], teacher
     model = untrained() if name == "untrained" else weights.load(name)
     return weights.digest(model)[:8], Network(model, settings.precision, LAYERS)
 

@@ -165,9 +165,10 @@ def extract(pictures: Sequence[Query], every_view: bool, extractor: Extractor, f
         for start in range(0, len(pictures), CHUNK):
             part = pictures[start : start + CHUNK]
             files.append(folder / f"{what.lower().replace(' ', '-')}-{start:06}.npz")
-            lacking = tuple(name for name in extractor.names if name not in _kept(files[-1]))
+            kept = _kept(files[-1])
+            lacking = tuple(name for name in extractor.names if name not in kept)
             if lacking:
-                _extract_part(part, every_view, replace(extractor, names=lacking), pool, files[-1], bar)
+                _extract_part(part, every_view, replace(extractor, names=lacking), pool, files[-1], kept, bar)
             else:
                 bar.update(len(part))
     return Raw(files)
@@ -178,7 +179,9 @@ def _kept(file: Path) -> dict[str, np.ndarray]:
     return np.load(file, allow_pickle=False) if file.is_file() else {}
 
 
-def _extract_part(part, every_view: bool, extractor: Extractor, pool: ThreadPoolExecutor, file: Path, bar) -> None:
+def _extract_part(
+    part, every_view: bool, extractor: Extractor, pool: ThreadPoolExecutor, file: Path, kept: dict[str, np.ndarray], bar
+) -> None:
     rows, names, shown = [], [], []
     for start in range(0, len(part), 2 * BATCH):
         some = part[start : start + 2 * BATCH]
@@ -192,7 +195,7 @@ def _extract_part(part, every_view: bool, extractor: Extractor, pool: ThreadPool
         bar.update(len(some))
     new = file.with_suffix(".new.npz")
     found = {"names": names, "views": shown} | {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    np.savez(new, **{**_kept(file), **found})
+    np.savez(new, **{**kept, **found})
     new.replace(file)
 
 

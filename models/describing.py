@@ -98,14 +98,12 @@ def shown_most(network: Network, inputs: Iterable[np.ndarray], count: int) -> np
         *_, activations = network(batch)
         numbers += [network.head.classes(one, PROBABLE)[0] for one in activations]
     if not numbers:
-        raise WrongUse(
-            "None of a sample of the listed pictures could be read: run create_list.py again, or check the dataset."
-        )
+        raise _unreadable("a sample of the listed pictures")
     return np.argsort(-np.bincount(np.concatenate(numbers), minlength=count), kind="stable")[:count]
 
 
-def _unreadable() -> WrongUse:
-    return WrongUse("None of the listed pictures could be read: run create_list.py again, or check the dataset.")
+def _unreadable(pictures: str) -> WrongUse:
+    return WrongUse(f"None of {pictures} could be read: run create_list.py again, or check the dataset.")
 
 
 def load_whitening(store: Store) -> Whitening | None:
@@ -162,7 +160,7 @@ def _whiten(store: Store, recipe: Recipe) -> Whitening:
     count = store.count("vectors")
     if not count:
         store.delete(store.skipped())  # the next run looks at them again
-        raise _unreadable()
+        raise _unreadable("the listed pictures")
     each = whitening.vectors_each(count)
     channels = CHANNELS * len(pooling.layers(recipe.pooling))
     sample = np.concatenate([vectors[:each] for _, vectors in store.vectors(channels)])

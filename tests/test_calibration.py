@@ -64,7 +64,7 @@ def test_the_coefficients_are_those_of_scikit_learn_used_plainly(monkeypatch):
     monkeypatch.setattr(calibration, "STRENGTHS", (0.1,))
     found = made()
     rule = fit(found, ["run"], STORE)
-    rows = np.array([features(grounds) for grounds in found.grounds])
+    rows = _rows(found)
     scaler = StandardScaler().fit(rows)
     plain = LogisticRegression(C=0.1, solver="newton-cg", tol=1e-12, max_iter=10_000)
     plain.fit(scaler.transform(rows), found.right)
@@ -76,7 +76,6 @@ def test_the_penalty_is_that_of_the_lowest_log_loss(monkeypatch):
     found = made()
     losses = {}
     for strength in (0.001, 0.1, 10.0):
-        monkeypatch.setattr(calibration, "STRENGTHS", (strength,))
         predicted = calibration._predicted(calibration._model(strength), _rows(found), found, 10)
         losses[strength] = -np.mean(np.log(sigmoid(np.where(found.right, predicted, -predicted))))
     best = min(losses, key=losses.get)
