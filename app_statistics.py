@@ -14,8 +14,8 @@ from flask import Flask, abort, redirect, request, url_for
 
 import app as site
 from config import Settings
+from models.collection.store import Store
 from utils import script
-from utils.store import Store
 from web.service import Service
 from web.statistics import PAGES
 

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from config import Settings
-from utils import images, lists, script
+from models.collection import lists
+from utils import images, script
 from utils.errors import WrongUse
 
 

@@ -13,12 +13,12 @@ import argparse
 from collections.abc import Sequence
 
 from config import Settings
-from models.finding import find_features
-from models.local_features import KINDS, Finder
-from models.reading import Reading
+from models.collection.reading import Reading
+from models.collection.store import Store
+from models.local.features import KINDS, Finder
+from models.local.filling import find_features
 from utils import script
 from utils.errors import WrongUse
-from utils.store import Store
 
 
 def main(argv: Sequence[str] | None = None) -> None:

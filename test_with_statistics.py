@@ -32,12 +32,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from config import Settings
-from models import evaluation, verdict
 from models.answer import Answer
+from models.evaluation import run as evaluation
+from models.verdict import rules as verdict
 from utils import script
 from utils.errors import WrongUse
-from utils.ground_truth import printable
 from utils.images import ImageProblem
+from utils.text import printable
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -166,7 +167,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     named = [_folder(options.output, name) for name in options.calibrate]
     places = sorted({*asked, *named})  # in this order, so that the same runs give the same calibration
 
-    from models import calibration  # only now: scikit-learn takes a second
+    from models.evaluation import fit_calibration as calibration  # only now: scikit-learn takes a second
 
     fitted = calibration.from_runs(places, options.precision)
     fitted.write(options.output)

@@ -17,12 +17,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from config import Settings
-from models.pooling import POOLINGS
-from models.reading import Reading
-from models.recipe import METHOD, Recipe
-from utils import lists, script
+from models.collection import lists
+from models.collection.reading import Reading
+from models.collection.store import Store
+from models.description.pooling import POOLINGS
+from models.description.recipe import METHOD, Recipe
+from utils import script
 from utils.errors import WrongUse
-from utils.store import Store
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -41,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         given = {name: getattr(options, name) for name in ("weights", "pooling", "classes", "dimensions", "size")}
         recipe = Recipe.asked(settings, given, store, options.update)
 
-        from models.describing import describe  # only now: TensorFlow takes seconds, wrong use is told at once
-        from models.descriptors import Describer
+        from models.description.describer import Describer
+        from models.description.filling import describe  # only now: TensorFlow takes seconds, wrong use is told at once
 
         describer = Describer.open(recipe, store, options.precision)
         store.set_meta(recipe=asdict(recipe), weights_digest=describer.digest, method=METHOD)

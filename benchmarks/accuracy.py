@@ -39,17 +39,20 @@ from benchmarks.raw_vectors import (
     frequent_classes,
 )
 from config import Settings
-from models import evaluation, verdict, weights, whitening
 from models.answer import Evidence
-from models.evaluation import Query
-from models.local_features import Finder
-from models.network import Network, vgg16_cam
-from models.pooling import normalised
-from models.reading import Reading
-from models.verification import match, verify
-from utils import metrics, script
+from models.collection.reading import Reading
+from models.collection.store import Features, Store
+from models.description import weights, whitening
+from models.description.network import Network, vgg16_cam
+from models.description.pooling import normalised
+from models.evaluation import metrics
+from models.evaluation import run as evaluation
+from models.evaluation.run import Query
+from models.local.features import Finder
+from models.local.verification import match, verify
+from models.verdict import rules as verdict
+from utils import script
 from utils.script import progress
-from utils.store import Features, Store
 
 LAYERS = ("block4_conv3", "block5_conv1")
 SIZE, HALF = "512x384", "256x192"  # of the network's input

@@ -19,11 +19,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import test_with_statistics
 from benchmarks import measure
 from benchmarks.museum import SETS
-from models import calibration
-from models.evaluation import figure
-from models.verdict import Calibration
-from utils import metrics, script
+from models.evaluation import fit_calibration as calibration
+from models.evaluation import metrics
+from models.evaluation.run import figure
+from models.verdict.rules import Calibration
+from utils import script
 from utils.errors import WrongUse
+from utils.statistics import share
 
 FITTED_ON, UNSEEN = ("calibration", "photographed"), "unseen"  # runs
 
@@ -89,7 +91,7 @@ def measures(rule: Calibration, found: calibration.Examples) -> dict[str, str]:
         "... 95 % interval": _interval(measured["precision_interval"]),
         "found, recall": figure(measured["recall"], 4),
         "... 95 % interval ": _interval(measured["recall_interval"]),
-        "found of those that come first": figure(metrics.share(measured["right_found"], firsts), 4),
+        "found of those that come first": figure(share(measured["right_found"], firsts), 4),
         "false found": str(measured["false_found"]),
         "wrong found": str(measured["wrong_found"]),
         "not sure": figure(measured["maybe_share"], 4),

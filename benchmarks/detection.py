@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import measure
 from benchmarks.museum import SETS, folder_of
 from config import Settings
-from models import evaluation
 from models.answer import Verdict
 from models.engine import Engine
-from models.evaluation import Query
+from models.evaluation import run as evaluation
+from models.evaluation.run import Query
 from utils import script
 from utils.images import ImageProblem
 from utils.script import progress

@@ -25,13 +25,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import measure
 from benchmarks.museum import SETS, folder_of
 from config import Settings
-from models import evaluation, verification
 from models.answer import Warp
-from models.local_features import Finder
-from models.reading import Reading
-from utils import metrics, script
+from models.collection.reading import Reading
+from models.collection.store import Features
+from models.evaluation import run as evaluation
+from models.local import verification
+from models.local.features import Finder
+from utils import script
 from utils.script import progress
-from utils.store import Features
+from utils.statistics import spread
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Museum:
 
 @contextmanager
 def as_of(variant: Variant) -> Iterator[None]:
-    """While this holds, models.verification does as the variant says."""
+    """While this holds, models.local.verification does as the variant says."""
     ours = verification.RATIO, verification.ESTIMATOR, verification.sane_warp
     verification.RATIO, verification.ESTIMATOR = variant.ratio, variant.estimator
     if not variant.sane:
@@ -132,7 +134,7 @@ def row(name: str, museum: Museum, works: list[Features]) -> list[str]:
             else:
                 strangers.append(max(inliers))
     cells = [f"{sum(its)}/{len(its)}" for its in right.values()]
-    times = [metrics.spread(its)["p50"] for its in (finding, matching)]
+    times = [spread(its)["p50"] for its in (finding, matching)]
     return [name, *cells, str(max(strangers)), f"{times[0]:.3f}", f"{1000 * times[1]:.2f}"]
 
 

@@ -21,9 +21,11 @@ import test_with_statistics
 import train
 from benchmarks import measure
 from config import Settings
-from models.evaluation import CUTS, figure
-from utils import metrics, script
+from models.evaluation import metrics
+from models.evaluation.run import CUTS, figure
+from utils import script
 from utils.errors import WrongUse
+from utils.statistics import share, spread
 
 SETS = ("crops", "walls", "pairs", "mixed", "noisy")
 
@@ -89,7 +91,7 @@ def measures(rows: list[dict[str, str]]) -> dict[str, str]:
         ranks = [int(row[f"rank_{when}"]) if row[f"rank_{when}"] else None for row in inside]
         shown |= {f"recall@{k} {when}": figure(metrics.recall_at(k, ranks)) for k in CUTS}
         precisions = [float(row[f"precision_{when}"]) for row in inside]
-        shown[f"mAP {when}"] = figure(metrics.share(sum(precisions), len(precisions)))
+        shown[f"mAP {when}"] = figure(share(sum(precisions), len(precisions)))
     shortlisted = [rank for rank in ranks if rank is not None]
     shown["first of those shortlisted"] = figure(metrics.recall_at(1, shortlisted))
     verdicts = metrics.verdicts(
@@ -99,7 +101,7 @@ def measures(rows: list[dict[str, str]]) -> dict[str, str]:
     )
     shown |= {f"found, {name}": figure(verdicts[name]) for name in ("precision", "recall")}
     shown |= {name.replace("_", " "): str(verdicts[name]) for name in ("false_found", "wrong_found", "maybe")}
-    seconds = metrics.spread([float(row["seconds"]) for row in rows])
+    seconds = spread([float(row["seconds"]) for row in rows])
     return shown | {"p50, seconds": figure(seconds["p50"])}
 
 

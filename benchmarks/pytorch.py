@@ -112,7 +112,7 @@ def ways(model, precision: str) -> dict:
 
     import tensorflow
 
-    from models import network
+    from models.description import network
 
     # Before it is compiled, so that each way starts from the very model that the project compiles.
     with mock.patch.object(network, "_compiled", lambda model: model):
@@ -133,9 +133,9 @@ def main(argv=None) -> None:
         return
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     from benchmarks import measure
-    from models import weights
-    from models.backend import keras
-    from models.recipe import Recipe
+    from models.description import weights
+    from models.description.backend import keras
+    from models.description.recipe import Recipe
 
     tensorflow = _tensorflow(options.threads)
     long, short = Recipe("bundled", "cam", 64, 512, options.size).sides()
@@ -168,7 +168,7 @@ def main(argv=None) -> None:
 
 
 def _tensorflow(threads: int):
-    """TensorFlow with so many threads; imported after models.backend, which keeps its notices quiet."""
+    """TensorFlow with so many threads; imported after models.description.backend, which keeps its notices quiet."""
     import tensorflow
 
     tensorflow.config.threading.set_intra_op_parallelism_threads(threads)

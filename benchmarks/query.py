@@ -22,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import measure
 from config import Settings
 from models.answer import STAGES
-from models.pooling import normalised
-from models.recipe import fingerprint
+from models.collection.store import Stamp, Store
+from models.description.pooling import normalised
+from models.description.recipe import fingerprint
 from utils import script
 from utils.errors import WrongUse
 from utils.images import ImageProblem
-from utils.metrics import spread
-from utils.store import Stamp, Store
+from utils.statistics import spread
 
 AT_ONCE = 1000  # images in one transaction
 NOISE = 0.01  # standard deviation, of each number of a descriptor

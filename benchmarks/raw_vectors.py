@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from config import Settings
-from models import evaluation, pooling
-from models.describing import CLASSES_SAMPLE, shown_most
-from models.descriptors import Describer
-from models.detection import quadrilaterals, straighten, without_frame
-from models.evaluation import Query
-from models.network import Network, PoolingHead, best_precision
-from models.reading import Reading
-from models.recipe import Recipe
-from models.teacher import MEAN as TEACHER_MEAN
-from models.teacher import Teacher
+from models.collection.reading import Reading
+from models.description import pooling
+from models.description.describer import Describer
+from models.description.filling import CLASSES_SAMPLE, shown_most
+from models.description.network import Network, PoolingHead, best_precision
+from models.description.recipe import Recipe
+from models.evaluation import run as evaluation
+from models.evaluation.run import Query
+from models.local.detection import quadrilaterals, straighten, without_frame
+from models.training.teacher import MEAN as TEACHER_MEAN
+from models.training.teacher import Teacher
 from utils.script import progress
 
 POWERS = (1, 2, 3, 4, 5)  # of generalised means
@@ -77,7 +78,7 @@ def _box(layers: Sequence[np.ndarray], map: np.ndarray) -> np.ndarray:
 
 
 class TeacherNetwork:
-    """The teacher, to be asked as `models.network.Network` is: two layers of stride 16, and its last maps."""
+    """The teacher, called as `models.description.network.Network` is: two layers of stride 16, and its last maps."""
 
     def __init__(self, path: Path):
         teacher = Teacher(path, best_precision())

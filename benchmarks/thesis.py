@@ -27,18 +27,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import measure
 from config import Settings
-from models import verdict, weights, whitening
-from models.descriptors import Describer
-from models.local_features import Finder
-from models.network import Network
-from models.pooling import normalised
-from models.reading import Reading
-from models.recipe import Recipe
-from models.verification import examine
-from models.whitening import Whitening
+from models.collection.reading import Reading
+from models.collection.store import Features
+from models.collection.vector_index import Index
+from models.description import weights, whitening
+from models.description.describer import Describer
+from models.description.network import Network
+from models.description.pooling import normalised
+from models.description.recipe import Recipe
+from models.description.whitening import Whitening
+from models.local.features import Finder
+from models.local.verification import examine
+from models.verdict import rules as verdict
 from utils import images, script, transforms
-from utils.index import Index
-from utils.store import Features
 
 STAGES = ("class maps and vectors", "whitening", "search", "local features", "re-ranking")
 ORB_KEYPOINTS = 500
@@ -105,7 +106,7 @@ class Plain:
         return seconds, descriptor, int(np.argmax(inliers))
 
     def _vectors(self, features: np.ndarray, activations: np.ndarray) -> np.ndarray:
-        """The formulas are those of models/pooling.py."""
+        """The formulas are those of models/description/pooling.py."""
         best = self._best_classes(activations)
         features = np.ascontiguousarray(features.transpose(2, 0, 1))
         activations = np.ascontiguousarray(activations.transpose(2, 0, 1))

@@ -22,15 +22,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import measure
 from config import Settings
-from models import pooling, weights
-from models.describing import describe
-from models.descriptors import Describer
-from models.network import Network
-from models.reading import Reading
-from models.recipe import Recipe
+from models.collection.lists import Lists
+from models.collection.reading import Reading
+from models.collection.store import Store
+from models.description import pooling, weights
+from models.description.describer import Describer
+from models.description.filling import describe
+from models.description.network import Network
+from models.description.recipe import Recipe
 from utils import images, script
-from utils.lists import Lists
-from utils.store import Store
 
 WHITENING_SAMPLE = 64  # images; fewer than are described, so that both halves of step 2 run
 

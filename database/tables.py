@@ -14,7 +14,7 @@ from sqlalchemy import LargeBinary, MetaData, TypeDecorator, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, foreign
 
-from utils.ground_truth import printable
+from utils.text import printable
 
 # Constraints with names of their own, so that a migration can change them on every database.
 NAMES = {

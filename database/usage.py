@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import CTE, ColumnElement, Date, DateTime, Float, Select, String, column, func, select, values
 
 from database.tables import Event, Photograph, Query, User, Work, db
-from utils.metrics import wilson
+from utils.statistics import wilson
 
 VERDICTS = ("found", "maybe", "not found")
 FEEDBACK = ("right", "wrong", "absent")

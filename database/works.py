@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, l
 from database import catalog
 from database.tables import Work, db
 from utils.errors import WrongUse
-from utils.ground_truth import printable
+from utils.text import printable
 
 log = logging.getLogger(__name__)
 

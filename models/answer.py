@@ -73,7 +73,7 @@ class Grounds:
     scale: float = 1.0
     stretch: float = 1.0
     tilt: float = 1.0
-    agreement: float = 0.0  # of the picture, laid upon the work, with the work, 0..1 (see models.agreement)
+    agreement: float = 0.0  # of the picture, laid upon the work, with the work, 0..1 (see models.local.agreement)
     keypoints: int = 0  # in the query
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.verification import match, verify
-from utils.index import Index
-from utils.store import Store
+from models.collection.store import Store
+from models.collection.vector_index import Index
+from models.local.verification import match, verify
 
 NEIGHBOURS = 10  # of each picture that are looked at, at most
 AT_ONCE = 1024  # descriptors in one search

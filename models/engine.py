@@ -10,22 +10,23 @@ from pathlib import Path
 
 import numpy as np
 
-from models import pooling, verdict
-from models.agreement import agreement
 from models.answer import STAGES, Answer, Candidate, Evidence, Grounds, Verdict
-from models.describing import load_whitening
-from models.descriptors import Describer, load_classes
-from models.detection import clockwise, quadrilaterals, straighten, without_frame
-from models.local_features import Finder, in_frame
-from models.reading import Reading
-from models.recipe import Recipe, fingerprint
-from models.verdict import Judge, Thresholds, stamp_of
-from models.verification import examine, match, verify
+from models.collection.reading import Reading
+from models.collection.store import Features, Store
+from models.collection.vector_index import Index
+from models.description import pooling
+from models.description.describer import Describer, load_classes
+from models.description.filling import load_whitening
+from models.description.recipe import Recipe, fingerprint
+from models.local.agreement import agreement
+from models.local.detection import clockwise, quadrilaterals, straighten, without_frame
+from models.local.features import Finder, in_frame
+from models.local.verification import examine, match, verify
+from models.verdict import rules as verdict
+from models.verdict.rules import Judge, Thresholds, stamp_of
 from utils import images
 from utils.errors import WrongUse
 from utils.images import ImageProblem
-from utils.index import Index
-from utils.store import Features, Store
 
 # Where a look leads to a work, no further one is taken. The calibration has no say in this: so it changes no grounds,
 # and those of a run that was asked before it are still those that the engine would find.
@@ -119,7 +120,7 @@ class Engine:
 
     @property
     def calibration(self) -> dict:
-        """Who decides: see `models.verdict.Judge.to_json`."""
+        """Who decides: see `models.verdict.rules.Judge.to_json`."""
         return self.judge.to_json()
 
     def ask(self, picture: Path | bytes | np.ndarray, exclude: Set[int] = frozenset()) -> Answer:

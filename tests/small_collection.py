@@ -8,15 +8,15 @@ import cv2
 from config import Settings
 from dataset.motifs import KINDS
 from dataset.painting import paint
-from models import weights
-from models.describing import describe
-from models.descriptors import Describer
-from models.finding import find_features
-from models.local_features import Finder
-from models.reading import Reading
-from models.recipe import METHOD, Recipe
-from utils.lists import Lists
-from utils.store import Store
+from models.collection.lists import Lists
+from models.collection.reading import Reading
+from models.collection.store import Store
+from models.description import weights
+from models.description.describer import Describer
+from models.description.filling import describe
+from models.description.recipe import METHOD, Recipe
+from models.local.features import Finder
+from models.local.filling import find_features
 
 SETTINGS = replace(Settings(), precision="float32", workers=1, keypoints=300, query_keypoints=600)
 # Whitening with more dimensions than a dozen pictures can fit would only whiten noise.

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from dataset.painting import paint
+from models.collection.store import Stamp, Store
 from models.duplicates import keypoint_counts, near_duplicates
-from models.local_features import Finder
-from utils.store import Stamp, Store
+from models.local.features import Finder
 
 FINDER = Finder("orb", 500, 800)
 

@@ -14,23 +14,23 @@ import numpy as np
 import pytest
 
 from dataset.painting import paint
-from models import pooling, weights
 from models.answer import Answer, Verdict
-from models.describing import describe
-from models.descriptors import Describer
+from models.collection.lists import Lists
+from models.collection.reading import Reading
+from models.collection.store import FILE, Store
+from models.description import pooling, weights
+from models.description.describer import Describer
+from models.description.filling import describe
+from models.description.network import Network
+from models.description.recipe import METHOD
 from models.engine import Engine
-from models.finding import find_features
-from models.local_features import Finder
-from models.network import Network
-from models.reading import Reading
-from models.recipe import METHOD
-from models.verdict import FEATURES, NAME, Calibration, grounds
+from models.local.features import Finder
+from models.local.filling import find_features
+from models.verdict.rules import FEATURES, NAME, Calibration, grounds
 from tests import small_collection
 from tests.small_collection import RECIPE, SETTINGS
 from utils.errors import WrongUse
 from utils.images import ImageProblem
-from utils.lists import Lists
-from utils.store import FILE, Store
 
 ROOT = Path(__file__).parent.parent
 NARROW = replace(SETTINGS, shortlist=1, long_shortlist=1, second_looks=0)
@@ -527,7 +527,7 @@ def test_a_store_made_with_other_weights_or_another_method(collection, copied, c
 
 def elsewhere(output: Path, code: str) -> None:
     """Run these lines in another process, which has the store in `output` open for writing, as a step would."""
-    start = "import sys\nfrom pathlib import Path\nfrom utils.store import *\n"
+    start = "import sys\nfrom pathlib import Path\nfrom models.collection.store import *\n"
     opening = f"with Store.writing(Path(sys.argv[1]), 1) as store:\n    {code}"
     subprocess.run([sys.executable, "-c", start + opening, output], cwd=ROOT, check=True, timeout=60)
 

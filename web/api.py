@@ -16,8 +16,8 @@ from werkzeug.exceptions import UnprocessableEntity
 
 from database import works
 from database.tables import ID, Photograph, Query, Work, db
-from utils.drawing import outline
-from utils.ground_truth import printable
+from models.local.drawing import outline
+from utils.text import printable
 from web import addresses
 from web.asking import Region, ask, keep_photograph, service, uploads
 from web.collection import similar_works

@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 
 from database.tables import Answer, Photograph, Query, User, db, random_id
 from models import answer as engine_answer
-from models.detection import straighten
-from utils.ground_truth import printable
+from models.local.detection import straighten
 from utils.images import ImageProblem
+from utils.text import printable
 from web.service import Service
 from web.uploads import Uploads, is_whole, shown_name
 

@@ -10,9 +10,9 @@ from flask_user import current_user
 
 from database import catalog, works
 from database.tables import Work, db
+from models.collection.store import Store
 from utils import images
-from utils.ground_truth import printable
-from utils.store import Store
+from utils.text import printable
 from web.asking import service
 from web.errors import wants_json
 from web.pictures import PICTURE, THUMBNAIL, made, send

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from database.tables import Query
-from models.verdict import Thresholds
-from utils.drawing import outline
+from models.local.drawing import outline
+from models.verdict.rules import Thresholds
 
 SIDE = 1000  # units of a drawing; the height of both pictures beside each other, or their width one above the other
 GAP = 24  # units between the two pictures

@@ -26,7 +26,7 @@ from flask_user import current_user, login_required
 from sqlalchemy.orm import joinedload
 
 from database.tables import ID, Query, Work, db, now
-from utils.ground_truth import printable
+from utils.text import printable
 from web.asking import uploads
 from web.evidence import COLOURS, draw, heat_map, reason
 from web.expiry import delete_queries

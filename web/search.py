@@ -11,7 +11,7 @@ from flask_limiter.util import get_remote_address
 from flask_user import current_user, login_required
 
 from database.tables import ID, Photograph, db
-from models.detection import quadrilaterals
+from models.local.detection import quadrilaterals
 from utils.images import ImageProblem
 from web import addresses, asking
 from web.asking import MAX_REGIONS, Region, uploads

@@ -1,4 +1,4 @@
-// The sliders of the evaluation page: what other thresholds would give, as models/verdict.py and utils/metrics.py say.
+// The sliders of the evaluation page: what other thresholds would give, as models/verdict/rules.py and models/evaluation/metrics.py say.
 (function () {
   "use strict";
   const form = document.getElementById("sliders");
@@ -44,7 +44,7 @@
     return counts;
   }
 
-  // Wilson's interval, as utils/metrics.py has it.
+  // Wilson's interval, as models/evaluation/metrics.py has it.
   function wilson(successes, trials) {
     const z = 1.96;
     const share = successes / trials;

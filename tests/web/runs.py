@@ -4,11 +4,11 @@ import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from models import evaluation
 from models.answer import STAGES, Grounds
-from models.evaluation import Query, Record
-from models.verdict import FEATURES, Calibration
-from models.verdict import Thresholds as ByHand
+from models.evaluation import run as evaluation
+from models.evaluation.run import Query, Record
+from models.verdict.rules import FEATURES, Calibration
+from models.verdict.rules import Thresholds as ByHand
 
 # What is expected (None: not in the collection), what came first before and after re-ranking, with which evidence:
 # (expected, first before, first after, similarity, inliers, area, agreement, seconds). Numbers are places in the list

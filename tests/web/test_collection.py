@@ -16,8 +16,8 @@ from PIL import Image
 from database.catalog import Work as Row
 from database.tables import Work, db
 from database.works import follow, load_catalog
+from models.collection.store import Store
 from tests.web.conftest import browser, signed_in
-from utils.store import Store
 from web.pictures import made
 from web.service import Service
 

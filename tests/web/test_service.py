@@ -160,7 +160,7 @@ def test_the_real_engine_follows_a_real_store(made, collection, tmp_path):
     gone, path = next(iter(service.engine.images.items()))
     picture = collection / "images" / path
     assert service.engine.ask(picture).after[0].id == gone
-    script = "import sys; from pathlib import Path; from utils.store import Store\n"
+    script = "import sys; from pathlib import Path; from models.collection.store import Store\n"
     script += "with Store.writing(Path(sys.argv[1]), 1) as store: store.delete([sys.argv[2]])"
     subprocess.run([sys.executable, "-c", script, tmp_path / "output", path], check=True)  # as the scripts: elsewhere
     until(lambda: gone not in service.engine.images)

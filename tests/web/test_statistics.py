@@ -15,12 +15,12 @@ from flask import abort
 
 import app_statistics
 from database.tables import Event, Photograph, Query, User, db, now, random_id
-from models.verdict import Calibration
+from models.collection.store import Store
+from models.verdict.rules import Calibration
 from tests.web import runs
 from tests.web.conftest import add_user, browser, post, signed_in
 from tests.web.test_api import program_of
-from utils.metrics import wilson
-from utils.store import Store
+from utils.statistics import wilson
 from web.statistics import collection as collection_page
 from web.statistics import measures
 from web.statistics import usage as usage_page

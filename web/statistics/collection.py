@@ -11,9 +11,9 @@ import numpy as np
 from flask import Response, abort, current_app, flash, redirect, render_template, request, url_for
 
 from database.tables import Work, db
+from models.collection.store import Store
 from models.duplicates import Pair, keypoint_counts, near_duplicates
-from utils.ground_truth import printable
-from utils.store import Store
+from utils.text import printable
 from web.asking import service
 from web.statistics import blueprint, figures
 from web.statistics.background import Background

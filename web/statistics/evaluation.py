@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from flask import Response, abort, current_app, flash, redirect, render_template, request, send_file, url_for
 
-from models.verdict import NAME as VERDICT
-from models.verdict import Calibration, Damaged
+from models.verdict.rules import NAME as VERDICT
+from models.verdict.rules import Calibration, Damaged
 from utils import images
-from utils.ground_truth import printable
+from utils.text import printable
 from web.asking import service
 from web.statistics import blueprint, figures, measures, runs
 from web.statistics.measures import Judged, Slider

@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from models.answer import STAGES, Grounds
-from models.verdict import Calibration, Thresholds, verdict_of
-from utils import metrics
+from models.evaluation import metrics
+from models.verdict.rules import Calibration, Thresholds, verdict_of
+from utils.statistics import spread, wilson
 from web.statistics.runs import Row, Run
 
 HIGHEST_LOGIT = 20.0  # log-odds; probabilities further out are drawn there
@@ -84,17 +85,17 @@ def probabilities(run: Run, calibration: Calibration) -> dict[int, float] | None
 class Judged:
     """The verdicts of one run at some thresholds."""
 
-    counts: dict  # as utils.metrics.verdicts
+    counts: dict  # as models.evaluation.metrics.verdicts
     queries: int
     inside: int
 
     @property
     def precision_interval(self) -> tuple[float, float] | None:
-        return metrics.wilson(self.counts["right_found"], self.counts["found"])
+        return wilson(self.counts["right_found"], self.counts["found"])
 
     @property
     def recall_interval(self) -> tuple[float, float] | None:
-        return metrics.wilson(self.counts["right_found"], self.inside)
+        return wilson(self.counts["right_found"], self.inside)
 
 
 def judge(rows: Sequence[Row], values: dict[str, float], confidence: dict[int, float] | None) -> Judged:
@@ -178,8 +179,8 @@ def histogram(rows: Sequence[Row], measure: str, edges: Sequence[float]) -> list
 
 def stages(rows: Sequence[Row]) -> list[tuple[str, dict]]:
     """(stage, mean, p50 and p95 of its seconds), and of all together."""
-    found = [(stage, metrics.spread([row.stages[stage] for row in rows if stage in row.stages])) for stage in STAGES]
-    return [*found, ("all", metrics.spread([row.seconds for row in rows if row.seconds is not None]))]
+    found = [(stage, spread([row.stages[stage] for row in rows if stage in row.stages])) for stage in STAGES]
+    return [*found, ("all", spread([row.seconds for row in rows if row.seconds is not None]))]
 
 
 def points(rows: Sequence[Row], probability: dict[int, float] | None) -> dict[str, list]:

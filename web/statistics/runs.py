@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from models.answer import STAGES
-from models.evaluation import FORMAT
+from models.evaluation.run import FORMAT
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")  # as test_with_statistics.py accepts names
 PICTURE = re.compile(r"pictures/[0-9]{6}-(answered|expected)\.jpg")

@@ -16,8 +16,8 @@ from flask import Response, abort, copy_current_request_context, current_app, g,
 from database import usage as counts
 from database.tables import Work
 from database.usage import Span
-from utils.ground_truth import printable
-from utils.store import FILE as STORE
+from models.collection.store import FILE as STORE
+from utils.text import printable
 from web.statistics import blueprint, figures
 from web.statistics.background import Background
 from web.statistics.measures import percent

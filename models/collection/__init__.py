@@ -1,0 +1,1 @@
+"""What a collection is: lists, the store, and how its pictures are read."""

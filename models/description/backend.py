@@ -1,0 +1,39 @@
+"""Keras, ready for use: `from models.description.backend import keras`.
+
+Its back end's start-up notices are kept from the terminal, and NumPy's products get one thread each.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy  # noqa: F401  (its BLAS has to be there before its threads can be limited)
+from threadpoolctl import threadpool_limits
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@contextmanager
+def _without_notices() -> Iterator[None]:
+    """TensorFlow writes its first notices straight to file descriptor 2, before any setting can stop it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+with _without_notices():
+    import keras
+
+# Our products are small. More threads gain nothing, and those that wait for the next product keep spinning: they took
+# half of the processor from the re-ranking that follows. The network has threads of its own.
+threadpool_limits(limits=1, user_api="blas")
+
+__all__ = ["keras"]

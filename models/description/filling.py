@@ -1,0 +1,200 @@
+"""Step 2: fill the collection store with descriptors, and keep it up to date.
+
+What the store lacks is added in transactions, a batch each: an interrupted run continues where it was, and a repeated
+one has nothing to do.
+"""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import chain
+
+import numpy as np
+
+from models.collection.lists import Lists
+from models.collection.reading import Outcome, Reading
+from models.collection.store import Stamp, Store
+from models.description import pooling, whitening
+from models.description.describer import Describer
+from models.description.network import CHANNELS, Network
+from models.description.recipe import Recipe
+from models.description.whitening import Whitening
+from utils import work
+from utils.errors import WrongUse
+from utils.images import ImageProblem
+from utils.script import progress
+
+CLASSES_SAMPLE = 128  # pictures, at most, that tell which classes a collection shows most often ...
+PROBABLE = 16  # ... among so many of each
+
+
+def describe(store: Store, reading: Reading, listed: Lists, describer: Describer, settings, update: bool) -> Outcome:
+    """Step 2: a descriptor for every listed picture that has none; with `update` also for those that changed.
+
+    A new store first gets the class vectors of a seeded sample, on which the whitening is fitted; each picture
+    passes the network once. Before that, where all images are to share their classes, a smaller sample tells which.
+    With `update`, pictures that are no longer listed are deleted.
+    """
+    paths = listed.horizontal + listed.vertical
+    outcome = Outcome()
+    changed = set()
+    if update:
+        outcome.deleted = _delete_gone(store, paths)
+        changed = _changed(store, reading, set(paths))
+    todo = (set(paths) - _known(store)) | changed
+    fitted = load_whitening(store)
+    sample = set() if fitted else _sample(paths, settings.whitening_sample)
+    workers = work.cores(settings.workers)
+    if describer.recipe.pooling in pooling.OF_COLLECTION and not fitted and not store.count("vectors"):
+        describer = _with_classes(store, reading, listed, describer, settings.batch_size, workers)
+    with (
+        progress(total=len(paths), what="Describing") as bar,
+        work.ending(ThreadPoolExecutor(workers)) as readers,
+        work.ending(ThreadPoolExecutor(workers)) as poolers,
+    ):
+        bar.update(len(paths) - len(todo))
+        for chosen in (todo & sample, todo - sample):
+            for inputs, skipped in _batches(reading, describer, _ordered(listed, chosen, settings.batch_size), readers):
+                stamps = [stamp for stamp, _ in inputs]
+                vectors = describer.vectors(np.stack([pixels for _, pixels in inputs]), poolers) if inputs else []
+                if fitted:
+                    vectors = [fitted.descriptor(found) for found in vectors]
+                store.put_images("descriptors" if fitted else "vectors", zip(stamps, vectors, strict=True), skipped)
+                outcome.changed += sum(stamp.path in changed for stamp in stamps)
+                outcome.added += sum(stamp.path not in changed for stamp in stamps)
+                outcome.skipped += [(stamp.path, reason) for stamp, reason in skipped]
+                bar.update(len(stamps) + len(skipped))
+            fitted = fitted or _whiten(store, describer.recipe)
+    return outcome
+
+
+def _with_classes(
+    store: Store, reading: Reading, listed: Lists, describer: Describer, batch_size: int, workers: int
+) -> Describer:
+    """The describer with the classes that a seeded sample of the pictures shows most often; the store keeps them."""
+    chosen = _sample(listed.horizontal + listed.vertical, CLASSES_SAMPLE)
+    with (
+        progress(total=len(chosen), what="Choosing classes") as bar,
+        work.ending(ThreadPoolExecutor(workers)) as readers,
+    ):
+
+        def inputs() -> Iterator[np.ndarray]:
+            for found, skipped in _batches(reading, describer, _ordered(listed, chosen, batch_size), readers):
+                if found:
+                    yield np.stack([pixels for _, pixels in found])
+                bar.update(len(found) + len(skipped))
+
+        classes = shown_most(describer.network, inputs(), describer.recipe.classes)
+    store.set_meta(frequent_classes=classes.tolist())
+    return Describer(describer.network, describer.recipe, describer.digest, classes)
+
+
+def shown_most(network: Network, inputs: Iterable[np.ndarray], count: int) -> np.ndarray:
+    """The `count` classes that are most often among the most probable ones of a picture, most frequent first.
+
+    inputs: batches, each (pictures, height, width, 3) uint8 BGR. Raises WrongUse where there is none.
+    """
+    numbers: list[np.ndarray] = []
+    for batch in inputs:
+        *_, activations = network(batch)
+        numbers += [network.head.classes(one, PROBABLE)[0] for one in activations]
+    if not numbers:
+        raise _unreadable("a sample of the listed pictures")
+    return np.argsort(-np.bincount(np.concatenate(numbers), minlength=count), kind="stable")[:count]
+
+
+def _unreadable(pictures: str) -> WrongUse:
+    return WrongUse(f"None of {pictures} could be read: run create_list.py again, or check the dataset.")
+
+
+def load_whitening(store: Store) -> Whitening | None:
+    """The whitening a store keeps, or None before it is fitted."""
+    arrays = store.get_arrays("whitening_mean", "whitening_projection")
+    return arrays and Whitening(*arrays)
+
+
+def _known(store: Store) -> set[str]:
+    return {stamp.path for stamp in store.images().values()} | set(store.skipped())
+
+
+def _sample(paths: list[str], size: int) -> set[str]:
+    drawn = np.random.default_rng(0).permutation(len(paths))[:size]
+    return {paths[i] for i in drawn}
+
+
+def _ordered(listed: Lists, chosen: set[str], size: int) -> list[list[str]]:
+    """Batches of one orientation in the order of the lists: the same for the same choice, however often resumed."""
+    batches = []
+    for paths in (listed.horizontal, listed.vertical):
+        kept = [path for path in paths if path in chosen]
+        batches += [kept[i : i + size] for i in range(0, len(kept), size)]
+    return batches
+
+
+def _batches(
+    reading: Reading, describer: Describer, batches: list[list[str]], readers: Executor
+) -> Iterator[tuple[list[tuple[Stamp, np.ndarray]], list[tuple[Stamp, str]]]]:
+    """For each batch the network's inputs and what was skipped; the next two batches are read meanwhile."""
+
+    def read(path: str) -> tuple[Stamp, np.ndarray | str]:
+        try:
+            stamp, content = reading.content(path)
+        except ImageProblem as problem:
+            return Stamp(path, 0, 0), str(problem)
+        try:
+            return stamp, describer.prepare(reading.decode(content))
+        except ImageProblem as problem:
+            return stamp, str(problem)
+
+    depth = 3 * max(map(len, batches), default=0)
+    results = (result for _, result in work.ahead(readers, read, chain.from_iterable(batches), depth))
+    for batch in batches:
+        rows = [next(results) for _ in batch]
+        yield (
+            [(stamp, found) for stamp, found in rows if not isinstance(found, str)],
+            [(stamp, found) for stamp, found in rows if isinstance(found, str)],
+        )
+
+
+def _whiten(store: Store, recipe: Recipe) -> Whitening:
+    """Fit the whitening on the class vectors in the store, and put descriptors in their place."""
+    count = store.count("vectors")
+    if not count:
+        store.delete(store.skipped())  # the next run looks at them again
+        raise _unreadable("the listed pictures")
+    each = whitening.vectors_each(count)
+    channels = CHANNELS * len(pooling.layers(recipe.pooling))
+    sample = np.concatenate([vectors[:each] for _, vectors in store.vectors(channels)])
+    fitted = whitening.fit(sample, recipe.dimensions)
+    arrays = {"whitening_mean": fitted.mean, "whitening_projection": fitted.projection}
+    store.whiten(arrays, ((image, fitted.descriptor(vectors)) for image, vectors in store.vectors(channels)))
+    return load_whitening(store)  # as a run that goes on from here finds it
+
+
+def _delete_gone(store: Store, paths: Iterable[str]) -> int:
+    """Forget files that are no longer listed; returns how many of them were images."""
+    known = {stamp.path for stamp in store.images().values()}
+    gone = (known | set(store.skipped())) - set(paths)
+    store.delete(gone)
+    return len(gone & known)
+
+
+def _changed(store: Store, reading: Reading, paths: set[str]) -> set[str]:
+    """Paths whose files differ from what the store knows; where only the time differs, the store learns the time."""
+    changed, touched = set(), []
+    skipped = [stamp for stamp, _ in store.skipped().values()]
+    for known in chain(store.images().values(), skipped):
+        if known.path not in paths:
+            continue
+        try:
+            if known.same_time(Stamp.of(reading.dataset, known.path)):
+                continue
+            found, _ = reading.content(known.path)
+        except (OSError, ImageProblem):
+            changed.add(known.path)
+            continue
+        if known.checksum and found.checksum == known.checksum and known not in skipped:
+            touched.append(found)
+        else:
+            changed.add(known.path)
+    store.touch(touched)
+    return changed

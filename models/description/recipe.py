@@ -1,0 +1,80 @@
+"""What shapes a descriptor, as plain data that a store remembers. Imports no network, so wrong use is told at once."""
+
+import hashlib
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from models.collection.store import Store
+from models.description.pooling import POOLINGS
+from utils.errors import WrongUse
+
+METHOD = 1  # counted up when the code computes descriptors differently
+MIN_SIDE, MAX_SIDE = 64, 4096  # pixels of the network's input; four positions of the features at least
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that shapes the descriptors of a collection but the whitening, which is fitted with it."""
+
+    weights: str  # imagenet, bundled, or the absolute path of a file
+    pooling: str
+    classes: int  # class vectors an image, for the poolings within class maps
+    dimensions: int  # of a descriptor, at most
+    size: str  # pixels of a horizontal picture in the network, long x short side: 512x384
+
+    @classmethod
+    def asked(cls, settings, options: dict, store: Store, update: bool) -> "Recipe":
+        """What this run computes: the options given, the rest from the settings, or with `update` from the store.
+
+        settings: a config.Settings. options: field -> value, None where it was not given.
+        Raises WrongUse where the options make no sense or are not those that the store was made with.
+        """
+        stored = store.get_meta("recipe")
+        start = stored if stored and update else {field.name: getattr(settings, field.name) for field in fields(cls)}
+        given = {name: value for name, value in options.items() if value is not None}
+        recipe = cls(**start | given)
+        if recipe.weights not in ("imagenet", "bundled"):
+            recipe = replace(recipe, weights=str(Path(recipe.weights).resolve()))
+        recipe._check()
+        differing = [
+            f"{name} {stored[name]}" for name in asdict(recipe) if stored and stored[name] != getattr(recipe, name)
+        ]
+        if differing:
+            raise WrongUse(
+                f"{store.path} was made with {', '.join(differing)}: give the same options, choose another --output, "
+                f"or delete {store.path} to start anew."
+            )
+        return recipe
+
+    def _check(self) -> None:
+        if self.pooling not in POOLINGS:
+            raise WrongUse(f"The pooling {self.pooling!r} is not known: choose one of {', '.join(POOLINGS)}.")
+        if not 1 <= self.classes <= 1000:
+            raise WrongUse(f"{self.classes} classes do not fit: the network knows 1000, so choose 1 to 1000.")
+        if not 1 <= self.dimensions <= 512:
+            raise WrongUse(f"{self.dimensions} dimensions do not fit: choose 1 to 512.")
+        self.sides()
+
+    def sides(self) -> tuple[int, int]:
+        """(long, short) side of the network's input in pixels. Raises WrongUse for a size that cannot be used."""
+        try:
+            long, short = (int(side) for side in self.size.lower().split("x"))
+        except ValueError:
+            raise WrongUse(f"The size {self.size!r} is not understood: write it like 512x384.") from None
+        if not MIN_SIDE <= short <= long <= MAX_SIDE:
+            raise WrongUse(f"The size {self.size} does not fit: long side first, from {MIN_SIDE} to {MAX_SIDE} pixels.")
+        return long, short
+
+
+def fingerprint(store: Store) -> dict:
+    """What every descriptor and local feature in the store depends on, as JSON can hold it."""
+    arrays = store.get_arrays("whitening_mean", "whitening_projection")
+    sha = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest() if arrays else None
+    return {
+        "method": store.get_meta("method"),
+        **(store.get_meta("recipe") or {}),
+        "weights_digest": store.get_meta("weights_digest"),
+        "frequent_classes": store.get_meta("frequent_classes"),
+        "whitening_digest": sha,
+        "local_features": store.get_meta("local_features"),
+    }

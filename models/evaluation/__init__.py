@@ -1,0 +1,1 @@
+"""Measuring an engine: queries, the run, its records and what is made of them."""

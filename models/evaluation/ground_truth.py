@@ -1,0 +1,116 @@
+"""Ground truth: which images of the collection each query of a folder shows.
+
+A CSV file with the columns `query,relevant`:
+
+    query,relevant
+    0001.jpg,aachen/allegory.jpg
+    0002.jpg,allegory.jpg pair.jpg
+    0003.jpg,
+    0004.jpg,pair.jpg "the kiss.jpg"
+
+Several relevant images are separated by blanks; none means that the query shows nothing in the
+collection. An image is named by its path relative to the dataset, or by its bare file name where
+that is unique. A cell that is one name as a whole may hold blanks as it is; among several names, one
+with blanks stands in double quotes. (A cell that begins with one is quoted as a whole, and each quote
+in it doubled; spreadsheets write it so by themselves.)
+"""
+
+import csv
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from utils.errors import WrongUse
+from utils.text import printable
+
+COLUMNS = ["query", "relevant"]
+
+# A name in double quotes, a quote within it doubled; or anything without blanks.
+_NAME = re.compile(r'"((?:[^"]|"")+)"(?!\S)|(\S+)')
+
+
+def read(path: Path, queries: Collection[str], images: Mapping[int, str]) -> dict[str, frozenset[int]]:
+    """The ids of the relevant images of each query that the file names; none: not in the collection.
+
+    path: the CSV file, UTF-8.
+    queries: the file names in the folder of queries.
+    images: of the collection, id -> path relative to the dataset.
+
+    Raises WrongUse, naming file, line and name, for wrong columns, a query that is not in the folder
+    or comes twice, and a relevant name that is unknown or ambiguous.
+    """
+    names = _by_name(images)
+    queries = set(queries)
+    truth = {}
+    for line, (query, cell) in _rows(path):
+        if query not in queries:
+            raise WrongUse(f"{path}, line {line}: {printable(query)!r} is not in the folder of queries.")
+        if query in truth:
+            raise WrongUse(f"{path}, line {line}: {printable(query)!r} comes a second time; put all in one line.")
+        try:
+            truth[query] = frozenset(_ids(cell, names))
+        except WrongUse as problem:
+            raise WrongUse(f"{path}, line {line}: {problem}") from None
+    return truth
+
+
+def split(cell: str) -> list[str]:
+    """The names in a cell: separated by blanks, those in double quotes kept whole."""
+    return [quoted.replace('""', '"') or plain for quoted, plain in _NAME.findall(cell)]
+
+
+def join(names: Collection[str]) -> str:
+    """The cell that `split` takes apart again."""
+    return " ".join(_quoted(name) if re.search(r'\s|^"', name) else name for name in names)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _rows(path: Path):
+    """(line number, [query, relevant]) of each row; file names keep bytes that are not UTF-8."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            if [cell.strip() for cell in header] != COLUMNS:
+                found = printable(",".join(header)[:100])
+                raise WrongUse(f"{path}, line 1: the columns must be {','.join(COLUMNS)}, not {found!r}.")
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != len(COLUMNS):
+                    raise WrongUse(
+                        f"{path}, line {reader.line_num}: {len(row)} cells instead of 2 at {printable(row[0])!r}; "
+                        "several relevant images are separated by blanks."
+                    )
+                yield reader.line_num, row
+    except FileNotFoundError:
+        raise WrongUse(f"{path} does not exist: name a CSV file with the columns {','.join(COLUMNS)}.") from None
+    except IsADirectoryError:
+        raise WrongUse(f"{path} is a folder: name a CSV file with the columns {','.join(COLUMNS)}.") from None
+    except csv.Error as problem:
+        raise WrongUse(f"{path}, line {reader.line_num}: not readable as CSV ({problem}).") from None
+
+
+def _by_name(images: Mapping[int, str]) -> dict[str, list[int]]:
+    """Path -> [its id], and bare file name -> the ids of all images of that name."""
+    names: dict[str, list[int]] = {}
+    for image, path in images.items():
+        names.setdefault(path.rpartition("/")[2], []).append(image)
+    return names | {path: [image] for image, path in images.items()}
+
+
+def _ids(cell: str, names: dict[str, list[int]]) -> list[int]:
+    whole = [name for name in (cell, cell.strip()) if name in names][:1]
+    return [_id(name, names) for name in whole or split(cell)]
+
+
+def _id(name: str, names: dict[str, list[int]]) -> int:
+    found = names.get(name, [])
+    if not found:
+        raise WrongUse(f"{printable(name)!r} is not in the collection.")
+    if len(found) > 1:
+        raise WrongUse(f"{printable(name)!r} is the name of {len(found)} images; give the path in the dataset.")
+    return found[0]

@@ -1,0 +1,57 @@
+"""Step 3: fill the collection store with local features."""
+
+from functools import partial
+
+import cv2
+
+from models.collection.reading import Outcome, Reading
+from models.collection.store import Features, Stamp, Store
+from models.local.features import Finder
+from utils import work
+from utils.images import ImageProblem
+from utils.script import progress
+
+AT_ONCE = 64  # images in one transaction
+
+
+def find_features(store: Store, reading: Reading, finder: Finder, workers: int) -> Outcome:
+    """Step 3: the local features of every image that has none, found in several processes.
+
+    A picture that changed since step 2 is skipped: its descriptor has to be computed first.
+    """
+    outcome = Outcome()
+    stamps = store.images()
+    todo = store.without_features()
+    prepare = partial(_prepare_process, reading, finder)
+    with (
+        progress(total=len(stamps), what="Finding features") as bar,
+        work.ending(work.processes(work.cores(workers), prepare)) as pool,
+    ):
+        bar.update(len(stamps) - len(todo))
+        results = work.ahead(pool, _features_of, (stamps[image] for image in todo), depth=2 * AT_ONCE)
+        for start in range(0, len(todo), AT_ONCE):
+            several = todo[start : start + AT_ONCE]
+            rows = [(image, next(results)[1]) for image in several]
+            store.put_features([(image, found) for image, found in rows if not isinstance(found, str)])
+            outcome.skipped += [(stamps[image].path, found) for image, found in rows if isinstance(found, str)]
+            bar.update(len(several))
+    outcome.added = len(todo) - len(outcome.skipped)
+    return outcome
+
+
+def _prepare_process(reading: Reading, finder: Finder) -> None:
+    """Give a worker process what it needs once; one thread each, because there is a process for every core."""
+    global _reading, _finder
+    _reading, _finder = reading, finder
+    cv2.setNumThreads(1)
+
+
+def _features_of(stamp: Stamp) -> Features | str:
+    """The local features of one image, or why there are none."""
+    try:
+        found, content = _reading.content(stamp.path)
+        if found.checksum != stamp.checksum:
+            return "changed since train.py: run train.py --update first"
+        return _finder.find(_reading.decode(content))
+    except ImageProblem as problem:
+        return str(problem)

@@ -1,0 +1,131 @@
+"""Does a query show this work? Matches of local features, and a homography that could be a photograph."""
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+
+from models.answer import Evidence, Warp
+from models.collection.store import Features
+from models.local.features import nearest_two, roughly_nearest_two
+
+RATIO = 0.8  # nearest against second nearest (Lowe 2004)
+TOLERANCE = 4.0  # pixels between a keypoint of the work and where the homography puts its match
+ESTIMATOR = cv2.USAC_MAGSAC  # of the homography: MAGSAC++ (Barath et al. 2020)
+MIN_MATCHES = 5  # four points fit a homography always, so a fifth has to speak for it
+
+# All works are matched roughly first, and the likeliest of them in full.
+ROUGH = 3  # every third keypoint
+LIKELY = 15  # works at least, and one in ...
+ONE_IN = 8  # ... of a long list, on which more wrong ones have rough matches by chance
+
+# A photograph of a flat picture: what the homography may do to the surroundings of a matched point.
+SCALE = (0.12, 8.0)  # pixels of the work for one of the query
+STRETCH = 4.0  # of one direction against the other
+TILT = 4.0  # of the scale at one matched point against another
+
+
+def examine(query: Features, works: Sequence[Features]) -> list[Evidence]:
+    """The evidence that `query` shows each of the works, in their order.
+
+    Nearly all time goes into comparing descriptors, and on a shortlist of a hundred nearly all works are wrong: a third
+    of the keypoints, compared roughly, tells which deserve the rest. The others get no inliers.
+    """
+    rough = match(query, [_thinned(work) for work in works], roughly_nearest_two)
+    evidence = [Evidence(matches=len(matches)) for matches in rough]
+    likely = sorted(range(len(works)), key=lambda place: -len(rough[place]))[: max(LIKELY, len(works) // ONE_IN)]
+    for place, matches in zip(likely, match(query, [works[place] for place in likely]), strict=True):
+        evidence[place] = verify(query, works[place], matches)
+    return evidence
+
+
+def _thinned(work: Features) -> Features:
+    """Every ROUGH-th keypoint, which keeps all scales: detectors list them scale by scale."""
+    return Features(work.frame, work.keypoints[::ROUGH], np.ascontiguousarray(work.descriptors[::ROUGH]))
+
+
+def match(query: Features, works: Sequence[Features], nearest: Callable = nearest_two) -> list[np.ndarray]:
+    """Pairs of keypoints that look alike: for each work (matches, 2) int, positions in query and in work.
+
+    Each keypoint of a work looks for its nearest in the query and keeps it where the second nearest is clearly
+    further away (Lowe's ratio test). The works ask, because a photograph holds far more than one work: its other
+    keypoints then compete for nothing. Where two of a work choose the same keypoint, the nearer one has it.
+    All works ask in one search, which is twice as fast as one after the other.
+    """
+    if len(query.descriptors) < 2 or not any(len(work.descriptors) for work in works):
+        return [np.zeros((0, 2), np.int64) for _ in works]
+    distances, positions = nearest(np.concatenate([work.descriptors for work in works]), query.descriptors)
+    ends = np.cumsum([len(work.descriptors) for work in works])[:-1]
+    return [_clear(*both) for both in zip(np.split(distances, ends), np.split(positions, ends), strict=True)]
+
+
+def _clear(distances: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """The matches of one work that pass the ratio test; distances and positions are (keypoints of the work, 2)."""
+    clear = np.flatnonzero(distances[:, 0] < RATIO * distances[:, 1])
+    clear = clear[np.argsort(distances[clear, 0], kind="stable")]
+    chosen, first = np.unique(positions[clear, 0], return_index=True)
+    return np.stack([chosen, clear[first]], axis=1)
+
+
+def verify(query: Features, work: Features, matches: np.ndarray) -> Evidence:
+    """The evidence that `query` shows `work`: inliers of a sane homography between their matches (MAGSAC++).
+
+    matches: (matches, 2) int, as `match` returns them.
+    """
+    if len(matches) < MIN_MATCHES:
+        return Evidence(matches=len(matches))
+    query_points = query.keypoints[matches[:, 0], :2]
+    work_points = work.keypoints[matches[:, 1], :2]
+    homography, mask = cv2.findHomography(
+        query_points, work_points, ESTIMATOR, TOLERANCE, maxIters=1000, confidence=0.999
+    )
+    if homography is None:
+        return Evidence(matches=len(matches))
+    inside = mask.ravel().astype(bool)
+    query_points, work_points = query_points[inside], work_points[inside]
+    warp = sane_warp(homography, query_points) if len(query_points) >= MIN_MATCHES else None
+    if warp is None:
+        return Evidence(matches=len(matches))
+    return Evidence(
+        matches=len(matches),
+        inliers=len(query_points),
+        homography=homography,
+        warp=warp,
+        query_area=_covered(query_points, query.frame),
+        work_area=_covered(work_points, work.frame),
+        query_points=query_points,
+        work_points=work_points,
+    )
+
+
+def sane_warp(homography: np.ndarray, points: np.ndarray) -> Warp | None:
+    """What a homography does to the picture; None where it cannot come from a photograph of a flat picture.
+
+    homography: (3, 3) float64, query -> work; points: (points, 2) x, y in the query, where it is judged: the matched
+    ones. It must neither fold nor mirror, and its scale, its stretch and the change of scale from point to point must
+    stay within bounds: chance matches rarely keep to all of that. Judged by the derivative of the mapping
+    (Hartley & Zisserman 2004, section 2.4).
+    """
+    mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
+    depth = mapped[:, 2]
+    if not np.isfinite(mapped).all() or depth.min() * depth.max() <= 0:  # some points lie behind the horizon
+        return None
+    place = mapped[:, :2] / depth[:, None]
+    # jacobian[n, i, j]: how coordinate i of the mapped point n changes with coordinate j of the query's.
+    jacobian = (homography[None, :2, :2] - place[:, :, None] * homography[2, :2]) / depth[:, None, None]
+    stretches = np.linalg.svd(jacobian, compute_uv=False)
+    scales = np.sqrt(stretches[:, 0] * stretches[:, 1])
+    narrow = float(np.median(stretches[:, 1]))
+    if (np.linalg.det(jacobian) <= 0).any() or scales.min() <= SCALE[0] or narrow == 0:
+        return None
+    warp = Warp(
+        scale=float(np.median(scales)),
+        stretch=float(np.median(stretches[:, 0])) / narrow,
+        tilt=float(scales.max() / scales.min()),
+    )
+    return warp if scales.max() < SCALE[1] and warp.tilt < TILT and warp.stretch < STRETCH else None
+
+
+def _covered(points: np.ndarray, frame: tuple[int, int]) -> float:
+    """The share of a (height, width) frame that the convex hull of the points covers, 0..1."""
+    return min(1.0, float(cv2.contourArea(cv2.convexHull(points)) / (frame[0] * frame[1])))

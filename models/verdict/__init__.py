@@ -1,0 +1,1 @@
+"""The verdict: is the first candidate the work on the picture?"""
