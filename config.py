@@ -36,6 +36,7 @@ class Settings:
     min_side: int = 16  # pixels; a smaller picture shows nothing
 
     # Network and descriptor
+    network: str = "vgg16"  # a name in models/description/network.py
     weights: str = "imagenet"  # imagenet, bundled, or a file
     pooling: str = "cam_gem"  # cam_gem, cam (as published), crow, spoc, mac, gem or rmac
     classes: int = 64  # class vectors an image (poolings cam_gem and cam)

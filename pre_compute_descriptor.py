@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from config import Settings
 from models.collection.reading import Reading
 from models.collection.store import Store
-from models.local.features import KINDS, Finder
+from models.local.extractor import Extractor
 from models.local.filling import find_features
+from models.local.kinds import KINDS, kind_of
 from utils import script
 from utils.errors import WrongUse
 
@@ -30,23 +31,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not store.get_meta("complete"):
             raise WrongUse(f"{store.path} is not complete: run train.py first; it goes on where it stopped.")
         stored = store.get_meta("local_features")
-        finder = _finder(settings, options, stored)
-        wanted = finder.to_json()
+        extractor = _extractor(settings, options, stored)
+        wanted = extractor.settings()
         if wanted != stored:
             if stored:
                 print(f"The local features were {stored}; all are made anew as {wanted}.")
             store.restart_features(local_features=wanted)
-        outcome = find_features(store, Reading.of(options.dataset, settings), finder, settings.workers)
+        outcome = find_features(store, Reading.of(options.dataset, settings), extractor, settings.workers)
         outcome.tell_skipped()
         print(f"{store.count('features')} images with local features in {store.path}: {outcome}")
 
 
-def _finder(settings: Settings, options: argparse.Namespace, stored: dict | None) -> Finder:
-    start = {"kind": settings.feature, "keypoints": settings.keypoints, "side": settings.feature_side}
+def _extractor(settings: Settings, options: argparse.Namespace, stored: dict | None) -> Extractor:
+    kind, keypoints, side = settings.feature, settings.keypoints, settings.feature_side
     if options.update and stored:
-        start = {name: stored[name] for name in start}
-    given = {"kind": options.feature, "keypoints": options.keypoints}
-    return Finder(**start | {name: value for name, value in given.items() if value is not None})
+        kind, keypoints, side = stored["kind"], stored["keypoints"], stored["side"]
+    return kind_of(options.feature or kind)(options.keypoints or keypoints, side)
 
 
 def _options(settings: Settings, argv: Sequence[str] | None) -> argparse.Namespace:

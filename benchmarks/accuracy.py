@@ -32,29 +32,32 @@ from benchmarks.raw_vectors import (
     CLASSES,
     MOST_CLASSES,
     POWERS,
-    Extractor,
     Raw,
+    RawDescriber,
     TeacherNetwork,
     extract,
     frequent_classes,
 )
 from config import Settings
 from models.answer import Evidence
+from models.collection.features import Features
 from models.collection.reading import Reading
-from models.collection.store import Features, Store
+from models.collection.store import Store
 from models.description import weights, whitening
-from models.description.network import Network, vgg16_cam
+from models.description.network import Network
 from models.description.pooling import normalised
+from models.description.vgg16 import VGG16, vgg16_cam
 from models.evaluation import metrics
 from models.evaluation import run as evaluation
 from models.evaluation.run import Query
-from models.local.features import Finder
-from models.local.verification import match, verify
+from models.local.kinds import kind_of
+from models.local.matching import match
+from models.local.verification import verify
 from models.verdict import rules as verdict
 from utils import script
 from utils.script import progress
 
-LAYERS = ("block4_conv3", "block5_conv1")
+LAYERS = ("fine", "coarse")
 SIZE, HALF = "512x384", "256x192"  # of the network's input
 COPIES = 100  # images of which a transformed copy is asked for
 SHORTLIST = 100
@@ -293,17 +296,17 @@ class Measured:
 class Verifier:
     """Inliers of queries with works, each pair computed once for all variants."""
 
-    def __init__(self, collection: Collection, extractor: Extractor):
-        self.store, self.extractor, settings = collection.store, extractor, extractor.settings
+    def __init__(self, collection: Collection, describer: RawDescriber):
+        self.store, self.describer, settings = collection.store, describer, describer.settings
         kind = self.store.get_meta("local_features")["kind"]
-        self.finder = Finder(kind, settings.query_keypoints, settings.query_side)
+        self.local = kind_of(kind)(settings.query_keypoints, settings.query_side)
         self.inliers: dict[tuple[Query, int], int] = {}
         self.features: dict[Query, Features] = {}
 
     def evidence(self, query: Query, works: Sequence[int]) -> list[int]:
         """The inliers that a query has with each of these works, by their ids."""
         if query not in self.features:  # not by its name: another set has pictures of the same names
-            self.features[query] = self.finder.find(self.extractor.pixels(query))
+            self.features[query] = self.local.extract(self.describer.pixels(query))
         shown = self.features[query]
         lacking = [work for work in works if (query, work) not in self.inliers]
         known = self.store.features(lacking)
@@ -372,21 +375,21 @@ def main(argv=None) -> None:
         print(f"\n{when.capitalize()} re-ranking of the best {SHORTLIST}:\n\n{table(rows, found, costs, when)}")
 
 
-def open_network(name: str, settings) -> tuple[str, Network | TeacherNetwork]:
+def open_network(name: str, settings) -> tuple[str, Network]:
     """What tells the network's weights from others, and the network. Raises WrongUse and Failed."""
     if name.endswith(".npz"):
         teacher = TeacherNetwork(Path(name))
         return hashlib.sha256(Path(name).read_bytes()).hexdigest()[:8], teacher
     model = untrained() if name == "untrained" else weights.load(name)
-    return weights.digest(model)[:8], Network(model, settings.precision, LAYERS)
+    return weights.digest(model)[:8], VGG16(model, settings.precision, LAYERS)
 
 
-def _extractors(network, variants, collection: Collection, folder: Path, settings) -> dict[str, Extractor]:
+def _extractors(network, variants, collection: Collection, folder: Path, settings) -> dict[str, RawDescriber]:
     """By size of the network's input."""
     extractors = {}
     for size in dict.fromkeys(size for variant in variants for size in variant.sizes):
         names = set().union(*(variant.raw_names() for variant in variants if size in variant.sizes))
-        plain = Extractor(network, size, tuple(sorted(names)), Reading.of(Path(), settings), settings)
+        plain = RawDescriber(network, size, tuple(sorted(names)), Reading.of(Path(), settings), settings)
         frequent = frequent_classes(plain, list(collection.images.values()), folder / "frequent.npy")
         extractors[size] = replace(plain, frequent=frequent)
     return extractors
@@ -396,27 +399,27 @@ def _measure(variants: dict[str, Variant], collection: Collection, extractors, f
     """Add to `found` what each variant reaches on each set of the collection."""
     queries: dict[str, dict[str, Raw]] = {name: {} for name in collection.queries}
     raws = {}
-    for size, extractor in extractors.items():
+    for size, describer in extractors.items():
         several = any(len(variant.views) > 1 for variant in variants.values() if size in variant.sizes)
         for name, its in collection.queries.items():
             what = f"Queries {name}, views" if several else f"Queries {name}"
-            queries[name][size] = extract(its, several, extractor, folder / size, what)
-        raws[size] = extract(list(collection.images.values()), False, extractor, folder / size, "Images")
+            queries[name][size] = extract(its, several, describer, folder / size, what)
+        raws[size] = extract(list(collection.images.values()), False, describer, folder / size, "Images")
     verifier = Verifier(collection, next(iter(extractors.values())))
     for name, variant in progress(list(variants.items()), what="Variants"):
         ranker = Ranker(variant, raws, extractors[variant.sizes[0]].frequent)
         found[name] |= measured(ranker, collection, queries, verifier)
 
 
-def seconds(extractors: dict[str, Extractor], collection: Collection) -> dict[tuple[str, str], float]:
+def seconds(extractors: dict[str, RawDescriber], collection: Collection) -> dict[tuple[str, str], float]:
     """The median seconds that a picture takes, by size and pooling; of pooling "", the pass of the network."""
     query = next(iter(collection.images.values()))
     steps: dict[tuple[str, str], Callable[[], float]] = {}
-    for size, extractor in extractors.items():
-        prepared = extractor.prepare(extractor.pixels(query))[None]
-        layers = [layer[0] for layer in extractor.network(prepared)]
-        steps[size, ""] = partial(_seconds, extractor.network, prepared)
-        steps |= {(size, name): partial(_seconds, make, *layers) for name, make in extractor.made.items()}
+    for size, describer in extractors.items():
+        prepared = describer.prepare(describer.pixels(query))[None]
+        layers = [layer[0] for layer in describer.network(prepared)]
+        steps[size, ""] = partial(_seconds, describer.network, prepared)
+        steps |= {(size, name): partial(_seconds, make, *layers) for name, make in describer.made.items()}
     return measure.alternating(steps, TIMED)
 
 

@@ -11,8 +11,7 @@ without a work in the gallery has with any.
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,11 +25,15 @@ from benchmarks import measure
 from benchmarks.museum import SETS, folder_of
 from config import Settings
 from models.answer import Warp
+from models.collection.features import Features
 from models.collection.reading import Reading
-from models.collection.store import Features
 from models.evaluation import run as evaluation
-from models.local import verification
-from models.local.features import Finder
+from models.local.extractor import Extractor
+from models.local.kinds import kind_of
+from models.local.matching import RATIO, match
+from models.local.orb import Orb
+from models.local.sift import Sift, root_sift
+from models.local.verification import ESTIMATOR, sane_warp, verify
 from utils import script
 from utils.script import progress
 from utils.statistics import spread
@@ -44,9 +47,14 @@ class Variant:
     keypoints: int = 500  # of a work
     query_keypoints: int = 2000
     affine: bool = False  # the query is also looked at tilted, as if seen from aside (ASIFT, Yu & Morel 2011)
-    ratio: float = verification.RATIO
-    estimator: int = verification.ESTIMATOR
+    ratio: float = RATIO
+    estimator: int = ESTIMATOR
     sane: bool = True  # homographies have to be such as photographs have
+
+    def extractor(self, side: int) -> Extractor:
+        """What extracts the local features of a query."""
+        kind = TILTED[self.kind] if self.affine else kind_of(self.kind)
+        return kind(self.query_keypoints, side)
 
 
 VARIANTS = {
@@ -67,14 +75,29 @@ VARIANTS = {
 }
 
 
-class TiltedFinder(Finder):
-    """Finds the strongest keypoints of a picture and of the same seen from aside, in several directions."""
+def _tilted(detector: cv2.Feature2D, grey: np.ndarray, most: int) -> tuple[list[cv2.KeyPoint], np.ndarray | None]:
+    """The strongest keypoints of a picture and of the same seen from aside, in several directions."""
+    keypoints, descriptors = cv2.AffineFeature_create(detector, maxTilt=2).detectAndCompute(grey, None)
+    best = np.argsort([-point.response for point in keypoints], kind="stable")[:most]
+    return [keypoints[place] for place in best], descriptors[best] if len(best) else None
 
-    def _detected(self, grey: np.ndarray) -> tuple[Sequence[cv2.KeyPoint], np.ndarray | None]:
-        detector = cv2.ORB_create(self.keypoints) if self.kind == "orb" else cv2.SIFT_create(self.keypoints)
-        keypoints, descriptors = cv2.AffineFeature_create(detector, maxTilt=2).detectAndCompute(grey, None)
-        best = np.argsort([-point.response for point in keypoints], kind="stable")[: self.keypoints]
-        return [keypoints[place] for place in best], descriptors[best] if len(best) else None
+
+class TiltedOrb(Orb):
+    """ORB on the picture and on views of it from aside."""
+
+    def detect(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.from_opencv(*_tilted(cv2.ORB_create(self.keypoints), grey, self.keypoints))
+
+
+class TiltedSift(Sift):
+    """SIFT on the same."""
+
+    def detect(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        table, descriptors = self.from_opencv(*_tilted(cv2.SIFT_create(self.keypoints), grey, self.keypoints))
+        return table, root_sift(descriptors)
+
+
+TILTED = {"orb": TiltedOrb, "sift": TiltedSift}
 
 
 @dataclass(frozen=True)
@@ -96,51 +119,38 @@ class Museum:
 
     def features(self, kind: str, keypoints: int) -> list[Features]:
         """Of each work."""
-        finder = Finder(kind, keypoints, self.settings.feature_side)
+        extractor = kind_of(kind)(keypoints, self.settings.feature_side)
         shown = progress(self.works.values(), total=len(self.works), what=f"{kind} {keypoints}")
-        return [finder.find(self.reading.decode(path)) for path in shown]
-
-
-@contextmanager
-def as_of(variant: Variant) -> Iterator[None]:
-    """While this holds, models.local.verification does as the variant says."""
-    ours = verification.RATIO, verification.ESTIMATOR, verification.sane_warp
-    verification.RATIO, verification.ESTIMATOR = variant.ratio, variant.estimator
-    if not variant.sane:
-        verification.sane_warp = lambda homography, points: Warp()
-    try:
-        yield
-    finally:
-        verification.RATIO, verification.ESTIMATOR, verification.sane_warp = ours
+        return [extractor.extract(self.reading.decode(path)) for path in shown]
 
 
 def row(name: str, museum: Museum, works: list[Features]) -> list[str]:
     """What a variant reaches on each set, on strangers, and the seconds it takes. works: their local features."""
     variant = VARIANTS[name]
-    finder = (TiltedFinder if variant.affine else Finder)(
-        variant.kind, variant.query_keypoints, museum.settings.query_side
-    )
+    extractor = variant.extractor(museum.settings.query_side)
     right: dict[str, list[bool]] = {of: [] for of in museum.queries}
     strangers, finding, matching = [0], [], []
     asked = [(of, query) for of, queries in museum.queries.items() for query in queries]
-    with as_of(variant):
-        for of, query in progress(asked, what=name):
-            seconds, shown = measure.timed(finder.find, museum.reading.decode(query.path))
-            finding.append(seconds)
-            seconds, inliers = measure.timed(_inliers, shown, works)
-            matching.append(seconds / len(works))
-            if query.expected:
-                right[of].append(max(inliers) > 0 and int(np.argmax(inliers)) in query.expected)
-            else:
-                strangers.append(max(inliers))
+    for of, query in progress(asked, what=name):
+        seconds, shown = measure.timed(extractor.extract, museum.reading.decode(query.path))
+        finding.append(seconds)
+        seconds, inliers = measure.timed(_inliers, shown, works, variant)
+        matching.append(seconds / len(works))
+        if query.expected:
+            right[of].append(max(inliers) > 0 and int(np.argmax(inliers)) in query.expected)
+        else:
+            strangers.append(max(inliers))
     cells = [f"{sum(its)}/{len(its)}" for its in right.values()]
     times = [spread(its)["p50"] for its in (finding, matching)]
     return [name, *cells, str(max(strangers)), f"{times[0]:.3f}", f"{1000 * times[1]:.2f}"]
 
 
-def _inliers(query: Features, works: list[Features]) -> list[int]:
-    pairs = zip(works, verification.match(query, works), strict=True)
-    return [verification.verify(query, work, matches).inliers for work, matches in pairs]
+def _inliers(query: Features, works: list[Features], variant: Variant) -> list[int]:
+    pairs = zip(works, match(query, works, ratio=variant.ratio), strict=True)
+    warp_of = sane_warp if variant.sane else lambda homography, points: Warp()
+    return [
+        verify(query, work, matches, estimator=variant.estimator, warp_of=warp_of).inliers for work, matches in pairs
+    ]
 
 
 def main(argv=None) -> None:

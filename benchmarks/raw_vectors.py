@@ -11,10 +11,12 @@ import numpy as np
 from config import Settings
 from models.collection.reading import Reading
 from models.description import pooling
+from models.description.backend import best_precision
 from models.description.describer import Describer
 from models.description.filling import CLASSES_SAMPLE, shown_most
-from models.description.network import Network, PoolingHead, best_precision
+from models.description.network import Network
 from models.description.recipe import Recipe
+from models.description.vgg16 import PoolingHead
 from models.evaluation import run as evaluation
 from models.evaluation.run import Query
 from models.local.detection import quadrilaterals, straighten, without_frame
@@ -81,7 +83,8 @@ class TeacherNetwork:
     """The teacher, called as `models.description.network.Network` is: two layers of stride 16, and its last maps."""
 
     def __init__(self, path: Path):
-        teacher = Teacher(path, best_precision())
+        self.precision = best_precision()
+        teacher = Teacher(path, self.precision)
         self.maps, self.head = teacher.maps, PoolingHead(teacher.kernel, teacher.bias)
 
     def __call__(self, pictures: np.ndarray) -> Layers:
@@ -100,10 +103,10 @@ def views(pixels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 @dataclass(frozen=True)
-class Extractor:
+class RawDescriber:
     """The raw vectors of pictures, from one pass of the network."""
 
-    network: Network | TeacherNetwork
+    network: Network
     size: str
     names: tuple[str, ...]  # of the raw vectors, as in `poolings`
     reading: Reading
@@ -158,7 +161,7 @@ class Raw:
         return self.kept[name]
 
 
-def extract(pictures: Sequence[Query], every_view: bool, extractor: Extractor, folder: Path, what: str) -> Raw:
+def extract(pictures: Sequence[Query], every_view: bool, describer: RawDescriber, folder: Path, what: str) -> Raw:
     """The raw vectors of pictures. Those of a chunk that are kept are not computed again; others join them."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -167,9 +170,9 @@ def extract(pictures: Sequence[Query], every_view: bool, extractor: Extractor, f
             part = pictures[start : start + CHUNK]
             files.append(folder / f"{what.lower().replace(' ', '-')}-{start:06}.npz")
             kept = _kept(files[-1])
-            lacking = tuple(name for name in extractor.names if name not in kept)
+            lacking = tuple(name for name in describer.names if name not in kept)
             if lacking:
-                _extract_part(part, every_view, replace(extractor, names=lacking), pool, files[-1], kept, bar)
+                _extract_part(part, every_view, replace(describer, names=lacking), pool, files[-1], kept, bar)
             else:
                 bar.update(len(part))
     return Raw(files)
@@ -181,18 +184,24 @@ def _kept(file: Path) -> dict[str, np.ndarray]:
 
 
 def _extract_part(
-    part, every_view: bool, extractor: Extractor, pool: ThreadPoolExecutor, file: Path, kept: dict[str, np.ndarray], bar
+    part,
+    every_view: bool,
+    describer: RawDescriber,
+    pool: ThreadPoolExecutor,
+    file: Path,
+    kept: dict[str, np.ndarray],
+    bar,
 ) -> None:
     rows, names, shown = [], [], []
     for start in range(0, len(part), 2 * BATCH):
         some = part[start : start + 2 * BATCH]
         prepared = []
-        for query, pixels in zip(some, pool.map(extractor.pixels, some), strict=True):
+        for query, pixels in zip(some, pool.map(describer.pixels, some), strict=True):
             for view, seen in views(pixels) if every_view else [("whole", pixels)]:
-                prepared.append(extractor.prepare(seen))
+                prepared.append(describer.prepare(seen))
                 names.append(query.name)
                 shown.append(view)
-        rows += extractor.of(prepared, pool)
+        rows += describer.of(prepared, pool)
         bar.update(len(some))
     new = file.with_suffix(".new.npz")
     found = {"names": names, "views": shown} | {name: np.stack([row[name] for row in rows]) for name in rows[0]}
@@ -200,12 +209,12 @@ def _extract_part(
     new.replace(file)
 
 
-def frequent_classes(extractor: Extractor, pictures: Sequence[Query], file: Path) -> np.ndarray:
+def frequent_classes(describer: RawDescriber, pictures: Sequence[Query], file: Path) -> np.ndarray:
     """The classes that a sample of the images shows most often, as train.py finds them; `file` keeps them."""
     if not file.is_file():
         drawn = np.random.default_rng(0).permutation(len(pictures))[:CLASSES_SAMPLE]
         sample = progress([pictures[i] for i in drawn], what="Frequent classes")
-        inputs = (extractor.prepare(extractor.pixels(query))[None] for query in sample)
+        inputs = (describer.prepare(describer.pixels(query))[None] for query in sample)
         file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(file, shown_most(extractor.network, inputs, MOST_CLASSES), allow_pickle=False)
+        np.save(file, shown_most(describer.network, inputs, MOST_CLASSES), allow_pickle=False)
     return np.load(file, allow_pickle=False)

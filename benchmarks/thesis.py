@@ -27,16 +27,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import measure
 from config import Settings
+from models.collection import vector_index
+from models.collection.features import Features
 from models.collection.reading import Reading
-from models.collection.store import Features
-from models.collection.vector_index import Index
 from models.description import weights, whitening
 from models.description.describer import Describer
-from models.description.network import Network
 from models.description.pooling import normalised
 from models.description.recipe import Recipe
+from models.description.vgg16 import VGG16
 from models.description.whitening import Whitening
-from models.local.features import Finder
+from models.local.orb import Orb
 from models.local.verification import examine
 from models.verdict import rules as verdict
 from utils import images, script, transforms
@@ -68,8 +68,8 @@ class Ours:
 
     def __init__(self, describer: Describer, works: Works, settings: Settings):
         self.describer, self.works, self.settings = describer, works, settings
-        self.index = Index(np.arange(len(works.descriptors)), works.descriptors, settings.index)
-        self.finder = Finder("orb", settings.query_keypoints, settings.query_side)
+        self.index = vector_index.build(np.arange(len(works.descriptors)), works.descriptors, settings.index)
+        self.extractor = Orb(settings.query_keypoints, settings.query_side)
 
     def ask(self, query: Query) -> tuple[dict[str, float], np.ndarray, int]:
         """Seconds a stage, the descriptor, and the place of the work that comes first."""
@@ -77,7 +77,7 @@ class Ours:
         seconds[STAGES[0]], vectors = measure.timed(self.describer.pool, query.features, query.activations)
         seconds[STAGES[1]], descriptor = measure.timed(self.works.whitening.descriptor, vectors)
         seconds[STAGES[2]], _ = measure.timed(self.index.search, descriptor, self.settings.shortlist)
-        seconds[STAGES[3]], found = measure.timed(self.finder.find, query.picture)
+        seconds[STAGES[3]], found = measure.timed(self.extractor.extract, query.picture)
         seconds[STAGES[4]], scores = measure.timed(self._scores, found, descriptor)
         return seconds, descriptor, int(np.argmax(scores))
 
@@ -94,14 +94,14 @@ class Plain:
     def __init__(self, describer: Describer, works: Works, settings: Settings):
         self.works, self.settings, self.head = works, settings, describer.network.head
         self.classes = describer.recipe.classes
-        self.finder = Finder("orb", ORB_KEYPOINTS, settings.query_side)
+        self.extractor = Orb(ORB_KEYPOINTS, settings.query_side)
 
     def ask(self, query: Query) -> tuple[dict[str, float], np.ndarray, int]:
         seconds = {}
         seconds[STAGES[0]], vectors = measure.timed(self._vectors, query.features, query.activations)
         seconds[STAGES[1]], descriptor = measure.timed(self._descriptor, vectors)
         seconds[STAGES[2]], _ = measure.timed(self._search, descriptor)
-        seconds[STAGES[3]], found = measure.timed(self.finder.find, query.picture)
+        seconds[STAGES[3]], found = measure.timed(self.extractor.extract, query.picture)
         seconds[STAGES[4]], inliers = measure.timed(self._inliers, found)
         return seconds, descriptor, int(np.argmax(inliers))
 
@@ -171,7 +171,7 @@ def main(argv=None) -> None:
         folder, names = measure.gallery(settings, options.candidates, Path(scratch))
         reading = Reading.of(folder, settings)
         pictures = [reading.decode(folder / name) for name in names]
-    describer = Describer(Network(weights.load("bundled"), settings.precision), recipe)
+    describer = Describer(VGG16(weights.load("bundled"), settings.precision), recipe)
     works = _collect(describer, pictures, options.collection, settings)
     queries = [_query(describer, pictures, number) for number in range(options.queries)]
     sides = {"plain": Plain(describer, works, settings), "ours": Ours(describer, works, settings)}
@@ -203,8 +203,10 @@ def _collect(describer: Describer, pictures: list[np.ndarray], count: int, setti
     fitted = whitening.fit(np.concatenate(vectors), describer.recipe.dimensions)
     known = np.stack([fitted.descriptor(found) for found in vectors])
     others = np.random.default_rng(0).standard_normal((max(0, count - len(known)), known.shape[1]), np.float32)
-    finder = Finder("orb", ORB_KEYPOINTS, settings.feature_side)
-    return Works(np.concatenate([known, normalised(others)]), fitted, [finder.find(picture) for picture in pictures])
+    extractor = Orb(ORB_KEYPOINTS, settings.feature_side)
+    return Works(
+        np.concatenate([known, normalised(others)]), fitted, [extractor.extract(picture) for picture in pictures]
+    )
 
 
 def _query(describer: Describer, pictures: list[np.ndarray], number: int) -> Query:

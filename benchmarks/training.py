@@ -28,8 +28,8 @@ from models.collection.store import Store
 from models.description import pooling, weights
 from models.description.describer import Describer
 from models.description.filling import describe
-from models.description.network import Network
 from models.description.recipe import Recipe
+from models.description.vgg16 import VGG16
 from utils import images, script
 
 WHITENING_SAMPLE = 64  # images; fewer than are described, so that both halves of step 2 run
@@ -47,7 +47,7 @@ class Training:
         self.reading = Reading.of(folder, self.settings)
         self.listed = self._lists(folder, names)
         recipe = Recipe("bundled", self.settings.pooling, 64, 512, options.size)
-        network = Network(weights.load("bundled"), self.settings.precision, pooling.layers(recipe.pooling))
+        network = VGG16(weights.load("bundled"), self.settings.precision, pooling.levels(recipe.pooling))
         self.describer = Describer(network, recipe)
         self.count, self.scratch = count, scratch
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.collection import vector_index
 from models.collection.store import Store
-from models.collection.vector_index import Index
-from models.local.verification import match, verify
+from models.local.matching import match
+from models.local.verification import verify
 
 NEIGHBOURS = 10  # of each picture that are looked at, at most
 AT_ONCE = 1024  # descriptors in one search
@@ -49,13 +50,13 @@ def _close(ids: np.ndarray, descriptors: np.ndarray, similarity: float) -> Itera
     """(id, higher id, cosine) of pictures among each other's nearest."""
     if len(ids) < 2:
         return
-    index = Index(ids, descriptors, "SQfp16").faiss
+    index = vector_index.build(ids, descriptors, "SQfp16")
     seen = set()
     for start in range(0, len(ids), AT_ONCE):
         block = descriptors[start : start + AT_ONCE].astype(np.float32)
-        cosines, places = index.search(block, min(NEIGHBOURS + 1, len(ids)))  # one of them is the picture itself
+        others, cosines = index.search_many(block, min(NEIGHBOURS + 1, len(ids)))  # one of them is the picture itself
         for row, place in zip(*np.nonzero(cosines >= similarity), strict=True):
-            pair = tuple(sorted((int(ids[start + row]), int(ids[places[row, place]]))))
+            pair = tuple(sorted((int(ids[start + row]), int(others[row, place]))))
             if pair[0] != pair[1] and pair not in seen:
                 seen.add(pair)
                 yield *pair, float(cosines[row, place])

@@ -2,39 +2,27 @@
 
 import importlib.metadata
 import platform
-import time
 from collections.abc import Iterator, Set
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from models.answer import STAGES, Answer, Candidate, Evidence, Grounds, Verdict
+from models.answer import Answer, Evidence, Grounds, Verdict
+from models.collection import vector_index
+from models.collection.features import Features
 from models.collection.reading import Reading
-from models.collection.store import Features, Store
-from models.collection.vector_index import Index
+from models.collection.store import Store
 from models.description import pooling
 from models.description.describer import Describer, load_classes
 from models.description.filling import load_whitening
 from models.description.recipe import Recipe, fingerprint
-from models.local.agreement import agreement
-from models.local.detection import clockwise, quadrilaterals, straighten, without_frame
-from models.local.features import Finder, in_frame
-from models.local.verification import examine, match, verify
-from models.verdict import rules as verdict
+from models.local.detection import clockwise, quadrilaterals, straighten
+from models.local.kinds import kind_of
+from models.local.verification import examine
+from models.question import Question, Stopwatch
 from models.verdict.rules import Judge, Thresholds, stamp_of
-from utils import images
 from utils.errors import WrongUse
 from utils.images import ImageProblem
-
-# Where a look leads to a work, no further one is taken. The calibration has no say in this: so it changes no grounds,
-# and those of a run that was asked before it are still those that the engine would find.
-LED_SOMEWHERE = Thresholds()
-# Where no look led to a work, the likeliest ones are compared with the picture by other local features, which blurred
-# pictures and drawings of a few lines have, too. They are found on the spot, so a store need not hold them.
-CLOSER = Finder("sift", keypoints=1000, side=512)
-LIKELIEST = 10  # candidates that are looked at so
 
 TWINS = Thresholds(sure_inliers=20)  # between two images that are at hand: by chance they never have so many
 
@@ -63,8 +51,8 @@ class Engine:
             self.images = {image: stamp.path for image, stamp in now.images().items()}
             kind = now.get_meta("local_features")["kind"]
             self.fingerprint = fingerprint(now)
-        self.index = Index(*descriptors, settings.index)
-        self.finder = Finder(kind, settings.query_keypoints, settings.query_side)
+        self.index = vector_index.build(*descriptors, settings.index)
+        self.extractor = kind_of(kind)(settings.query_keypoints, settings.query_side)
         self.judge = Judge.of(store.path.parent, self.fingerprint, last)
         self.versions = _versions() | {"precision": describer.network.precision}
 
@@ -109,7 +97,8 @@ class Engine:
         """The describer for another state of the store, with this engine's network if it was made with that."""
         recipe = Recipe(**store.get_meta("recipe"))
         same = all(store.get_meta(name) == self.fingerprint[name] for name in ("weights_digest", "method"))
-        if same and pooling.layers(recipe.pooling) == pooling.layers(self.describer.recipe.pooling):
+        same = same and recipe.network == self.describer.recipe.network
+        if same and pooling.levels(recipe.pooling) == pooling.levels(self.describer.recipe.pooling):
             return Describer(self.describer.network, recipe, self.describer.digest, load_classes(store))
         return Describer.open(recipe, store, self.settings.precision)
 
@@ -134,34 +123,7 @@ class Engine:
         picture: a file, its content, or (height, width, 3) uint8 BGR. exclude: ids that must not be in the answer.
         Raises ImageProblem for a picture that cannot be read.
         """
-        seconds = dict.fromkeys(STAGES, 0.0)
-        with _stage(seconds, "decode"):
-            pixels = self._pixels(picture)
-        with _stage(seconds, "features"):
-            query = self.finder.find(pixels)
-        candidates: dict[int, Candidate] = {}
-        attention = None
-        for descriptor, maps, count in self._looks(pixels, seconds):
-            if attention is None:
-                attention = pooling.attention(maps)
-            self._look_up(descriptor, count, query, candidates, exclude, seconds)
-            after, grounds = self._ranked(pixels, query, candidates, seconds)
-            if LED_SOMEWHERE.decide(grounds) is Verdict.FOUND:
-                break
-        else:
-            self._look_closer(pixels, query.frame, candidates, seconds)
-            after, grounds = self._ranked(pixels, query, candidates, seconds)
-        return Answer(
-            self.judge.rule.decide(grounds) if after else Verdict.NOT_FOUND,
-            _by_similarity(candidates),
-            after,
-            len(query.keypoints),
-            query.frame,
-            seconds,
-            attention,
-            grounds,
-            self.judge.rule.probability(grounds) if after else None,
-        )
+        return Question(self, picture, exclude).answer()
 
     def similar(self, image: int, count: int) -> list[tuple[int, float]]:
         """The `count` images most similar to one of the collection, without itself: (id, cosine), best first.
@@ -180,9 +142,9 @@ class Engine:
         where its picture cannot be read.
         """
         others = dict(self.similar(image, self.settings.shortlist))
-        shown = self.finder.find(self._pixels(self.dataset / self.images[image]))
+        shown = self.extractor.extract(self.pixels(self.dataset / self.images[image]))
         found = set()
-        for other, (_, evidence) in self._examine(shown, list(others)).items():
+        for other, (_, evidence) in self.examine(shown, list(others)).items():
             area = max(evidence.query_area, evidence.work_area)  # a detail covers little of the whole
             grounds = Grounds(others[other], inliers=evidence.inliers, work_area=area)
             if TWINS.decide(grounds) is Verdict.FOUND:
@@ -195,7 +157,7 @@ class Engine:
         Returns at most `most` arrays (4, 2) float32 of x, y, clockwise from the upper left, in pixels of the frame that
         `ask` would answer with. Raises ImageProblem for a picture that cannot be read.
         """
-        pixels = self._pixels(picture)
+        pixels = self.pixels(picture)
         return [corners / self._scale(pixels) for corners in quadrilaterals(pixels, most)]
 
     def straightened(self, picture: Path | bytes | np.ndarray, corners: np.ndarray) -> np.ndarray:
@@ -205,7 +167,7 @@ class Engine:
         the picture is left out. Returns (height, width, 3) uint8 BGR, as finely as the picture was read.
         Raises ImageProblem for a picture that cannot be read, and for corners with too little between them.
         """
-        pixels = self._pixels(picture)
+        pixels = self.pixels(picture)
         height, width = pixels.shape[:2]
         inside = np.clip(np.asarray(corners, np.float32) * self._scale(pixels), 0, (width, height))
         part = straighten(pixels, clockwise(inside.astype(np.float32)))
@@ -213,135 +175,42 @@ class Engine:
             raise ImageProblem("too small a part of the picture")
         return part
 
-    def _pixels(self, picture: Path | bytes | np.ndarray) -> np.ndarray:
+    def pixels(self, picture: Path | bytes | np.ndarray) -> np.ndarray:
+        """A picture's pixels: (height, width, 3) uint8 BGR. Raises ImageProblem."""
         return picture if isinstance(picture, np.ndarray) else self.reading.decode(picture)
 
-    def _scale(self, pixels: np.ndarray) -> float:
-        """Pixels of a picture as it was read for one of its frame."""
-        return max(1.0, max(pixels.shape[:2]) / self.settings.query_side)
-
-    def _looks(self, pixels: np.ndarray, seconds: dict[str, float]) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-        """Descriptor and class maps of one view of the picture after the other, and how many candidates to look at.
-
-        What nobody asks for is not computed. The whole picture; the same with many more candidates, which takes no
-        longer than another view; the paintings that can be made out on it; the whole upside down and on its sides.
-        """
-        usual, many = self.settings.shortlist, self.settings.long_shortlist
-        whole, *_ = self._described([pixels], seconds)
-        yield *whole, usual
-        if many > usual and len(self.images) > usual:
-            yield *whole, many
-        yield from ((*view, usual) for view in self._other_views(pixels, seconds))
-
-    def _other_views(self, pixels: np.ndarray, seconds: dict[str, float]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        with _stage(seconds, "detection"):
-            outlines = quadrilaterals(pixels, most=self.settings.second_looks)
-        for corners in outlines:
-            yield from self._described([straighten(pixels, without_frame(corners))], seconds)
-        yield from self._described([np.rot90(pixels, 2)], seconds)
-        yield from self._described([np.rot90(pixels, 1), np.rot90(pixels, 3)], seconds)
-
-    def _described(self, views: list[np.ndarray], seconds: dict[str, float]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def describe(self, views: list[np.ndarray], stopwatch: Stopwatch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Descriptor, (dimensions,) float32, and class maps of views that are all horizontal or all vertical."""
-        with _stage(seconds, "network"):
+        with stopwatch.stage("network"):
             outputs = self.describer.network(np.stack([self.describer.prepare(view) for view in views]))
         for *layers, activations in zip(*outputs, strict=True):
-            with _stage(seconds, "pooling"):
+            with stopwatch.stage("pooling"):
                 maps = self.describer.class_maps(activations)
                 descriptor = self.whitening.descriptor(self.describer.pool(layers, activations, maps))
             yield descriptor, maps
 
-    def _look_up(
-        self,
-        descriptor: np.ndarray,
-        count: int,
-        query: Features,
-        candidates: dict[int, Candidate],
-        exclude: Set[int],
-        seconds: dict[str, float],
-    ) -> None:
-        """Add the `count` images most similar to a view of the query, with evidence.
+    def examine(self, query: Features, images: list[int]) -> dict[int, tuple[tuple[int, int], Evidence]]:
+        """For each image its frame, and the evidence that the query shows it.
 
-        descriptor: of the view. The local features are always those of the whole picture.
+        Without local features of the query's kind an image has an empty frame and no evidence: a step that changes the
+        store at this moment may have taken them.
         """
-        with _stage(seconds, "search"):
-            found = dict(self.index.search(descriptor, count, exclude))
-        with _stage(seconds, "reranking"):
-            examined = self._examine(query, [image for image in found if image not in candidates])
-            for image, similarity in found.items():
-                known = candidates.get(image)
-                if known is None:
-                    candidates[image] = self._candidate(image, similarity, *examined[image])
-                elif similarity > known.similarity:
-                    score = verdict.score(similarity, known.evidence)
-                    candidates[image] = replace(known, similarity=similarity, score=score)
-
-    def _look_closer(
-        self, pixels: np.ndarray, frame: tuple[int, int], candidates: dict[int, Candidate], seconds: dict[str, float]
-    ) -> None:
-        """Compare the picture with the likeliest candidates by local features of another kind, where they have any.
-
-        Evidence is replaced by better one, in the pixels of the same frames.
-        """
-        with _stage(seconds, "reranking"):
-            query = in_frame(CLOSER.find(pixels), frame)
-            known = [candidate for candidate in _by_similarity(candidates) if min(candidate.frame)]
-            for candidate in known[:LIKELIEST]:
-                try:
-                    work = in_frame(CLOSER.find(self._pixels(self.dataset / candidate.path)), candidate.frame)
-                except ImageProblem:  # it has gone from the dataset since
-                    continue
-                evidence = verify(query, work, match(query, [work])[0])
-                if evidence.inliers > candidate.evidence.inliers:
-                    found = self._candidate(candidate.id, candidate.similarity, candidate.frame, evidence)
-                    candidates[candidate.id] = found
-
-    def _candidate(self, image: int, similarity: float, frame: tuple[int, int], evidence: Evidence) -> Candidate:
-        score = verdict.score(similarity, evidence)
-        return Candidate(image, self.images[image], similarity, frame, evidence, score)
-
-    def _ranked(
-        self, pixels: np.ndarray, query: Features, candidates: dict[int, Candidate], seconds: dict[str, float]
-    ) -> tuple[list[Candidate], Grounds]:
-        """The candidates by score, best first, and what speaks for and against the first."""
-        after = sorted(_by_similarity(candidates), key=lambda candidate: -candidate.score)
-        if after and after[0].agreement is None:
-            with _stage(seconds, "reranking"):
-                after[0] = replace(after[0], agreement=self._agreement(pixels, query.frame, after[0]))
-            candidates[after[0].id] = after[0]
-        return after, verdict.grounds(after, len(query.keypoints))
-
-    def _examine(self, query: Features, images: list[int]) -> dict[int, tuple[tuple[int, int], Evidence]]:
-        """For each image its frame and the evidence that the query shows it; none without local features."""
         works = dict(zip(images, self.store.features(images), strict=True))
-        width = query.descriptors.shape[1]  # another one where the store has got local features of another kind since
-        known = {image: work for image, work in works.items() if work and work.descriptors.shape[1] == width}
+        known = {image: work for image, work in works.items() if work and work.kind == query.kind}
         evidence = dict(zip(known, examine(query, list(known.values())), strict=True))
         return {
             image: (known[image].frame, evidence[image]) if image in known else ((0, 0), Evidence()) for image in images
         }
 
-    def _agreement(self, pixels: np.ndarray, frame: tuple[int, int], candidate: Candidate) -> float:
-        """How well the picture agrees with a candidate all over, 0..1; 0 where the two cannot be compared."""
-        evidence = candidate.evidence
-        if evidence.homography is None:
-            return 0.0
-        try:
-            work = self._pixels(self.dataset / candidate.path)
-        except ImageProblem:  # it has gone from the dataset since
-            return 0.0
-        shown, known = images.stretch(pixels, *frame), images.stretch(work, *candidate.frame)
-        return agreement(shown, known, evidence.homography, evidence.work_points)
+    def _scale(self, pixels: np.ndarray) -> float:
+        """Pixels of a picture as it was read for one of its frame."""
+        return max(1.0, max(pixels.shape[:2]) / self.settings.query_side)
 
     def _warm_up(self) -> None:
         """Describe once in each orientation: the first pass of a graph costs several times as much as the next."""
         long, short = self.describer.recipe.sides()
         for height, width in ((long, short), (short, long)):
-            list(self._described([np.zeros((height, width, 3), np.uint8)], dict.fromkeys(STAGES, 0.0)))
-
-
-def _by_similarity(candidates: dict[int, Candidate]) -> list[Candidate]:
-    return sorted(candidates.values(), key=lambda candidate: -candidate.similarity)
+            list(self.describe([np.zeros((height, width, 3), np.uint8)], Stopwatch()))
 
 
 def _check_ready(store: Store) -> None:
@@ -350,13 +219,6 @@ def _check_ready(store: Store) -> None:
         raise WrongUse(f"{store.path} is not complete: run train.py again; it goes on where it stopped.")
     if not store.count("features"):
         raise WrongUse(f"{store.path} has no local features: run pre_compute_descriptor.py.")
-
-
-@contextmanager
-def _stage(seconds: dict[str, float], name: str) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    seconds[name] += time.perf_counter() - started
 
 
 def _versions() -> dict[str, str]:

@@ -16,9 +16,9 @@ def bundled_model():
 @pytest.fixture(scope="session")
 def bundled_network(bundled_model):
     """The same, ready to run, in float32."""
-    from models.description.network import Network
+    from models.description.vgg16 import VGG16
 
-    return Network(bundled_model, "float32")
+    return VGG16(bundled_model, "float32")
 
 
 @pytest.fixture(scope="session")

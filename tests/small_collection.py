@@ -15,8 +15,8 @@ from models.description import weights
 from models.description.describer import Describer
 from models.description.filling import describe
 from models.description.recipe import METHOD, Recipe
-from models.local.features import Finder
 from models.local.filling import find_features
+from models.local.orb import Orb
 
 SETTINGS = replace(Settings(), precision="float32", workers=1, keypoints=300, query_keypoints=600)
 # Whitening with more dimensions than a dozen pictures can fit would only whiten noise.
@@ -40,6 +40,6 @@ def make(folder: Path, model, network, recipe: Recipe = RECIPE) -> None:
         store.set_meta(recipe=asdict(recipe), weights_digest=weights.digest(model), method=METHOD)
         assert describe(store, reading, listed, describer, SETTINGS, update=False).added == IMAGES
         store.set_meta(complete=True)
-        finder = Finder(SETTINGS.feature, SETTINGS.keypoints, SETTINGS.feature_side)
-        store.restart_features(local_features=finder.to_json())
-        assert find_features(store, reading, finder, workers=1).added == IMAGES
+        extractor = Orb(SETTINGS.keypoints, SETTINGS.feature_side)
+        store.restart_features(local_features=extractor.settings())
+        assert find_features(store, reading, extractor, workers=1).added == IMAGES

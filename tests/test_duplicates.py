@@ -7,9 +7,9 @@ import pytest
 from dataset.painting import paint
 from models.collection.store import Stamp, Store
 from models.duplicates import keypoint_counts, near_duplicates
-from models.local.features import Finder
+from models.local.orb import Orb
 
-FINDER = Finder("orb", 500, 800)
+EXTRACTOR = Orb(500, 800)
 
 
 def reencoded(picture: np.ndarray) -> np.ndarray:
@@ -35,7 +35,7 @@ def store(tmp_path_factory):
     with Store.writing(output, 1) as writing:
         stamps = [Stamp(f"{number}.jpg", 1, 1, checksum) for number, checksum in enumerate("abcae", start=1)]
         writing.put_images("descriptors", list(zip(stamps, vectors, strict=True)))
-        writing.put_features([(number, FINDER.find(picture)) for number, picture in enumerate(pictures, start=1)])
+        writing.put_features([(number, EXTRACTOR.extract(picture)) for number, picture in enumerate(pictures, start=1)])
     reading = Store.reading(output)
     yield reading
     reading.close()

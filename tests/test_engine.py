@@ -21,11 +21,11 @@ from models.collection.store import FILE, Store
 from models.description import pooling, weights
 from models.description.describer import Describer
 from models.description.filling import describe
-from models.description.network import Network
 from models.description.recipe import METHOD
+from models.description.vgg16 import VGG16
 from models.engine import Engine
-from models.local.features import Finder
 from models.local.filling import find_features
+from models.local.orb import Orb
 from models.verdict.rules import FEATURES, NAME, Calibration, grounds
 from tests import small_collection
 from tests.small_collection import RECIPE, SETTINGS
@@ -204,7 +204,7 @@ def blurred(picture):
 
 def test_a_closer_look_finds_what_corners_do_not(engine, pictures, monkeypatch):
     closer = {image: engine.ask(blurred(picture)) for image, picture in pictures.items()}
-    monkeypatch.setattr("models.engine.LIKELIEST", 0)
+    monkeypatch.setattr("models.question.LIKELIEST", 0)
     without = {image: engine.ask(blurred(picture)) for image, picture in pictures.items()}
     found, before = (
         {image for image, answer in answers.items() if answer.after[0].id == image and answer.verdict is Verdict.FOUND}
@@ -255,7 +255,7 @@ def test_attention_is_there_whatever_the_pooling(engine, pictures):
 
 def test_a_collection_described_by_generalised_means_of_two_layers(bundled_model, tmp_path):
     recipe = replace(RECIPE, pooling="cam_gem")
-    network = Network(bundled_model, "float32", pooling.layers("cam_gem"))
+    network = VGG16(bundled_model, "float32", pooling.levels("cam_gem"))
     small_collection.make(tmp_path, bundled_model, network, recipe)
     its = Engine.open(tmp_path / "output", tmp_path / "images", SETTINGS)
     for image, path in list(its.images.items())[::3]:
@@ -442,8 +442,8 @@ def test_twins_are_other_images_of_the_same_work(copied, collection, engine, pic
     reading = Reading.of(folder, SETTINGS)
     with Store.writing(copied, 1) as store:
         describe(store, reading, Lists(listed, []), engine.describer, SETTINGS, update=True)
-        finder = Finder(SETTINGS.feature, SETTINGS.keypoints, SETTINGS.feature_side)
-        assert find_features(store, reading, finder, workers=1).added == 2
+        extractor = Orb(SETTINGS.keypoints, SETTINGS.feature_side)
+        assert find_features(store, reading, extractor, workers=1).added == 2
     larger = Engine(Store.reading(copied), reading, engine.describer, SETTINGS)
     new = set(larger.images) - set(engine.images)
     assert larger.twins(3) == new
@@ -647,11 +647,11 @@ def test_a_store_that_is_not_ready_is_refused_and_the_engine_stays(living, copie
 
 
 def test_local_features_of_another_kind_are_no_fault_meanwhile(living, copied, pictures):
-    features = "Features((300, 400), np.zeros((9, 4), np.float32), np.zeros((9, 128), np.uint8))"
+    features = "Features((300, 400), np.zeros((9, 4), np.float32), np.zeros((9, 128), np.uint8), 'sift')"
     meta = "store.restart_features(local_features={'kind': 'sift', 'keypoints': 9, 'side': 800})"
     elsewhere(copied, f"{meta}; store.put_features([(4, {features})])")
     assert {one.evidence.matches for one in living.ask(pictures[4]).after} == {0}
-    assert living.refreshed().finder.kind == "sift"
+    assert living.refreshed().extractor.kind == "sift"
 
 
 def test_other_weights_are_not_taken_for_the_same(living, copied):

@@ -5,7 +5,7 @@ Tables (keys and numbers big-endian, arrays little-endian):
   ids          digest of a path -> id
   vectors      id -> (vectors, channels) float16, only until the whitening is fitted
   descriptors  id -> (dimensions,) float16
-  features     id -> local features, packed (see `pack_features`)
+  features     id -> local features, packed (see models/collection/features.py)
   skipped      digest of a path -> JSON: stamp of the file, reason
   meta         name -> JSON, or the bytes of a .npy file
 
@@ -32,6 +32,7 @@ from weakref import WeakValueDictionary
 import lmdb
 import numpy as np
 
+from models.collection.features import Features, pack_features, unpack_features
 from utils.errors import Failed, WrongUse
 
 FILE = "collection.lmdb"
@@ -74,30 +75,6 @@ class Stamp:
 def checksum(content: bytes) -> str:
     """What tells one content from another."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-@dataclass(frozen=True)
-class Features:
-    """The local features of one image."""
-
-    frame: tuple[int, int]  # (height, width) of the picture they were found on, pixels
-    keypoints: np.ndarray  # (keypoints, 4) float32: x, y, size (diameter), in pixels of the frame; angle in degrees
-    descriptors: np.ndarray  # (keypoints, 32) uint8 of ORB, or (keypoints, 128) uint8 of SIFT
-
-
-def pack_features(features: Features) -> bytes:
-    """Height, width, number of keypoints and bytes a descriptor as four uint32, then the two arrays."""
-    count, columns = features.descriptors.shape
-    head = struct.pack("<4I", *features.frame, count, columns)
-    return head + features.keypoints.astype("<f4").tobytes() + features.descriptors.tobytes()
-
-
-def unpack_features(packed: bytes) -> Features:
-    """The inverse of `pack_features`; the arrays are views of `packed`."""
-    height, width, count, columns = struct.unpack_from("<4I", packed)
-    keypoints = np.frombuffer(packed, "<f4", count * 4, offset=16).reshape(count, 4)
-    descriptors = np.frombuffer(packed, np.uint8, count * columns, offset=16 + keypoints.nbytes)
-    return Features((height, width), keypoints, descriptors.reshape(count, columns))
 
 
 class Store:
@@ -353,10 +330,16 @@ class Store:
             self._put_meta(write, meta)
 
     def features(self, images: Iterable[int]) -> list[Features | None]:
-        """The local features of these ids, in their order; None where there are none."""
+        """The local features of these ids, in their order; None where there are none.
+
+        Raises Failed for damaged ones.
+        """
         with self._read() as read:
             packed = [read.get(_key(image), db=self.tables["features"]) for image in images]
-        return [None if raw is None else unpack_features(raw) for raw in packed]
+        try:
+            return [None if raw is None else unpack_features(raw) for raw in packed]
+        except ValueError as problem:
+            raise Failed(f"{self.path} is damaged: {problem} Delete the file, and run train.py again.") from None
 
     # How it is done
 

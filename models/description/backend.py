@@ -1,4 +1,4 @@
-"""Keras, ready for use: `from models.description.backend import keras`.
+"""Keras, ready for use, and the precision this machine is made for: `from models.description.backend import keras`.
 
 Its back end's start-up notices are kept from the terminal, and NumPy's products get one thread each.
 """
@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy  # noqa: F401  (its BLAS has to be there before its threads can be limited)
 from threadpoolctl import threadpool_limits
@@ -36,4 +37,25 @@ with _without_notices():
 # half of the processor from the re-ranking that follows. The network has threads of its own.
 threadpool_limits(limits=1, user_api="blas")
 
-__all__ = ["keras"]
+__all__ = ["best_precision", "keras"]
+
+
+def best_precision() -> str:
+    """bfloat16 where this machine computes with it natively, else float32."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        gpus = tensorflow.config.list_physical_devices("GPU")
+        if gpus:
+            capability = tensorflow.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
+            return "bfloat16" if capability >= (8, 0) else "float32"
+    if keras.backend.backend() == "torch":
+        import torch
+
+        if torch.cuda.is_available():
+            return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float32"
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        flags = []
+    return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"

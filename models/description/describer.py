@@ -6,7 +6,8 @@ from concurrent.futures import Executor
 import numpy as np
 
 from models.collection.store import Store
-from models.description import pooling, weights
+from models.description import network as networks
+from models.description import pooling
 from models.description.network import Network
 from models.description.recipe import METHOD, Recipe
 from utils import images
@@ -32,15 +33,16 @@ class Describer:
     @classmethod
     def open(cls, recipe: Recipe, store: Store, precision: str) -> "Describer":
         """Load the weights the recipe names. Raises WrongUse where they are not those the store was made with."""
-        model = weights.load(recipe.weights)
-        digest, stored = weights.digest(model), store.get_meta("weights_digest")
+        levels = pooling.levels(recipe.pooling)
+        network, digest = networks.load(recipe.network, recipe.weights, precision, levels)
+        stored = store.get_meta("weights_digest")
         if stored and (stored, METHOD) != (digest, store.get_meta("method")):
             what = "other weights" if stored != digest else "another version of this project"
             raise WrongUse(
                 f"{store.path} was made with {what} than {recipe.weights} holds now: delete it and run train.py, "
                 "or choose another --output."
             )
-        return cls(Network(model, precision, pooling.layers(recipe.pooling)), recipe, digest, load_classes(store))
+        return cls(network, recipe, digest, load_classes(store))
 
     def prepare(self, picture: np.ndarray) -> np.ndarray:
         """The network's input: (height, width, 3) uint8 BGR, stretched to the one size of its orientation."""

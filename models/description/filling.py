@@ -15,7 +15,7 @@ from models.collection.reading import Outcome, Reading
 from models.collection.store import Stamp, Store
 from models.description import pooling, whitening
 from models.description.describer import Describer
-from models.description.network import CHANNELS, Network
+from models.description.network import Network
 from models.description.recipe import Recipe
 from models.description.whitening import Whitening
 from utils import work
@@ -162,7 +162,7 @@ def _whiten(store: Store, recipe: Recipe) -> Whitening:
         store.delete(store.skipped())  # the next run looks at them again
         raise _unreadable("the listed pictures")
     each = whitening.vectors_each(count)
-    channels = CHANNELS * len(pooling.layers(recipe.pooling))
+    channels = recipe.channels()
     sample = np.concatenate([vectors[:each] for _, vectors in store.vectors(channels)])
     fitted = whitening.fit(sample, recipe.dimensions)
     arrays = {"whitening_mean": fitted.mean, "whitening_projection": fitted.projection}

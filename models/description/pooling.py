@@ -12,15 +12,14 @@ import cv2
 import numpy as np
 
 POOLINGS = ("cam", "cam_gem", "crow", "spoc", "mac", "gem", "rmac")
-PUBLISHED = ("block5_conv1",)  # the layer whose features all publications pool
-LAYERS = {"cam_gem": ("block4_conv3", "block5_conv1")}
+LEVELS = {"cam_gem": ("fine", "coarse")}  # of the network (see models/description/network.py); all others: coarse
 OF_COLLECTION = ("cam_gem",)  # poolings within the maps of classes that all images share, instead of each image's own
 POWER = 3.0  # of generalised means; Radenovic et al. 2018 learned 2.9
 
 
-def layers(name: str) -> tuple[str, ...]:
-    """The layers of the network whose features a pooling takes."""
-    return LAYERS.get(name, PUBLISHED)
+def levels(name: str) -> tuple[str, ...]:
+    """The levels of the network whose features a pooling takes."""
+    return LEVELS.get(name, ("coarse",))
 
 
 def normalised(vectors: np.ndarray) -> np.ndarray:

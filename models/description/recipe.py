@@ -5,11 +5,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from models.collection.store import Store
+from models.description import pooling
+from models.description.network import known
 from models.description.pooling import POOLINGS
 from utils.errors import WrongUse
 
 METHOD = 1  # counted up when the code computes descriptors differently
-MIN_SIDE, MAX_SIDE = 64, 4096  # pixels of the network's input; four positions of the features at least
+MIN_POSITIONS, MAX_SIDE = 4, 4096  # of the network's features along a side; pixels of its input
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Recipe:
     classes: int  # class vectors an image, for the poolings within class maps
     dimensions: int  # of a descriptor, at most
     size: str  # pixels of a horizontal picture in the network, long x short side: 512x384
+    network: str = "vgg16"  # a name in models.description.network.NETWORKS
 
     @classmethod
     def asked(cls, settings, options: dict, store: Store, update: bool) -> "Recipe":
@@ -30,6 +33,8 @@ class Recipe:
         Raises WrongUse where the options make no sense or are not those that the store was made with.
         """
         stored = store.get_meta("recipe")
+        if stored:
+            stored = asdict(cls(**stored))  # an earlier version knew fewer fields
         start = stored if stored and update else {field.name: getattr(settings, field.name) for field in fields(cls)}
         given = {name: value for name, value in options.items() if value is not None}
         recipe = cls(**start | given)
@@ -49,10 +54,15 @@ class Recipe:
     def _check(self) -> None:
         if self.pooling not in POOLINGS:
             raise WrongUse(f"The pooling {self.pooling!r} is not known: choose one of {', '.join(POOLINGS)}.")
-        if not 1 <= self.classes <= 1000:
-            raise WrongUse(f"{self.classes} classes do not fit: the network knows 1000, so choose 1 to 1000.")
-        if not 1 <= self.dimensions <= 512:
-            raise WrongUse(f"{self.dimensions} dimensions do not fit: choose 1 to 512.")
+        network = known(self.network)
+        if not 1 <= self.classes <= network.classes:
+            raise WrongUse(
+                f"{self.classes} classes do not fit: the network knows {network.classes}, "
+                f"so choose 1 to {network.classes}."
+            )
+        most = network.levels["coarse"].channels
+        if not 1 <= self.dimensions <= most:
+            raise WrongUse(f"{self.dimensions} dimensions do not fit: choose 1 to {most}.")
         self.sides()
 
     def sides(self) -> tuple[int, int]:
@@ -61,9 +71,15 @@ class Recipe:
             long, short = (int(side) for side in self.size.lower().split("x"))
         except ValueError:
             raise WrongUse(f"The size {self.size!r} is not understood: write it like 512x384.") from None
-        if not MIN_SIDE <= short <= long <= MAX_SIDE:
-            raise WrongUse(f"The size {self.size} does not fit: long side first, from {MIN_SIDE} to {MAX_SIDE} pixels.")
+        least = MIN_POSITIONS * known(self.network).levels["coarse"].stride
+        if not least <= short <= long <= MAX_SIDE:
+            raise WrongUse(f"The size {self.size} does not fit: long side first, from {least} to {MAX_SIDE} pixels.")
         return long, short
+
+    def channels(self) -> int:
+        """Numbers in a class vector: the channels of all levels that the pooling takes."""
+        levels = known(self.network).levels
+        return sum(levels[level].channels for level in pooling.levels(self.pooling))
 
 
 def fingerprint(store: Store) -> dict:

@@ -4,9 +4,10 @@ from functools import partial
 
 import cv2
 
+from models.collection.features import Features
 from models.collection.reading import Outcome, Reading
-from models.collection.store import Features, Stamp, Store
-from models.local.features import Finder
+from models.collection.store import Stamp, Store
+from models.local.extractor import Extractor
 from utils import work
 from utils.images import ImageProblem
 from utils.script import progress
@@ -14,7 +15,7 @@ from utils.script import progress
 AT_ONCE = 64  # images in one transaction
 
 
-def find_features(store: Store, reading: Reading, finder: Finder, workers: int) -> Outcome:
+def find_features(store: Store, reading: Reading, extractor: Extractor, workers: int) -> Outcome:
     """Step 3: the local features of every image that has none, found in several processes.
 
     A picture that changed since step 2 is skipped: its descriptor has to be computed first.
@@ -22,7 +23,7 @@ def find_features(store: Store, reading: Reading, finder: Finder, workers: int) 
     outcome = Outcome()
     stamps = store.images()
     todo = store.without_features()
-    prepare = partial(_prepare_process, reading, finder)
+    prepare = partial(_prepare_process, reading, extractor)
     with (
         progress(total=len(stamps), what="Finding features") as bar,
         work.ending(work.processes(work.cores(workers), prepare)) as pool,
@@ -39,10 +40,10 @@ def find_features(store: Store, reading: Reading, finder: Finder, workers: int) 
     return outcome
 
 
-def _prepare_process(reading: Reading, finder: Finder) -> None:
+def _prepare_process(reading: Reading, extractor: Extractor) -> None:
     """Give a worker process what it needs once; one thread each, because there is a process for every core."""
-    global _reading, _finder
-    _reading, _finder = reading, finder
+    global _reading, _extractor
+    _reading, _extractor = reading, extractor
     cv2.setNumThreads(1)
 
 
@@ -52,6 +53,6 @@ def _features_of(stamp: Stamp) -> Features | str:
         found, content = _reading.content(stamp.path)
         if found.checksum != stamp.checksum:
             return "changed since train.py: run train.py --update first"
-        return _finder.find(_reading.decode(content))
+        return _extractor.extract(_reading.decode(content))
     except ImageProblem as problem:
         return str(problem)

@@ -1,4 +1,4 @@
-"""Does a query show this work? Matches of local features, and a homography that could be a photograph."""
+"""Does a query show this work? A homography between their matches that could be a photograph."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,18 +6,17 @@ import cv2
 import numpy as np
 
 from models.answer import Evidence, Warp
-from models.collection.store import Features
-from models.local.features import nearest_two, roughly_nearest_two
+from models.collection.features import Features
+from models.local.matching import match
 
-RATIO = 0.8  # nearest against second nearest (Lowe 2004)
 TOLERANCE = 4.0  # pixels between a keypoint of the work and where the homography puts its match
 ESTIMATOR = cv2.USAC_MAGSAC  # of the homography: MAGSAC++ (Barath et al. 2020)
 MIN_MATCHES = 5  # four points fit a homography always, so a fifth has to speak for it
 
-# All works are matched roughly first, and the likeliest of them in full.
-ROUGH = 3  # every third keypoint
+# All works are matched approximately first, and the likeliest of them in full.
+EVERY = 3  # every third keypoint takes part in the first
 LIKELY = 15  # works at least, and one in ...
-ONE_IN = 8  # ... of a long list, on which more wrong ones have rough matches by chance
+ONE_IN = 8  # ... of a long list, on which more wrong ones have such matches by chance
 
 # A photograph of a flat picture: what the homography may do to the surroundings of a matched point.
 SCALE = (0.12, 8.0)  # pixels of the work for one of the query
@@ -29,61 +28,47 @@ def examine(query: Features, works: Sequence[Features]) -> list[Evidence]:
     """The evidence that `query` shows each of the works, in their order.
 
     Nearly all time goes into comparing descriptors, and on a shortlist of a hundred nearly all works are wrong: a third
-    of the keypoints, compared roughly, tells which deserve the rest. The others get no inliers.
+    of the keypoints, compared approximately, tells which deserve the rest. The others get no inliers.
     """
-    rough = match(query, [_thinned(work) for work in works], roughly_nearest_two)
-    evidence = [Evidence(matches=len(matches)) for matches in rough]
-    likely = sorted(range(len(works)), key=lambda place: -len(rough[place]))[: max(LIKELY, len(works) // ONE_IN)]
+    first = match(query, [_thinned(work) for work in works], approximate=True)
+    evidence = [Evidence(matches=len(matches)) for matches in first]
+    likely = sorted(range(len(works)), key=lambda place: -len(first[place]))[: max(LIKELY, len(works) // ONE_IN)]
     for place, matches in zip(likely, match(query, [works[place] for place in likely]), strict=True):
         evidence[place] = verify(query, works[place], matches)
     return evidence
 
 
 def _thinned(work: Features) -> Features:
-    """Every ROUGH-th keypoint, which keeps all scales: detectors list them scale by scale."""
-    return Features(work.frame, work.keypoints[::ROUGH], np.ascontiguousarray(work.descriptors[::ROUGH]))
+    """Every third keypoint, which keeps all scales: detectors list them scale by scale."""
+    return Features(work.frame, work.keypoints[::EVERY], np.ascontiguousarray(work.descriptors[::EVERY]), work.kind)
 
 
-def match(query: Features, works: Sequence[Features], nearest: Callable = nearest_two) -> list[np.ndarray]:
-    """Pairs of keypoints that look alike: for each work (matches, 2) int, positions in query and in work.
+def verify(
+    query: Features,
+    work: Features,
+    matches: np.ndarray,
+    *,
+    estimator: int = ESTIMATOR,
+    warp_of: Callable[[np.ndarray, np.ndarray], Warp | None] | None = None,
+) -> Evidence:
+    """The evidence that `query` shows `work`: inliers of a sane homography between their matches.
 
-    Each keypoint of a work looks for its nearest in the query and keeps it where the second nearest is clearly
-    further away (Lowe's ratio test). The works ask, because a photograph holds far more than one work: its other
-    keypoints then compete for nothing. Where two of a work choose the same keypoint, the nearer one has it.
-    All works ask in one search, which is twice as fast as one after the other.
+    matches: (matches, 2) int, as `match` returns them. estimator: OpenCV's number of a robust estimator.
+    warp_of: what a homography does to the picture, or None where it is not sane; `sane_warp` by default.
     """
-    if len(query.descriptors) < 2 or not any(len(work.descriptors) for work in works):
-        return [np.zeros((0, 2), np.int64) for _ in works]
-    distances, positions = nearest(np.concatenate([work.descriptors for work in works]), query.descriptors)
-    ends = np.cumsum([len(work.descriptors) for work in works])[:-1]
-    return [_clear(*both) for both in zip(np.split(distances, ends), np.split(positions, ends), strict=True)]
-
-
-def _clear(distances: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """The matches of one work that pass the ratio test; distances and positions are (keypoints of the work, 2)."""
-    clear = np.flatnonzero(distances[:, 0] < RATIO * distances[:, 1])
-    clear = clear[np.argsort(distances[clear, 0], kind="stable")]
-    chosen, first = np.unique(positions[clear, 0], return_index=True)
-    return np.stack([chosen, clear[first]], axis=1)
-
-
-def verify(query: Features, work: Features, matches: np.ndarray) -> Evidence:
-    """The evidence that `query` shows `work`: inliers of a sane homography between their matches (MAGSAC++).
-
-    matches: (matches, 2) int, as `match` returns them.
-    """
+    warp_of = warp_of or sane_warp
     if len(matches) < MIN_MATCHES:
         return Evidence(matches=len(matches))
     query_points = query.keypoints[matches[:, 0], :2]
     work_points = work.keypoints[matches[:, 1], :2]
     homography, mask = cv2.findHomography(
-        query_points, work_points, ESTIMATOR, TOLERANCE, maxIters=1000, confidence=0.999
+        query_points, work_points, estimator, TOLERANCE, maxIters=1000, confidence=0.999
     )
     if homography is None:
         return Evidence(matches=len(matches))
     inside = mask.ravel().astype(bool)
     query_points, work_points = query_points[inside], work_points[inside]
-    warp = sane_warp(homography, query_points) if len(query_points) >= MIN_MATCHES else None
+    warp = warp_of(homography, query_points) if len(query_points) >= MIN_MATCHES else None
     if warp is None:
         return Evidence(matches=len(matches))
     return Evidence(

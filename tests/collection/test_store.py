@@ -16,7 +16,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from models.collection.store import FILE, Features, Stamp, Store, _length, checksum, pack_features, unpack_features
+from models.collection.features import Features
+from models.collection.store import FILE, Stamp, Store, _length, checksum
 from utils.errors import Failed, WrongUse
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +43,8 @@ def descriptor(value: float) -> np.ndarray:
 def features(keypoints: int, seed: int = 0, width: int = 32) -> Features:
     random = np.random.default_rng(seed)
     table = random.uniform(0, 800, (keypoints, 4)).astype(np.float32)
-    return Features((600, 800), table, random.integers(0, 256, (keypoints, width), np.uint8))
+    kind = "orb" if width == 32 else "sift"
+    return Features((600, 800), table, random.integers(0, 256, (keypoints, width), np.uint8), kind)
 
 
 def assert_same(found: Features, expected: Features) -> None:
@@ -238,24 +240,6 @@ def test_odd_paths_come_back_as_they_were(store):
     store.put_images("descriptors", [], [(stamp(path), "damaged") for path in ODD_PATHS])
     assert store.images() == {}
     assert store.skipped() == {path: (stamp(path), "damaged") for path in ODD_PATHS}
-
-
-@pytest.mark.parametrize("width", [32, 128])
-@pytest.mark.parametrize("keypoints", [0, 1, 500])
-def test_packed_features_come_back_as_they_were(keypoints, width):
-    expected = features(keypoints, width=width)
-    packed = pack_features(expected)
-    assert len(packed) == 16 + keypoints * (16 + width)
-    found = unpack_features(packed)
-    assert_same(found, expected)
-    assert found.descriptors.shape == (keypoints, width)
-
-
-def test_packed_features_are_little_endian():
-    packed = pack_features(Features((2, 3), np.array([[1, 0, 0, 0]], np.float32), np.full((1, 32), 7, np.uint8)))
-    assert packed == bytes([2, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0x80, 0x3F]) + bytes(12) + bytes(
-        [7] * 32
-    )
 
 
 def test_an_empty_store_has_nothing_in_it(store):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from models.collection.vector_index import Index
+from models.collection.vector_index import build, load
 from models.description.pooling import normalised
 from utils.errors import WrongUse
 
@@ -20,7 +20,7 @@ def collection():
 
 @pytest.fixture(scope="module")
 def index(collection):
-    return Index(*collection, "SQfp16")
+    return build(*collection, "SQfp16")
 
 
 def queries(count=20):
@@ -72,7 +72,7 @@ def test_more_asked_for_than_there_are(collection, index):
 
 
 def test_an_approximate_index_finds_nearly_the_same(collection):
-    graph = Index(*collection, "HNSW32,Flat")
+    graph = build(*collection, "HNSW32,Flat")
     kept = [
         len({image for image, _ in graph.search(query, 10)} & {image for image, _ in exact(collection, query)[:10]})
         for query in queries()
@@ -90,4 +90,47 @@ def test_threads_share_an_index(index):
 @pytest.mark.parametrize("factory", ["Nonsense", "", "IVF4096,Flat"])
 def test_a_factory_that_does_not_fit_is_refused(collection, factory):
     with pytest.raises(WrongUse, match="RETRIEVAL_INDEX"):
-        Index(*collection, factory)  # 500 descriptors are too few for 4096 cells
+        build(*collection, factory)  # 500 descriptors are too few for 4096 cells
+
+
+def test_many_queries_at_once_get_what_each_gets_alone(index):
+    ids, similarities = index.search_many(queries(5), 7)
+    assert ids.shape == similarities.shape == (5, 7)
+    alone = [index.search(query, 7) for query in queries(5)]
+    together = [list(zip(*rows, strict=True)) for rows in zip(ids.tolist(), similarities.tolist(), strict=True)]
+    assert together == alone
+
+
+def test_where_there_are_fewer_images_than_asked_for_many_queries_get_minus_one(collection):
+    ids, descriptors = collection
+    few = build(ids[:3], descriptors[:3], "SQfp16")
+    places, _ = few.search_many(queries(2), 5)
+    assert (places[:, 3:] == -1).all() and (places[:, :3] >= 0).all()
+
+
+def test_an_index_filled_in_blocks_is_that_filled_at_once(collection, index):
+    ids, descriptors = collection
+    blocks = build(ids[:200], descriptors[:200], "SQfp16")
+    blocks.add(ids[200:201], descriptors[200:201])
+    blocks.add(ids[201:], descriptors[201:])
+    for query in queries(5):
+        assert blocks.search(query, 30, {int(ids[0])}) == index.search(query, 30, {int(ids[0])})
+
+
+@pytest.mark.parametrize("factory", ["SQfp16", "HNSW32,Flat", "IVF4,SQfp16"])
+def test_a_saved_index_answers_as_before_and_can_be_added_to(collection, tmp_path, factory):
+    ids, descriptors = collection
+    saved = build(ids[:-1], descriptors[:-1], factory)
+    saved.save(tmp_path / "vectors.index")
+    loaded = load(tmp_path / "vectors.index")
+    assert [path.name for path in tmp_path.iterdir()] == ["vectors.index"]
+    for query in queries(5):
+        assert loaded.search(query, 10) == saved.search(query, 10)
+    loaded.add(ids[-1:], descriptors[-1:])
+    assert loaded.search(descriptors[-1], 1)[0][0] == ids[-1]
+
+
+def test_a_file_that_holds_no_index_is_refused(tmp_path):
+    (tmp_path / "vectors.index").write_bytes(b"no index at all")
+    with pytest.raises(WrongUse, match="is not a vector index"):
+        load(tmp_path / "vectors.index")

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from models.answer import Evidence
-from models.collection.store import Features
+from models.collection.features import Features
 from models.local import verification
-from models.local.verification import MIN_MATCHES, match, sane_warp, verify
+from models.local.matching import match
+from models.local.verification import MIN_MATCHES, sane_warp, verify
 
 QUERY_FRAME, WORK_FRAME = (600, 800), (400, 500)
 
@@ -20,7 +21,8 @@ OBLIQUE = np.array([[0.45, -0.08, 60.0], [0.06, 0.48, 20.0], [0.0003, 0.0001, 1.
 def features(frame, points, descriptors):
     keypoints = np.zeros((len(points), 4), np.float32)
     keypoints[:, :2] = points
-    return Features(frame, keypoints, np.asarray(descriptors, np.uint8))
+    descriptors = np.asarray(descriptors, np.uint8)
+    return Features(frame, keypoints, descriptors, "orb" if descriptors.shape[1] == 32 else "sift")
 
 
 def words(count, seed=0, width=32):
@@ -130,7 +132,7 @@ def test_areas_by_hand():
 
 def test_areas_never_exceed_the_frame():
     query, work = planted(np.eye(3), 30)
-    small = Features((100, 100), work.keypoints, work.descriptors)
+    small = Features((100, 100), work.keypoints, work.descriptors, "orb")
     assert proof(query, small).work_area == 1.0
 
 
@@ -164,7 +166,7 @@ def test_points_on_one_place_or_line_fit_no_homography(points):
 
 def test_the_order_of_keypoints_does_not_matter():
     query, work = planted(OBLIQUE, 40, 30)
-    turned = Features(query.frame, query.keypoints[::-1].copy(), query.descriptors[::-1].copy())
+    turned = Features(query.frame, query.keypoints[::-1].copy(), query.descriptors[::-1].copy(), "orb")
     first, second = proof(query, work), proof(turned, work)
     assert (first.matches, first.inliers) == (second.matches, second.inliers)
     assert first.query_area == pytest.approx(second.query_area)

@@ -15,10 +15,11 @@ import pytest
 
 import pre_compute_descriptor
 from config import Settings
+from models.collection.features import Features
 from models.collection.reading import Reading
-from models.collection.store import FILE, Features, Store
-from models.local.features import Finder
+from models.collection.store import FILE, Store
 from models.local.filling import AT_ONCE
+from models.local.kinds import KINDS
 from utils.errors import WrongUse
 
 ROOT = Path(__file__).parents[2]
@@ -96,7 +97,7 @@ def test_every_picture_gets_its_features_and_one_without_keypoints_is_legal(fold
     assert run(capsys, folder) == f"3 images with local features in {folder / 'output' / FILE}: 3 added\n"
     found = read(folder)
     for path, features in found.items():
-        expected = Finder(**ORB).find(cv2.imread(str(folder / "images" / path)))
+        expected = KINDS["orb"](ORB["keypoints"], ORB["side"]).extract(cv2.imread(str(folder / "images" / path)))
         assert features.frame == expected.frame
         np.testing.assert_array_equal(features.keypoints, expected.keypoints)
         np.testing.assert_array_equal(features.descriptors, expected.descriptors)

@@ -20,9 +20,10 @@ import pytest
 import train
 from config import Settings
 from models.collection import lists
+from models.collection.features import Features
 from models.collection.lists import Lists
 from models.collection.reading import Outcome, Reading
-from models.collection.store import FILE, Features, Stamp, Store, checksum
+from models.collection.store import FILE, Stamp, Store, checksum
 from models.description.recipe import Recipe
 from utils.errors import WrongUse
 
@@ -271,9 +272,7 @@ class Collection:
     """A small dataset and its store, described in this process."""
 
     def __init__(self, folder: Path, network):
-        from models.description.describer import (
-            Describer,
-        )  # here, because TensorFlow takes seconds that other tests need not wait
+        from models.description.describer import Describer
 
         self.dataset, self.output = folder / "images", folder / "output"
         self.dataset.mkdir(exist_ok=True)
@@ -373,7 +372,7 @@ def test_one_more_picture_passes_the_network_once_and_no_other_does(collection):
 
 
 def test_a_touched_picture_keeps_descriptor_and_local_features_without_the_network(collection):
-    found = Features((9, 9), np.zeros((1, 4), np.float32), np.zeros((1, 32), np.uint8))
+    found = Features((9, 9), np.zeros((1, 4), np.float32), np.zeros((1, 32), np.uint8), "orb")
     with Store.writing(collection.output, 1) as store:
         store.put_features((image, found) for image in store.images())
     _, before, _ = collection.state()
@@ -426,9 +425,9 @@ def test_other_poolings_make_descriptors_too(tmp_path, bundled_network, pooling)
 @pytest.fixture
 def of_classes(tmp_path, bundled_model) -> Collection:
     """Eight pictures, described within the maps of classes that they share."""
-    from models.description.network import Network
+    from models.description.vgg16 import VGG16
 
-    made = Collection(tmp_path, Network(bundled_model, "float32", ("block4_conv3", "block5_conv1")))
+    made = Collection(tmp_path, VGG16(bundled_model, "float32", ("fine", "coarse")))
     made.describer.recipe = replace(made.describer.recipe, pooling="cam_gem", classes=5, dimensions=4)
     for seed in range(8):
         paint(made.dataset / f"{seed}.jpg", seed)

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from models.description import pooling, weights, whitening
-from models.description.backend import keras
-from models.description.network import (
+from models.description.backend import best_precision, keras
+from models.description.vgg16 import (
+    VGG16,
     FullyConnectedHead,
-    Network,
     PoolingHead,
     adaptive_average,
-    best_precision,
     max_pool,
     vgg16_cam,
 )
@@ -51,12 +50,12 @@ def small_model():
 
 @pytest.fixture(scope="module")
 def small_network(small_model):
-    return Network(small_model, "float32")
+    return VGG16(small_model, "float32")
 
 
 @pytest.fixture(scope="module")
 def rough_network(bundled_model):
-    return Network(bundled_model, "bfloat16")
+    return VGG16(bundled_model, "bfloat16")
 
 
 # Poolings of the head, by hand.
@@ -202,7 +201,7 @@ def test_the_stock_network_says_what_keras_says():
     model = randomise(keras.Model(base.input, x))
     picture = pictures(1, 224, 224)
 
-    network = Network(model, "float32")
+    network = VGG16(model, "float32")
     features, activations = network(picture)
     best, channels = network.head.classes(activations[0], 10)
 
@@ -284,22 +283,22 @@ def test_bfloat16_reaches_the_last_layer(rough_network):
 
 def test_auto_is_one_of_the_two_precisions(small_model):
     assert best_precision() in ("float32", "bfloat16")
-    assert Network(small_model).precision == best_precision()
+    assert VGG16(small_model).precision == best_precision()
 
 
 def test_an_unknown_precision_is_wrong_use(small_model):
     with pytest.raises(WrongUse, match="'float8' is not known: choose one of auto, float32, bfloat16"):
-        Network(small_model, "float8")
+        VGG16(small_model, "float8")
 
 
 OTHER_BACK_END = """
 import sys
 import numpy as np
-from models.description.backend import keras
-from models.description.network import Network, vgg16_cam
+from models.description.backend import best_precision, keras
+from models.description.vgg16 import VGG16, vgg16_cam
 model = vgg16_cam(8, 10)
 model.load_weights(sys.argv[1])
-network = Network(model, "float32")
+network = VGG16(model, "float32")
 features, activations = network(np.load(sys.argv[2], allow_pickle=False))
 best, channels = network.head.classes(activations[0], 3)
 np.savez(sys.argv[3], features=features, activations=activations, best=best, backend=keras.backend.backend())
@@ -321,7 +320,7 @@ def test_other_back_ends_compute_the_same(name, small_model, tmp_path):
 
     found = np.load(files[2], allow_pickle=False)
     assert found["backend"] == name
-    network = Network(half, "float32")
+    network = VGG16(half, "float32")
     features, activations = network(picture)
     np.testing.assert_allclose(found["features"], features, rtol=1e-3, atol=1e-4 * features.max())
     np.testing.assert_allclose(found["activations"], activations, rtol=1e-3, atol=1e-4 * activations.max())

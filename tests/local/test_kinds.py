@@ -1,4 +1,4 @@
-"""Local features: what is found where, and nearest neighbours against a plain computation."""
+"""Local features of each kind: what is extracted where."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,7 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from models.local.features import KINDS, MIN_FRAME, WIDTH, Finder, _root, in_frame, nearest_two, roughly_nearest_two
+from models.local.extractor import MIN_FRAME, in_frame
+from models.local.kinds import KINDS, kind_of
+from models.local.orb import Orb
+from models.local.sift import Sift, root_sift
 from utils.errors import WrongUse
 
 
@@ -17,12 +20,12 @@ def texture(height=240, width=320, seed=0):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_features_are_as_the_store_wants_them(kind):
-    found = Finder(kind, 100, 200).find(texture())
+def test_features_are_such_as_a_store_keeps(kind):
+    found = KINDS[kind](100, 200).extract(texture())
     assert found.frame == (150, 200)  # 240 x 320 with its long side reduced to 200
     assert 50 < len(found.keypoints) <= 100
     assert found.keypoints.shape == (len(found.descriptors), 4) and found.keypoints.dtype == np.float32
-    assert found.descriptors.shape[1] == WIDTH[kind] and found.descriptors.dtype == np.uint8
+    assert found.descriptors.shape[1] == KINDS[kind].width and found.descriptors.dtype == np.uint8
     x, y, size, angle = found.keypoints.T
     assert (x >= 0).all() and (x < 200).all() and (y >= 0).all() and (y < 150).all()
     assert (size > 0).all() and (angle >= 0).all() and (angle <= 360).all()
@@ -32,16 +35,16 @@ def test_never_more_keypoints_than_asked_for():
     picture = texture(seed=2)
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
     assert len(cv2.SIFT_create(20).detect(grey, None)) == 21  # OpenCV's own idea of 20
-    assert len(Finder("sift", 20, 800).find(picture).keypoints) == 20
+    assert len(Sift(20, 800).extract(picture).keypoints) == 20
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_small_picture_keeps_its_size(kind):
-    assert Finder(kind, 100, 800).find(texture()).frame == (240, 320)
+    assert KINDS[kind](100, 800).extract(texture()).frame == (240, 320)
 
 
 def test_the_same_features_in_another_frame():
-    found = Finder("sift", 100, 160).find(texture())
+    found = Sift(100, 160).extract(texture())
     other = in_frame(found, (240, 320))
     assert found.frame == (120, 160) and other.frame == (240, 320)
     np.testing.assert_allclose(other.keypoints[:, :3], 2 * found.keypoints[:, :3])
@@ -52,14 +55,14 @@ def test_the_same_features_in_another_frame():
 def test_sift_finds_what_is_faint():
     faint = (texture(seed=5) // 10 + 100).astype(np.uint8)  # 26 grey levels
     usual = cv2.SIFT_create(500).detect(cv2.cvtColor(faint, cv2.COLOR_BGR2GRAY), None)
-    assert len(Finder("sift", 500, 320).find(faint).keypoints) > 10 * max(1, len(usual))
+    assert len(Sift(500, 320).extract(faint).keypoints) > 10 * max(1, len(usual))
 
 
 def test_keypoints_lie_on_the_corners_of_a_square():
     picture = np.zeros((200, 300, 3), np.uint8)
     picture[60:140, 100:220] = 255
     corners = np.array([(100, 60), (219, 60), (100, 139), (219, 139)])
-    points = Finder("orb", 50, 300).find(picture).keypoints[:, :2]
+    points = Orb(50, 300).extract(picture).keypoints[:, :2]
     distances = np.linalg.norm(points[:, None] - corners, axis=2)
     assert distances.min(1).max() < 8  # every keypoint is at a corner
     assert distances.min(0).max() < 8  # every corner has a keypoint
@@ -69,12 +72,12 @@ def test_a_small_picture_has_the_keypoints_of_the_large_one():
     large = texture(480, 640, seed=4)
     small = cv2.resize(large, (120, 90), interpolation=cv2.INTER_AREA)
     few = cv2.ORB_create(500).detect(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), None)
-    found, among = Finder("orb", 500, 800).find(small), Finder("orb", 500, 160).find(large)
+    found, among = Orb(500, 800).extract(small), Orb(500, 160).extract(large)
     assert found.frame == (90, 120)
     assert len(found.keypoints) > 2 * len(few)
     x, y, size, _ = found.keypoints.T
     assert x.max() < 120 and y.max() < 90 and size.min() < 31
-    distances, positions = nearest_two(found.descriptors, among.descriptors)
+    distances, positions = Orb.nearest_two(found.descriptors, among.descriptors)
     near = np.linalg.norm(among.keypoints[positions[:, 0], :2] * 120 / 160 - found.keypoints[:, :2], axis=1) < 4
     assert near[distances[:, 0] < 40].mean() > 0.9
 
@@ -83,9 +86,9 @@ def test_a_dark_and_pale_photograph_has_keypoints_too_and_they_are_those_of_the_
     work = texture(seed=3)
     dark = (work * 0.2 + 20).astype(np.uint8)  # corners differ by less than OpenCV's 20 grey levels
     assert len(cv2.ORB_create(200).detect(cv2.cvtColor(dark, cv2.COLOR_BGR2GRAY), None)) < 10
-    bright, faint = (Finder("orb", 200, 320).find(picture) for picture in (work, dark))
+    bright, faint = (Orb(200, 320).extract(picture) for picture in (work, dark))
     assert len(faint.keypoints) > 100
-    distances, positions = nearest_two(faint.descriptors, bright.descriptors)
+    distances, positions = Orb.nearest_two(faint.descriptors, bright.descriptors)
     near = np.linalg.norm(bright.keypoints[positions[:, 0], :2] - faint.keypoints[:, :2], axis=1) < 4
     assert near[distances[:, 0] < 40].mean() > 0.9
 
@@ -93,9 +96,9 @@ def test_a_dark_and_pale_photograph_has_keypoints_too_and_they_are_those_of_the_
 def test_a_picture_of_next_to_one_colour_has_keypoints_too():
     work = texture(seed=3)
     pale = (work * 0.07 + 120).astype(np.uint8)  # corners differ by less than 7 grey levels
-    bright, faint = (Finder("orb", 200, 320).find(picture) for picture in (work, pale))
+    bright, faint = (Orb(200, 320).extract(picture) for picture in (work, pale))
     assert len(faint.keypoints) > 60
-    distances, positions = nearest_two(faint.descriptors, bright.descriptors)
+    distances, positions = Orb.nearest_two(faint.descriptors, bright.descriptors)
     near = np.linalg.norm(bright.keypoints[positions[:, 0], :2] - faint.keypoints[:, :2], axis=1) < 4
     assert near[distances[:, 0] < 40].mean() > 0.9
 
@@ -103,73 +106,33 @@ def test_a_picture_of_next_to_one_colour_has_keypoints_too():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(100, 100), (MIN_FRAME - 1, 300), (1, 1)], ids=str)
 def test_a_picture_without_keypoints_is_legal(kind, shape):
-    found = Finder(kind, 100, 800).find(np.full((*shape, 3), 90, np.uint8))
+    found = KINDS[kind](100, 800).extract(np.full((*shape, 3), 90, np.uint8))
     assert found.frame == shape
-    assert found.keypoints.shape == (0, 4) and found.descriptors.shape == (0, WIDTH[kind])
+    assert found.keypoints.shape == (0, 4) and found.descriptors.shape == (0, KINDS[kind].width)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_threads_share_a_finder(kind):
+def test_threads_share_an_extractor(kind):
     pictures = [texture(seed=seed) for seed in range(4)] * 3
-    finder = Finder(kind, 100, 320)
+    extractor = KINDS[kind](100, 320)
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(finder.find, pictures))
+        together = list(pool.map(extractor.extract, pictures))
     for picture, found in zip(pictures, together, strict=True):
-        alone = finder.find(picture)
+        alone = extractor.extract(picture)
         assert np.array_equal(found.keypoints, alone.keypoints)
         assert np.array_equal(found.descriptors, alone.descriptors)
 
 
 def test_an_unknown_kind_is_refused():
     with pytest.raises(WrongUse, match=r"surf.*orb, sift"):
-        Finder("surf", 100, 800)
+        kind_of("surf")
 
 
 def test_root_sift_by_hand():
     one, even, none = np.zeros(128), np.full(128, 7), np.zeros(128)
     one[3] = 40
-    roots = _root(np.stack([one, even, none]).astype(np.float32))
+    roots = root_sift(np.stack([one, even, none]).astype(np.float32))
     assert roots.dtype == np.uint8
     assert roots[0].tolist() == [0] * 3 + [255] + [0] * 124  # sqrt(1) * 512, held at 255
     assert set(roots[1]) == {45}  # sqrt(1 / 128) * 512 = 45.25
     assert not roots[2].any()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_nearest_two_agree_with_brute_force(kind):
-    generator = np.random.default_rng(1)
-    asking = generator.integers(0, 256, (40, WIDTH[kind]), np.uint8)
-    among = generator.integers(0, 256, (70, WIDTH[kind]), np.uint8)
-    among[5] = asking[7]  # distance 0
-    if kind == "orb":
-        table = np.unpackbits(asking[:, None] ^ among[None], axis=2).sum(2).astype(float)
-    else:
-        table = np.linalg.norm(asking[:, None].astype(float) - among[None], axis=2)
-    distances, positions = nearest_two(asking, among)
-    assert distances.dtype == np.float32
-    assert np.allclose(distances, np.sort(table)[:, :2], rtol=1e-5)
-    # Of neighbours at the same distance either may come first, so places are judged by their distances.
-    assert np.allclose(np.take_along_axis(table, positions, axis=1), distances, rtol=1e-5)
-    assert (positions[:, 0] != positions[:, 1]).all()
-    assert positions[7, 0] == 5 and distances[7, 0] == 0
-
-
-def test_the_rough_search_finds_nearly_all_true_neighbours():
-    generator = np.random.default_rng(4)
-    among = generator.integers(0, 256, (2000, 32), np.uint8)
-    flipped = np.packbits(generator.random((300, 256)) < 0.1, axis=1)  # a tenth of the bits differ
-    distances, positions = roughly_nearest_two(among[:300] ^ flipped, among)
-    exact, _ = nearest_two(among[:300] ^ flipped, among)
-    hits = positions[:, 0] == np.arange(300)
-    assert hits.mean() > 0.75
-    assert np.array_equal(distances[hits, 0], exact[hits, 0])
-    assert (distances >= exact).all() and distances.dtype == np.float32
-
-
-def test_the_rough_search_is_exact_among_few_and_for_sift():
-    generator = np.random.default_rng(5)
-    for count, width in ((200, 32), (400, 128)):
-        among = generator.integers(0, 256, (count, width), np.uint8)
-        asking = generator.integers(0, 256, (20, width), np.uint8)
-        for rough, exact in zip(roughly_nearest_two(asking, among), nearest_two(asking, among), strict=True):
-            assert np.array_equal(rough, exact)

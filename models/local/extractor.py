@@ -1,0 +1,84 @@
+"""What every kind of local feature has in common. Each kind is a file of its own, listed in models/local/kinds.py."""
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from models.collection.features import Features
+from utils import images
+
+MIN_FRAME = 32  # pixels; detectors of patches do not fit into a smaller frame
+
+
+@dataclass(frozen=True)
+class Extractor(ABC):
+    """Extracts the strongest local features of a picture. Safe to call from several threads.
+
+    A kind says what its descriptors are like (`width`, `dtype`), finds them (`detect`), and knows their distance
+    (`nearest_two`). It is a frozen dataclass, so that worker processes and the store's settings can carry it.
+    """
+
+    kind: ClassVar[str]  # its name in models.local.kinds.KINDS; at most 16 bytes
+    width: ClassVar[int]  # numbers in a descriptor
+    dtype: ClassVar[type[np.generic]]  # of these numbers: uint8, float16 or float32
+
+    keypoints: int  # at most
+    side: int  # pixels; the picture's long side is reduced to this first
+
+    @abstractmethod
+    def detect(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Keypoints and their descriptors, the strongest first or scale by scale.
+
+        grey: (height, width) uint8, both at least MIN_FRAME.
+        Returns (n, 4) float32 x, y, size (diameter) in pixels and angle in degrees, and (n, width) of `dtype`.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def nearest_two(descriptors: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For each of (n, width) descriptors its two nearest among (m, width): see models.local.distances."""
+
+    @classmethod
+    def approximate_nearest_two(cls, descriptors: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `nearest_two`, where a kind has a faster search that misses a neighbour now and then."""
+        return cls.nearest_two(descriptors, among)
+
+    def enlargement(self, frame: tuple[int, int]) -> float:
+        """How many times a picture of this frame, (height, width), is enlarged before it is searched."""
+        return 1.0
+
+    def settings(self) -> dict:
+        """All that shapes what is extracted, as JSON can hold it: a store remembers it."""
+        return {"kind": self.kind, **asdict(self)}
+
+    def extract(self, picture: np.ndarray) -> Features:
+        """The local features of a (height, width, 3) uint8 BGR picture; there may be none."""
+        frame = images.fit(picture, self.side)
+        if min(frame.shape[:2]) < MIN_FRAME:
+            return self._features(frame, np.zeros((0, 4), np.float32), np.zeros((0, self.width), self.dtype))
+        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+        enlargement = self.enlargement(frame.shape[:2])
+        if enlargement > 1:
+            grey = cv2.resize(grey, None, fx=enlargement, fy=enlargement, interpolation=cv2.INTER_CUBIC)
+        table, descriptors = self.detect(grey)
+        table = table[: self.keypoints].astype(np.float32)
+        table[:, :3] /= np.float32(enlargement)
+        return self._features(frame, table, descriptors[: self.keypoints])
+
+    def _features(self, frame: np.ndarray, table: np.ndarray, descriptors: np.ndarray) -> Features:
+        return Features(frame.shape[:2], table, descriptors, self.kind)
+
+    def from_opencv(self, keypoints, descriptors: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """What an OpenCV detector returns, as `detect` has to return it."""
+        if descriptors is None or not len(keypoints):
+            return np.zeros((0, 4), np.float32), np.zeros((0, self.width), self.dtype)
+        return np.array([(*point.pt, point.size, point.angle) for point in keypoints], np.float32), descriptors
+
+
+def in_frame(features: Features, frame: tuple[int, int]) -> Features:
+    """The same features in the pixels of another frame, (height, width), of the same picture."""
+    scale = np.array([frame[1] / features.frame[1], frame[0] / features.frame[0], frame[1] / features.frame[1], 1])
+    return Features(frame, features.keypoints * scale.astype(np.float32), features.descriptors, features.kind)

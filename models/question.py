@@ -1,0 +1,185 @@
+"""One question to an engine: a picture, what is known of it so far, and the looks at it that lead to the answer."""
+
+import time
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.answer import STAGES, Answer, Candidate, Evidence, Grounds, Verdict
+from models.description import pooling
+from models.local.agreement import agreement
+from models.local.detection import quadrilaterals, straighten, without_frame
+from models.local.extractor import in_frame
+from models.local.matching import match
+from models.local.sift import Sift
+from models.local.verification import verify
+from models.verdict import rules as verdict
+from models.verdict.rules import Thresholds
+from utils import images
+from utils.images import ImageProblem
+
+if TYPE_CHECKING:
+    from models.engine import Engine
+
+# Where a look leads to a work, no further one is taken. The calibration has no say in this: so it changes no grounds,
+# and those of a run that was asked before it are still those that the engine would find.
+LED_SOMEWHERE = Thresholds()
+# Where no look led to a work, the likeliest ones are compared with the picture by other local features, which blurred
+# pictures and drawings of a few lines have, too. They are extracted on the spot, so a store need not hold them.
+CLOSER = Sift(keypoints=1000, side=512)
+LIKELIEST = 10  # candidates that are looked at so
+
+
+class Stopwatch:
+    """The seconds that a question takes, stage by stage."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the time until the block ends to the stage, one of STAGES."""
+        started = time.perf_counter()
+        yield
+        self.seconds[name] += time.perf_counter() - started
+
+
+class Question:
+    """A picture that is put to an engine. Make one, and call `answer` once."""
+
+    def __init__(self, engine: "Engine", picture: Path | bytes | np.ndarray, exclude: Set[int] = frozenset()):
+        """picture, exclude: as in Engine.ask. Raises ImageProblem for a picture that cannot be read."""
+        self.engine, self.exclude, self.stopwatch = engine, exclude, Stopwatch()
+        with self.stopwatch.stage("decode"):
+            self.pixels = engine.pixels(picture)
+        with self.stopwatch.stage("features"):
+            self.features = engine.extractor.extract(self.pixels)
+        self.candidates: dict[int, Candidate] = {}
+        self.ranking: list[Candidate] = []  # the candidates by score, best first
+        self.grounds = Grounds()  # what speaks for and against the first of them
+        self.attention: np.ndarray | None = None
+
+    def answer(self) -> Answer:
+        """Take one look after the other, until one leads to a work or none is left."""
+        for descriptor, maps, count in self._looks():
+            if self.attention is None:
+                self.attention = pooling.attention(maps)
+            self._look_up(descriptor, count)
+            self._rank()
+            if LED_SOMEWHERE.decide(self.grounds) is Verdict.FOUND:
+                break
+        else:
+            self._look_closer()
+            self._rank()
+        rule = self.engine.judge.rule
+        return Answer(
+            rule.decide(self.grounds) if self.ranking else Verdict.NOT_FOUND,
+            self._by_similarity(),
+            self.ranking,
+            len(self.features.keypoints),
+            self.features.frame,
+            self.stopwatch.seconds,
+            self.attention,
+            self.grounds,
+            rule.probability(self.grounds) if self.ranking else None,
+        )
+
+    # Looks
+
+    def _looks(self) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+        """Descriptor and class maps of one view of the picture after the other, and how many candidates to look at.
+
+        What nobody asks for is not computed. The whole picture; the same with many more candidates, which takes no
+        longer than another view; the paintings detected on it; the whole upside down and on its sides.
+        """
+        settings = self.engine.settings
+        whole, *_ = self._described([self.pixels])
+        yield *whole, settings.shortlist
+        if settings.long_shortlist > settings.shortlist and len(self.engine.images) > settings.shortlist:
+            yield *whole, settings.long_shortlist
+        yield from ((*view, settings.shortlist) for view in self._other_views())
+
+    def _other_views(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        with self.stopwatch.stage("detection"):
+            outlines = quadrilaterals(self.pixels, most=self.engine.settings.second_looks)
+        for corners in outlines:
+            yield from self._described([straighten(self.pixels, without_frame(corners))])
+        yield from self._described([np.rot90(self.pixels, 2)])
+        yield from self._described([np.rot90(self.pixels, 1), np.rot90(self.pixels, 3)])
+
+    def _described(self, views: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        return self.engine.describe(views, self.stopwatch)
+
+    def _look_up(self, descriptor: np.ndarray, count: int) -> None:
+        """Add the `count` images most similar to a view of the picture, with their evidence.
+
+        descriptor: of the view. The local features are always those of the whole picture.
+        """
+        with self.stopwatch.stage("search"):
+            similar = dict(self.engine.index.search(descriptor, count, self.exclude))
+        with self.stopwatch.stage("reranking"):
+            new = [image for image in similar if image not in self.candidates]
+            examined = self.engine.examine(self.features, new)
+            for image, similarity in similar.items():
+                known = self.candidates.get(image)
+                if known is None:
+                    self.candidates[image] = self._candidate(image, similarity, *examined[image])
+                elif similarity > known.similarity:
+                    score = verdict.score(similarity, known.evidence)
+                    self.candidates[image] = replace(known, similarity=similarity, score=score)
+
+    def _look_closer(self) -> None:
+        """Compare the picture with the likeliest candidates by local features of another kind, where they have any.
+
+        Better evidence takes the place of what there is, in the pixels of the same frames.
+        """
+        with self.stopwatch.stage("reranking"):
+            query = in_frame(CLOSER.extract(self.pixels), self.features.frame)
+            likeliest = [candidate for candidate in self._by_similarity() if min(candidate.frame)][:LIKELIEST]
+            for candidate in likeliest:
+                work = self._work(candidate)
+                if work is None:
+                    continue
+                features = in_frame(CLOSER.extract(work), candidate.frame)
+                evidence = verify(query, features, match(query, [features])[0])
+                if evidence.inliers > candidate.evidence.inliers:
+                    better = self._candidate(candidate.id, candidate.similarity, candidate.frame, evidence)
+                    self.candidates[candidate.id] = better
+
+    # Candidates
+
+    def _candidate(self, image: int, similarity: float, frame: tuple[int, int], evidence: Evidence) -> Candidate:
+        score = verdict.score(similarity, evidence)
+        return Candidate(image, self.engine.images[image], similarity, frame, evidence, score)
+
+    def _by_similarity(self) -> list[Candidate]:
+        return sorted(self.candidates.values(), key=lambda candidate: -candidate.similarity)
+
+    def _rank(self) -> None:
+        """Sort the candidates by score, and weigh what speaks for and against the first."""
+        self.ranking = sorted(self._by_similarity(), key=lambda candidate: -candidate.score)
+        if self.ranking and self.ranking[0].agreement is None:
+            with self.stopwatch.stage("reranking"):
+                first = replace(self.ranking[0], agreement=self._agreement(self.ranking[0]))
+            self.ranking[0] = self.candidates[first.id] = first
+        self.grounds = verdict.grounds(self.ranking, len(self.features.keypoints))
+
+    def _agreement(self, candidate: Candidate) -> float:
+        """How well the picture agrees with a candidate all over, 0..1; 0 where the two cannot be compared."""
+        evidence = candidate.evidence
+        work = None if evidence.homography is None else self._work(candidate)
+        if work is None:
+            return 0.0
+        query, work = images.stretch(self.pixels, *self.features.frame), images.stretch(work, *candidate.frame)
+        return agreement(query, work, evidence.homography, evidence.work_points)
+
+    def _work(self, candidate: Candidate) -> np.ndarray | None:
+        """The candidate's picture; None where it has gone from the dataset since."""
+        try:
+            return self.engine.pixels(self.engine.dataset / candidate.path)
+        except ImageProblem:
+            return None
