@@ -1,7 +1,6 @@
 """Pictures that people bring: checked, re-encoded without metadata, and kept under random names."""
 
 import io
-import secrets
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from database.tables import Photograph, Query
-from utils import images
+from utils import files, images
 
 SOURCES = ("file", "drop", "paste", "camera", "address", "api")
 QUALITY = 90  # of the JPEG that is kept
@@ -52,12 +51,7 @@ class Uploads:
         """Write a JPEG, whole or not at all."""
         encoded = io.BytesIO()
         Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)).save(encoded, "JPEG", quality=QUALITY)
-        part = path.with_suffix(f".{secrets.token_hex(4)}.part")
-        try:
-            part.write_bytes(encoded.getvalue())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        files.write(path, encoded.getvalue())
 
     def read(self, name: str) -> np.ndarray:
         """What was written. Raises ImageProblem where it is gone."""
