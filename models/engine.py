@@ -19,7 +19,7 @@ from models.description.describer import Describer, load_classes
 from models.description.filling import load_whitening
 from models.description.recipe import Recipe, fingerprint
 from models.local.agreement import agreement
-from models.local.detection import clockwise, quadrilaterals, straighten, without_frame
+from models.local.detection import quadrilaterals, straighten, without_frame
 from models.local.features import Finder, in_frame
 from models.local.verification import examine, match, verify
 from models.verdict import rules as verdict
@@ -189,36 +189,8 @@ class Engine:
                 found.add(other)
         return found
 
-    def outlines(self, picture: Path | bytes | np.ndarray, most: int = 6) -> list[np.ndarray]:
-        """Where paintings could be on a photograph, largest first: for a person to choose from.
-
-        Returns at most `most` arrays (4, 2) float32 of x, y, clockwise from the upper left, in pixels of the frame that
-        `ask` would answer with. Raises ImageProblem for a picture that cannot be read.
-        """
-        pixels = self._pixels(picture)
-        return [corners / self._scale(pixels) for corners in quadrilaterals(pixels, most)]
-
-    def straightened(self, picture: Path | bytes | np.ndarray, corners: np.ndarray) -> np.ndarray:
-        """What lies within four corners of a photograph, seen from the front: a picture to ask for.
-
-        corners: (4, 2) finite x, y in any order, in pixels of the frame, as `outlines` gives them; what is outside of
-        the picture is left out. Returns (height, width, 3) uint8 BGR, as finely as the picture was read.
-        Raises ImageProblem for a picture that cannot be read, and for corners with too little between them.
-        """
-        pixels = self._pixels(picture)
-        height, width = pixels.shape[:2]
-        inside = np.clip(np.asarray(corners, np.float32) * self._scale(pixels), 0, (width, height))
-        part = straighten(pixels, clockwise(inside.astype(np.float32)))
-        if min(part.shape[:2]) < self.reading.min_side:
-            raise ImageProblem("too small a part of the picture")
-        return part
-
     def _pixels(self, picture: Path | bytes | np.ndarray) -> np.ndarray:
         return picture if isinstance(picture, np.ndarray) else self.reading.decode(picture)
-
-    def _scale(self, pixels: np.ndarray) -> float:
-        """Pixels of a picture as it was read for one of its frame."""
-        return max(1.0, max(pixels.shape[:2]) / self.settings.query_side)
 
     def _looks(self, pixels: np.ndarray, seconds: dict[str, float]) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
         """Descriptor and class maps of one view of the picture after the other, and how many candidates to look at.

@@ -10,8 +10,8 @@ from flask import Flask, current_app
 
 from database.tables import Event, Photograph, Query, db, now
 from utils.files import PART
-from web.asking import uploads
 from web.command_line import Command
+from web.uploads import uploads
 
 BATCH = 500  # ids in one statement; databases take no endless lists
 LEFTOVER = timedelta(days=1)  # a photograph that nobody asked about, or a file without a row, is kept for so long

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from flask import current_app
 from PIL import Image
 
 from database.tables import Photograph, Query
@@ -80,6 +81,11 @@ class Uploads:
     def picture_of(self, query: Query) -> Path:
         """The picture that the engine was asked with: the photograph, or the part of it."""
         return self.path(name_of(query))
+
+
+def uploads() -> Uploads:
+    """The site's folder of uploads."""
+    return current_app.extensions["uploads"]
 
 
 def is_whole(query: Query) -> bool:

@@ -15,7 +15,7 @@ from models.collection.store import Store
 from models.duplicates import Pair, keypoint_counts, near_duplicates
 from utils import files
 from utils.text import printable
-from web.asking import service
+from web.service import service
 from web.statistics import blueprint, figures
 from web.statistics.background import Background
 
