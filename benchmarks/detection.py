@@ -21,8 +21,9 @@ from models.answer import Verdict
 from models.engine import Engine
 from models.evaluation import run as evaluation
 from models.evaluation.run import Query
+from models.local import outlines
+from models.local.detection import paintings, straighten
 from utils import script
-from utils.images import ImageProblem
 from utils.script import progress
 
 
@@ -44,27 +45,25 @@ def main(argv=None) -> None:
 
 def row(name: str, queries: list[Query], engine: Engine) -> list[str]:
     """What was found on the photographs of a set."""
-    outlines, both, one, wrong = 0, 0, 0, 0
+    detected, both, one, wrong = 0, 0, 0, 0
     for query in progress(queries, what=name):
         works, count = found(query.path, engine)
-        outlines += count
+        detected += count
         right = len(works & query.expected)
         both += right == len(query.expected)
         one += 0 < right < len(query.expected)
         wrong += len(works - query.expected)
-    return [name, *map(str, (len(queries), outlines, both, one, wrong))]
+    return [name, *map(str, (len(queries), detected, both, one, wrong))]
 
 
 def found(photograph: Path, engine: Engine) -> tuple[set[int], int]:
     """The works that are found on the paintings of a photograph, and how many paintings were asked for."""
     works, asked = set(), 0
-    for corners in engine.outlines(photograph):
-        try:
-            painting = engine.straightened(photograph, corners)
-        except ImageProblem:  # too little to see
-            continue
+    pixels = engine.reading.decode(photograph)
+    height, width = pixels.shape[:2]
+    for corners in paintings(pixels):
         asked += 1
-        answer = engine.ask(painting)
+        answer = engine.ask(straighten(pixels, outlines.clip(corners, width, height)))
         if answer.verdict is Verdict.FOUND:
             works.add(answer.after[0].id)
     return works, asked

@@ -22,6 +22,7 @@ from models.evaluation.run import Query
 from models.local.detection import quadrilaterals, straighten, without_frame
 from models.training.teacher import MEAN as TEACHER_MEAN
 from models.training.teacher import Teacher
+from utils.files import whole
 from utils.script import progress
 
 POWERS = (1, 2, 3, 4, 5)  # of generalised means
@@ -203,10 +204,9 @@ def _extract_part(
                 shown.append(view)
         rows += describer.of(prepared, pool)
         bar.update(len(some))
-    new = file.with_suffix(".new.npz")
     found = {"names": names, "views": shown} | {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    np.savez(new, **{**kept, **found})
-    new.replace(file)
+    with whole(file, ending=".npz") as part:
+        np.savez(part, **{**kept, **found})
 
 
 def frequent_classes(describer: RawDescriber, pictures: Sequence[Query], file: Path) -> np.ndarray:

@@ -37,6 +37,7 @@ from config import Settings
 from database import catalog
 from database.catalog import Work
 from utils.errors import Failed, WrongUse
+from utils.files import write
 from utils.script import plain_parser, progress, run
 
 AGENT = "ScalableImageRetrieval/1.0 (dataset/download_wga.py; one request at a time)"
@@ -340,12 +341,7 @@ def check(data: bytes, max_pixels: int) -> None:
 def save(path: Path, data: bytes) -> None:
     """Write the file so that it is there whole or not at all, whatever happens meanwhile."""
     make_folder(path.parent)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write(path, data)
 
 
 def make_folder(path: Path) -> None:

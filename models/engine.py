@@ -16,13 +16,11 @@ from models.description import pooling
 from models.description.describer import Describer, load_classes
 from models.description.filling import load_whitening
 from models.description.recipe import Recipe, fingerprint
-from models.local.detection import clockwise, quadrilaterals, straighten
 from models.local.kinds import kind_of
 from models.local.verification import examine
 from models.question import Question, Stopwatch
 from models.verdict.rules import Judge, Thresholds, stamp_of
 from utils.errors import WrongUse
-from utils.images import ImageProblem
 
 TWINS = Thresholds(sure_inliers=20)  # between two images that are at hand: by chance they never have so many
 
@@ -151,30 +149,6 @@ class Engine:
                 found.add(other)
         return found
 
-    def outlines(self, picture: Path | bytes | np.ndarray, most: int = 6) -> list[np.ndarray]:
-        """Where paintings could be on a photograph, largest first: for a person to choose from.
-
-        Returns at most `most` arrays (4, 2) float32 of x, y, clockwise from the upper left, in pixels of the frame that
-        `ask` would answer with. Raises ImageProblem for a picture that cannot be read.
-        """
-        pixels = self.pixels(picture)
-        return [corners / self._scale(pixels) for corners in quadrilaterals(pixels, most)]
-
-    def straightened(self, picture: Path | bytes | np.ndarray, corners: np.ndarray) -> np.ndarray:
-        """What lies within four corners of a photograph, seen from the front: a picture to ask for.
-
-        corners: (4, 2) finite x, y in any order, in pixels of the frame, as `outlines` gives them; what is outside of
-        the picture is left out. Returns (height, width, 3) uint8 BGR, as finely as the picture was read.
-        Raises ImageProblem for a picture that cannot be read, and for corners with too little between them.
-        """
-        pixels = self.pixels(picture)
-        height, width = pixels.shape[:2]
-        inside = np.clip(np.asarray(corners, np.float32) * self._scale(pixels), 0, (width, height))
-        part = straighten(pixels, clockwise(inside.astype(np.float32)))
-        if min(part.shape[:2]) < self.reading.min_side:
-            raise ImageProblem("too small a part of the picture")
-        return part
-
     def pixels(self, picture: Path | bytes | np.ndarray) -> np.ndarray:
         """A picture's pixels: (height, width, 3) uint8 BGR. Raises ImageProblem."""
         return picture if isinstance(picture, np.ndarray) else self.reading.decode(picture)
@@ -201,10 +175,6 @@ class Engine:
         return {
             image: (known[image].frame, evidence[image]) if image in known else ((0, 0), Evidence()) for image in images
         }
-
-    def _scale(self, pixels: np.ndarray) -> float:
-        """Pixels of a picture as it was read for one of its frame."""
-        return max(1.0, max(pixels.shape[:2]) / self.settings.query_side)
 
     def _warm_up(self) -> None:
         """Describe once in each orientation: the first pass of a graph costs several times as much as the next."""

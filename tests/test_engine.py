@@ -24,6 +24,7 @@ from models.description.filling import describe
 from models.description.recipe import METHOD
 from models.description.vgg16 import VGG16
 from models.engine import Engine
+from models.local.detection import paintings, straighten
 from models.local.filling import find_features
 from models.local.orb import Orb
 from models.verdict.rules import FEATURES, NAME, Calibration, grounds
@@ -292,36 +293,13 @@ def test_nothing_is_similar_to_an_image_that_is_not_there(engine, image):
         engine.similar(image, 3)
 
 
-def test_outlines_and_their_parts_are_in_pixels_of_the_frame(engine, pictures):
-    """The photograph is twice as large as its frame, so the work's corners lie at half of where they are on it."""
-    work = cv2.resize(pictures[3], (900, 700))
+def test_a_painting_detected_on_a_photograph_is_found_once_it_is_straightened(engine, pictures):
     wall = np.full((1500, 2048, 3), (178, 186, 190), np.uint8)
-    wall[400:1100, 600:1500] = work
-    _, content = cv2.imencode(".png", wall)
+    wall[400:1100, 600:1500] = cv2.resize(pictures[3], (900, 700))
     assert engine.ask(wall).frame == (750, 1024)
-    expected = np.float32([[300, 200], [750, 200], [750, 550], [300, 550]])
-    for photograph in (wall, content.tobytes()):
-        nearest = min(engine.outlines(photograph), key=lambda corners: np.abs(corners - expected).max())
-        assert np.abs(nearest - expected).max() < 8
-        for corners in (expected, expected[[2, 0, 3, 1]]):  # whichever corner a person begins with
-            part = engine.straightened(photograph, corners)
-            assert part.shape == work.shape
-            assert np.abs(part.astype(int) - work)[2:-2, 2:-2].mean() < 1
-    assert engine.ask(engine.straightened(wall, nearest)).after[0].id == 3
-    assert len(engine.outlines(wall, most=1)) == 1
-
-
-def test_what_is_outside_of_the_picture_is_left_out(engine, pictures):
-    height, width = pictures[3].shape[:2]
-    far = np.float32([[-1e6, -1e6], [1e6, -1e6], [1e6, 1e6], [-1e6, 1e6]])
-    assert engine.straightened(pictures[3], far).shape == (height, width, 3)
-
-
-@pytest.mark.parametrize("side", [0, 1, 15])
-def test_too_small_a_part_is_a_problem_with_a_reason(engine, pictures, side):
-    corners = 50 + side * np.float32([[0, 0], [1, 0], [1, 1], [0, 1]])
-    with pytest.raises(ImageProblem, match="too small"):
-        engine.straightened(pictures[3], corners)
+    expected = np.float32([[600, 400], [1500, 400], [1500, 1100], [600, 1100]])
+    nearest = min(paintings(wall), key=lambda corners: np.abs(corners - expected).max())
+    assert engine.ask(straighten(wall, nearest)).after[0].id == 3
 
 
 def test_thresholds_and_fingerprint_are_plain_data(engine):

@@ -1,68 +1,22 @@
-"""From an upload to a stored answer: what the pages and the interface for programs have in common."""
+"""Asking the engine about regions of a photograph, and storing what it answers."""
 
 import base64
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import cv2
 import numpy as np
-from flask import current_app
 from sqlalchemy.exc import IntegrityError
 
-from database.tables import Answer, Photograph, Query, User, db, random_id
+from database.tables import Answer, Photograph, Query, db, random_id
 from models import answer as engine_answer
-from models.local.detection import straighten
 from utils.images import ImageProblem
 from utils.text import printable
-from web.service import Service
-from web.uploads import Uploads, is_whole, shown_name
+from web.intake import Region
+from web.service import service
+from web.uploads import is_whole, uploads
 
 KEPT = 20  # candidates of each ranking that are stored with an answer
-MAX_REGIONS = 8  # works asked for on one photograph
-
-
-@dataclass(frozen=True)
-class Region:
-    """A part of a photograph, and how it is turned."""
-
-    corners: list[list[float]] | None = None  # four [x, y] in pixels, clockwise from the upper left; None: all of it
-    turns: int = 0  # clockwise quarter turns, 0..3
-
-    def cut(self, pixels: np.ndarray) -> np.ndarray:
-        """The region of (height, width, 3) uint8 BGR, seen from the front and turned."""
-        if self.corners is not None:
-            pixels = straighten(pixels, np.array(self.corners, np.float32))
-        return np.ascontiguousarray(np.rot90(pixels, -self.turns))
-
-
-def service() -> Service:
-    """The site's engine."""
-    return current_app.extensions["service"]
-
-
-def uploads() -> Uploads:
-    """The site's folder of uploads."""
-    return current_app.extensions["uploads"]
-
-
-def keep_photograph(user: User, content: bytes, source: str, name: str | None) -> Photograph:
-    """Decode an upload, keep it, and return its row (committed). Raises ImageProblem.
-
-    content: the bytes of a file, trusted in nothing. source: one of SOURCES. name: as the sender calls it.
-    """
-    pixels = uploads().decode(content)
-    photograph = Photograph(
-        id=random_id(),
-        user_id=user.id,
-        source=source,
-        name=shown_name(name),
-        height=pixels.shape[0],
-        width=pixels.shape[1],
-    )
-    uploads().write(photograph.id, pixels)
-    db.session.add(photograph)
-    db.session.commit()
-    return photograph
 
 
 def ask(photograph: Photograph, regions: Sequence[Region]) -> list[Query]:
@@ -77,16 +31,18 @@ def ask(photograph: Photograph, regions: Sequence[Region]) -> list[Query]:
     with service().turn() as engine:
         said = [engine.ask(view) for view in views]
     queries = [_query(photograph, first + place, *both) for place, both in enumerate(zip(regions, said, strict=True))]
-    for query, view in zip(queries, views, strict=True):
-        if not is_whole(query):
-            uploads().write(query.id, view)
-    db.session.add_all(queries)
     try:
+        for query, view in zip(queries, views, strict=True):
+            if not is_whole(query):
+                uploads().write(query.id, view)
+        db.session.add_all(queries)
         db.session.commit()
-    except IntegrityError:  # somebody deleted the photograph, or the account, while the engine computed
+    except Exception as problem:
         db.session.rollback()
         uploads().delete(*(query.id for query in queries))
-        raise ImageProblem("it was deleted meanwhile") from None
+        if isinstance(problem, IntegrityError):  # the photograph, or the account, was deleted meanwhile
+            raise ImageProblem("it was deleted meanwhile") from None
+        raise
     return queries
 
 

@@ -13,9 +13,9 @@ from database.tables import Work, db
 from models.collection.store import Store
 from utils import images
 from utils.text import printable
-from web.asking import service
 from web.errors import wants_json
 from web.pictures import PICTURE, THUMBNAIL, made, send
+from web.service import service
 from web.tokens import user_of_request
 
 PAGE = 48  # works on a page

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta, timezone
 from flask import Flask, current_app
 
 from database.tables import Event, Photograph, Query, db, now
-from web.asking import uploads
+from utils.files import PART
 from web.command_line import Command
+from web.uploads import uploads
 
 BATCH = 500  # ids in one statement; databases take no endless lists
 LEFTOVER = timedelta(days=1)  # a photograph that nobody asked about, or a file without a row, is kept for so long
@@ -135,15 +136,15 @@ def _delete_leftovers(before: datetime) -> int:
     folder = uploads().folder
     for path in folder.iterdir() if folder.is_dir() else ():
         with contextlib.suppress(FileNotFoundError):  # another process may be sweeping too
-            if path.suffix in (".jpg", ".part") and path.stat().st_mtime < limit:
+            if path.suffix in (".jpg", PART) and path.stat().st_mtime < limit:
                 old.setdefault(path.name.split(".")[0], []).append(path)
     known = set()
     for some in _batches(list(old)):
         for table in (Photograph, Query):
             known.update(db.session.scalars(db.select(table.id).where(table.id.in_(some))))
     db.session.commit()
-    # A .part is a picture whose writing was interrupted: it belongs to nothing even where its row is there.
-    unknown = [path for name in old for path in old[name] if name not in known or path.suffix == ".part"]
+    # A PART is a picture whose writing was interrupted: it belongs to nothing even where its row is there.
+    unknown = [path for name in old for path in old[name] if name not in known or path.suffix == PART]
     for path in unknown:
         path.unlink(missing_ok=True)
     return len(unknown)

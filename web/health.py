@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask, Response, jsonify
 
-from web.asking import service
+from web.service import service
 
 blueprint = Blueprint("health", __name__)
 

@@ -27,10 +27,9 @@ from sqlalchemy.orm import joinedload
 
 from database.tables import ID, Query, Work, db, now
 from utils.text import printable
-from web.asking import uploads
 from web.evidence import COLOURS, draw, heat_map, reason
 from web.expiry import delete_queries
-from web.uploads import name_of
+from web.uploads import name_of, uploads
 
 VERDICTS = ("found", "maybe", "not found")
 FEEDBACK = ("right", "wrong", "absent")

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import secrets
 import smtplib
 import ssl
@@ -15,6 +14,7 @@ import flask_mail
 from flask import Flask, copy_current_request_context, current_app, render_template
 
 from database.tables import now
+from utils import files
 
 SECONDS = 10  # that the mail server may take for each step
 
@@ -87,13 +87,7 @@ def _write(outbox: Path, content: bytes) -> Path:
     """Put a letter into the outbox, whole or not at all; it may hold a link that signs somebody in."""
     outbox.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = outbox / f"{now():%Y%m%d-%H%M%S-%f}-{secrets.token_hex(4)}.eml"
-    part = path.with_suffix(".part")
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-        part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
+    files.write(path, content, mode=0o600)
     return path
 
 

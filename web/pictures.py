@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import secrets
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from flask import Response, current_app, send_file
 from PIL import Image
 
 from database.tables import Work
-from utils import images
+from utils import files, images
 
 THUMBNAIL, PICTURE = 320, 1600  # pixels of the long side
 QUALITY = 85  # of the JPEG
@@ -57,12 +56,7 @@ def _make(source: Path, path: Path, side: int, settings) -> None:
     for old in path.parent.glob(f"{path.name.rpartition('-')[0]}-*.jpg"):
         if old != path:
             old.unlink(missing_ok=True)
-    part = path.with_suffix(f".{secrets.token_hex(8)}")  # several requests may make the same picture at once
-    try:
-        part.write_bytes(encoded.getvalue())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    files.write(path, encoded.getvalue())  # several requests may write the same picture at once
 
 
 def send(work: Work, side: int) -> Response:

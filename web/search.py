@@ -4,32 +4,22 @@ import threading
 from collections.abc import Callable
 from functools import wraps
 
-import cv2
 import numpy as np
-from flask import Blueprint, Flask, Response, abort, current_app, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Response, abort, jsonify, redirect, render_template, request, url_for
 from flask_limiter.util import get_remote_address
 from flask_user import current_user, login_required
 
 from database.tables import ID, Photograph, db
-from models.local.detection import quadrilaterals
-from utils.images import ImageProblem
-from web import addresses, asking
-from web.asking import MAX_REGIONS, Region, uploads
+from models.local import detection, outlines
+from web import asking, intake
 from web.errors import wants_json
+from web.intake import MAX_REGIONS, NO_CORNERS, BadCorners, Region
 from web.security import limiter
-from web.service import Unavailable
-from web.uploads import SOURCES
+from web.service import service
+from web.uploads import SOURCES, uploads
 
 blueprint = Blueprint("search", __name__)
 
-PAINTINGS = 6  # that are offered on one photograph, at most; no more than MAX_REGIONS
-WALL = 0.5  # of the photograph; what covers more may be the wall that works hang on
-WITHIN = 0.9  # of an outline that lies in another one
-# What a photograph that shows a work at all well makes of its four right angles and its parallel sides.
-SKEWED = 0.42  # cosine of the angle between two sides, at most: 65 to 115 degrees
-FORESHORTENED = 0.5  # the shorter of two opposite sides for the longer, at least
-BEYOND = 0.05  # of a side by which a corner may lie outside of the photograph; it is moved to the border
-NO_CORNERS = "The corners of a region are four pairs of numbers, clockwise, in pixels of the photograph."
 
 _detecting = threading.BoundedSemaphore(2)  # photographs that are looked through at the same time
 
@@ -71,7 +61,7 @@ def start() -> str:
 
     ?photograph=ID: with a photograph that was asked about before, ready to be changed and asked for again.
     """
-    state, again = asking.service().state, request.args.get("photograph")
+    state, again = service().state, request.args.get("photograph")
     if not current_user.is_authenticated:
         return render_template("search/start.html", state=state)
     photograph = _described(_photograph(again, also_admin=False)) if again else None
@@ -81,7 +71,7 @@ def start() -> str:
 @blueprint.get("/state")
 def state() -> Response:
     """Whether the engine is ready; for the page that waits for it."""
-    return jsonify(state=asking.service().state)
+    return jsonify(state=service().state)
 
 
 @blueprint.post("/photographs")
@@ -111,13 +101,8 @@ def _described(photograph: Photograph) -> dict:
 def ask_plainly() -> Response:
     """The form without scripts: keep the picture, ask for it as it is, and go to the answer."""
     photograph = _keep()
-    try:
+    with intake.deleted_on_failure(photograph):  # the form is sent again with the picture
         query, *_ = asking.ask(photograph, [Region()])
-    except Unavailable:
-        uploads().delete(photograph.id)  # the form is sent again with the picture
-        db.session.delete(photograph)
-        db.session.commit()
-        raise
     return redirect(url_for("history.answer", query_id=query.id), 303)
 
 
@@ -142,10 +127,10 @@ def paintings(photograph_id: str) -> Response:
     """
     photograph = _photograph(photograph_id)
     db.session.commit()  # gives the connection back, so that waiting for one's turn holds none
-    with _detecting:
-        found = quadrilaterals(uploads().read(photograph_id), 4 * PAINTINGS)
     size = photograph.width, photograph.height
-    return jsonify(paintings=[_clip(corners, *size) for corners in _works(found, *size)])
+    with _detecting:
+        found = detection.paintings(uploads().read(photograph_id))
+    return jsonify(paintings=[np.round(outlines.clip(corners, *size), 1).tolist() for corners in found])
 
 
 @blueprint.post("/photographs/<photograph_id>/ask")
@@ -169,17 +154,10 @@ def _keep() -> Photograph:
     if source not in SOURCES:
         abort(400, "It is not known where this picture comes from.")
     if file:
-        content = file.read()
-        if len(content) > current_app.extensions["settings"].upload_megabytes << 20:
-            abort(413)
-        return asking.keep_photograph(current_user, content, source, file.filename)
+        return intake.keep_file(current_user, file, source)
     if not address:
         abort(400, "Please choose a picture first.")
-    try:
-        content, name = addresses.fetch_for_site(address)
-    except addresses.Refused as problem:
-        abort(422, str(problem))
-    return asking.keep_photograph(current_user, content, "address", name)
+    return intake.keep_address(current_user, address)
 
 
 def _photograph(photograph_id: str, also_admin: bool = True) -> Photograph:
@@ -191,31 +169,6 @@ def _photograph(photograph_id: str, also_admin: bool = True) -> Photograph:
     return photograph
 
 
-def _works(found: list[np.ndarray], width: int, height: int) -> list[np.ndarray]:
-    """Of outlines, largest first, those to offer: the engine looks at all, people would wonder at some of them."""
-    works: list[np.ndarray] = []
-    for corners in filter(_like_a_work, found):
-        # Within a large outline, which may be the wall, hang works; what is within a smaller one is painted there.
-        frames = [work for work in works if cv2.contourArea(work) < WALL * width * height]
-        if not any(_is_within(corners, frame) for frame in frames):
-            works.append(corners)
-    return works[:PAINTINGS]
-
-
-def _is_within(inner: np.ndarray, outer: np.ndarray) -> bool:
-    common, _ = cv2.intersectConvexConvex(inner, outer)
-    return common > WITHIN * cv2.contourArea(inner)
-
-
-def _like_a_work(corners: np.ndarray) -> bool:
-    """Whether a rectangle could look so."""
-    sides = np.roll(corners, -1, axis=0) - corners
-    lengths = np.linalg.norm(sides, axis=1)
-    cosines = (sides * np.roll(sides, -1, axis=0)).sum(1) / (lengths * np.roll(lengths, -1))
-    shorter, longer = np.minimum(lengths[:2], lengths[2:]), np.maximum(lengths[:2], lengths[2:])
-    return bool((np.abs(cosines) <= SKEWED).all() and (shorter >= FORESHORTENED * longer).all())
-
-
 def _regions(sent: object, photograph: Photograph) -> list[Region]:
     """{"regions": [{"corners": [[x, y], ...] or null, "turns": 0..3}, ...]} as it came from outside."""
     regions = sent.get("regions") if isinstance(sent, dict) else None
@@ -223,7 +176,7 @@ def _regions(sent: object, photograph: Photograph) -> list[Region]:
         abort(400, "A list of regions is wanted.")
     if not 1 <= len(regions) <= MAX_REGIONS:
         abort(400, f"Please ask for one work at least, and for {MAX_REGIONS} at most.")
-    return [Region(_corners(region.get("corners"), photograph), _turns(region.get("turns", 0))) for region in regions]
+    return [_region(region, photograph) for region in regions]
 
 
 def _turns(turns: object) -> int:
@@ -232,26 +185,16 @@ def _turns(turns: object) -> int:
     return int(turns)
 
 
-def _corners(corners: object, photograph: Photograph) -> list[list[float]] | None:
-    """Four corners within the photograph, convex and clockwise, around something large enough to show a work."""
+def _region(sent: dict, photograph: Photograph) -> Region:
+    corners, turns = sent.get("corners"), _turns(sent.get("turns", 0))
     if corners is None:
-        return None
+        return Region(turns=turns)
     if not isinstance(corners, list) or len(corners) != 4 or not all(_is_point(point) for point in corners):
         abort(400, NO_CORNERS)
-    size = np.array([photograph.width, photograph.height])
-    if np.any(corners < -BEYOND * size) or np.any(corners > (1 + BEYOND) * size):
-        abort(400, "A corner lies outside of the photograph.")
-    corners = _clip(np.array(corners), *size)
-    outline = np.array(corners, np.float32)
-    sides = np.roll(outline, -1, axis=0) - outline
-    turned = sides[:, 0] * np.roll(sides[:, 1], -1) - sides[:, 1] * np.roll(sides[:, 0], -1)
-    if not cv2.isContourConvex(outline) or (turned <= 0).any():
-        abort(400, NO_CORNERS)
-    lengths, least = np.linalg.norm(sides, axis=1), current_app.extensions["settings"].min_side
-    # The second holds for slivers, whose sides are long though there is nothing between them.
-    if lengths.min() < least or cv2.contourArea(outline) < least * lengths.max() / 2:
-        raise ImageProblem("too small a part of the picture")
-    return corners
+    try:
+        return Region.of(photograph, np.round(np.array(corners), 1), turns)
+    except BadCorners as problem:
+        abort(400, str(problem))
 
 
 def _is_point(point: object) -> bool:
@@ -261,8 +204,3 @@ def _is_point(point: object) -> bool:
 def _is_number(value: object) -> bool:
     """Finite, and no larger than any place on a photograph; JSON as Python reads it also has NaN and Infinity."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6
-
-
-def _clip(corners: np.ndarray, width: int, height: int) -> list[list[float]]:
-    """Corners (4, 2) x, y moved into a picture, as JSON can hold them."""
-    return np.round(np.clip(corners, 0, (width, height)), 1).tolist()

@@ -1,7 +1,6 @@
 """What every answer of the site carries, and which requests it refuses."""
 
 import contextlib
-import os
 import secrets
 from pathlib import Path
 
@@ -9,6 +8,8 @@ from flask import Flask, Response, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect
+
+from utils import files
 
 csrf = CSRFProtect()
 limiter = Limiter(get_remote_address)
@@ -49,12 +50,8 @@ def secret_key(folder: Path) -> str:
     path = folder / "secret_key"
     folder.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        part = folder / f"secret_key.{secrets.token_hex(8)}"
-        try:
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_hex(32))
+        with files.temporary(path, mode=0o600) as part:
+            part.write_text(secrets.token_hex(32))
             with contextlib.suppress(FileExistsError):
                 path.hardlink_to(part)  # whole, or not at all; where another process was first, its key holds
-        finally:
-            part.unlink()
     return path.read_text()

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from flask import current_app
+
 from utils.errors import Failed, WrongUse
 
 FOLLOW_SECONDS = 3.0  # between two looks whether the store has changed
@@ -111,3 +113,8 @@ class Service:
             log.warning("%s", problem)
         self._problem = problem
         return RETRY_SECONDS if self._engine is None else FOLLOW_SECONDS
+
+
+def service() -> Service:
+    """The site's engine."""
+    return current_app.extensions["service"]

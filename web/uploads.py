@@ -1,17 +1,17 @@
 """Pictures that people bring: checked, re-encoded without metadata, and kept under random names."""
 
 import io
-import secrets
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from flask import current_app
 from PIL import Image
 
 from database.tables import Photograph, Query
-from utils import images
+from utils import files, images
 
 SOURCES = ("file", "drop", "paste", "camera", "address", "api")
 QUALITY = 90  # of the JPEG that is kept
@@ -52,12 +52,7 @@ class Uploads:
         """Write a JPEG, whole or not at all."""
         encoded = io.BytesIO()
         Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)).save(encoded, "JPEG", quality=QUALITY)
-        part = path.with_suffix(f".{secrets.token_hex(4)}.part")
-        try:
-            part.write_bytes(encoded.getvalue())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        files.write(path, encoded.getvalue())
 
     def read(self, name: str) -> np.ndarray:
         """What was written. Raises ImageProblem where it is gone."""
@@ -86,6 +81,11 @@ class Uploads:
     def picture_of(self, query: Query) -> Path:
         """The picture that the engine was asked with: the photograph, or the part of it."""
         return self.path(name_of(query))
+
+
+def uploads() -> Uploads:
+    """The site's folder of uploads."""
+    return current_app.extensions["uploads"]
 
 
 def is_whole(query: Query) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 
+from utils import files
 from utils.errors import WrongUse
 
 BLOCK = 65536  # descriptors that are added at once: they are copied in single precision
@@ -48,9 +49,8 @@ class FaissIndex:
 
     def save(self, file: Path) -> None:
         """Write the index to a file, whole or not at all."""
-        part = file.with_name(f".{file.name}.part")
-        faiss.write_index(self.index, str(part))
-        part.replace(file)
+        with files.whole(file) as part:
+            faiss.write_index(self.index, str(part))
 
     def add(self, ids: np.ndarray, descriptors: np.ndarray) -> None:
         """Take in a block of images: (images,) int64 ids that are not there yet, (images, dimensions) of length 1."""

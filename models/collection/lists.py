@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from utils import files
 from utils.errors import WrongUse
 
 HORIZONTAL = "horizontal.txt"
@@ -77,7 +78,7 @@ def write(lists: Path, images: Lists, skipped: list[tuple[str, str]]) -> None:
     """
     write_skipped(lists, skipped)
     for name, paths in ((HORIZONTAL, images.horizontal), (VERTICAL, images.vertical)):
-        _replace(lists / name, "".join(f"{path}\n" for path in sorted(paths, key=os.fsencode)))
+        _write(lists / name, "".join(f"{path}\n" for path in sorted(paths, key=os.fsencode)))
 
 
 def write_skipped(lists: Path, skipped: list[tuple[str, str]]) -> None:
@@ -90,7 +91,7 @@ def write_skipped(lists: Path, skipped: list[tuple[str, str]]) -> None:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["file", "reason"])
     rows.writerows(sorted(skipped, key=lambda row: os.fsencode(row[0])))
-    _replace(lists / SKIPPED, text.getvalue())
+    _write(lists / SKIPPED, text.getvalue())
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
@@ -118,15 +119,5 @@ def _read(path: Path) -> list[str]:
     return paths
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write a file under a temporary name beside it, then put it in its place in one step."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(text.encode("utf-8", "surrogateescape"))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def _write(path: Path, text: str) -> None:
+    files.write(path, text.encode("utf-8", "surrogateescape"))

@@ -12,6 +12,12 @@ EDGES = ((30, 90), (15, 45))  # Canny's thresholds: clear frames first, then fai
 BEND = 0.04  # of the outline's length by which it may differ from four straight lines
 INNER = 0.9  # of the outline's width and height lies within a usual frame
 CORNER = (50, 130)  # degrees between two sides; a rectangle seen in perspective keeps within
+PAINTINGS = 6  # that are offered on one photograph, at most
+WALL = 0.5  # of the photograph; an outline that covers more may be the wall that works hang on
+WITHIN = 0.9  # share of an outline inside another one, above which it is painted there
+# How far a photograph that shows a work at all well may distort its four right angles and its parallel sides.
+SKEWED = 0.42  # cosine of the angle between two sides, at most: 65 to 115 degrees
+FORESHORTENED = 0.5  # the shorter of two opposite sides divided by the longer, at least
 
 
 def quadrilaterals(picture: np.ndarray, most: int = 4) -> list[np.ndarray]:
@@ -27,6 +33,36 @@ def quadrilaterals(picture: np.ndarray, most: int = 4) -> list[np.ndarray]:
         if all(_overlap(corners, other) < SAME for other in found):
             found.append(corners)
     return [clockwise(corners.reshape(4, 2).astype(np.float32) * scale) for corners in found[:most]]
+
+
+def paintings(picture: np.ndarray, most: int = PAINTINGS) -> list[np.ndarray]:
+    """Outlines worth offering to a person, largest first; `quadrilaterals` also gives some that would puzzle people.
+
+    picture: (height, width, 3) uint8 BGR. Returns at most `most` arrays (4, 2) float32 of x, y in its pixels,
+    clockwise from the corner nearest to the picture's upper left; corners may lie slightly outside of it.
+    """
+    offered: list[np.ndarray] = []
+    height, width = picture.shape[:2]
+    for corners in filter(_like_a_work, quadrilaterals(picture, 4 * most)):
+        # Within a large outline, which may be the wall, hang works; what is within a smaller one is painted there.
+        frames = [frame for frame in offered if cv2.contourArea(frame) < WALL * width * height]
+        if not any(_is_within(corners, frame) for frame in frames):
+            offered.append(corners)
+    return offered[:most]
+
+
+def _is_within(inner: np.ndarray, outer: np.ndarray) -> bool:
+    common, _ = cv2.intersectConvexConvex(inner, outer)
+    return common > WITHIN * cv2.contourArea(inner)
+
+
+def _like_a_work(corners: np.ndarray) -> bool:
+    """Whether a rectangle could look so on a photograph."""
+    sides = np.roll(corners, -1, axis=0) - corners
+    lengths = np.linalg.norm(sides, axis=1)
+    cosines = (sides * np.roll(sides, -1, axis=0)).sum(1) / (lengths * np.roll(lengths, -1))
+    shorter, longer = np.minimum(lengths[:2], lengths[2:]), np.maximum(lengths[:2], lengths[2:])
+    return bool((np.abs(cosines) <= SKEWED).all() and (shorter >= FORESHORTENED * longer).all())
 
 
 def _candidates(small: np.ndarray) -> list[np.ndarray]:

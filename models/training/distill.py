@@ -33,7 +33,7 @@ from models.training.crops import Crops, centre, read
 from models.training.student import GUIDED, fit_adapters, fold, student, unfold
 from models.training.teacher import MEAN as TEACHER_MEAN
 from models.training.teacher import Teacher
-from utils import script
+from utils import files, script
 from utils.errors import WrongUse
 
 ops = keras.ops
@@ -255,9 +255,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def save(self) -> None:
         arrays = {f"{k}": ops.convert_to_numpy(variable) for k, variable in enumerate(self.variables)}
-        partial = self.path.with_suffix(".partial.npz")
-        np.savez(partial, settings=self.settings, **arrays)
-        partial.replace(self.path)
+        with files.whole(self.path) as part, part.open("wb") as file:
+            np.savez(file, settings=self.settings, **arrays)
         self.saved = time.monotonic()
 
     def restore(self) -> bool:
@@ -354,12 +353,11 @@ def agreement(found: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
 
 def _write(plain: keras.Model, options, told: dict, found: dict) -> None:
     path = options.output / "vgg16_cam.weights.h5"
-    partial = options.output / "partial.weights.h5"
-    weights.save_half(plain, partial)
-    partial.replace(path)
+    with files.whole(path, ending=".weights.h5") as part:  # Keras refuses other names
+        weights.save_half(plain, part)
     told = {"back_end": keras.backend.backend()} | told | {"crops": _steps(options) * options.batch_size}
     told = {"settings": vars(options), "run": told, "held_out": found}
-    (options.output / "distill.json").write_text(json.dumps(told, indent=2, default=str) + "\n")
+    files.write(options.output / "distill.json", json.dumps(told, indent=2, default=str).encode() + b"\n")
     print(f"{path}: R2 {found['r2']:.2f}, {found['top5']:.0%} of the teacher's five best classes kept")
 
 

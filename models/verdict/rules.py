@@ -6,7 +6,6 @@ OUTPUT/verdict.json keeps, makes a probability of them; where there is none, thr
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from models.answer import Candidate, Evidence, Grounds, Verdict
 from models.local.verification import STRETCH, TILT
+from utils import files
 from utils.statistics import wilson
 
 FORMAT = 3  # of verdict.json; counted up when FEATURES or the meaning of a field changes
@@ -111,14 +111,8 @@ class Calibration:
     def write(self, output: Path) -> None:
         """Put it into the folder `output` as verdict.json, whole or not at all."""
         _check(self)
-        file = output / NAME
-        new = file.with_name(f".{NAME}.new")
-        with new.open("w", encoding="utf-8") as opened:
-            json.dump(asdict(self), opened, indent=2, allow_nan=False, ensure_ascii=False)
-            opened.write("\n")
-            opened.flush()
-            os.fsync(opened.fileno())
-        new.replace(file)
+        text = json.dumps(asdict(self), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        files.write(output / NAME, text.encode())
 
     @classmethod
     def read(cls, output: Path) -> "Calibration":

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.local.detection import quadrilaterals, straighten, without_frame
+from models.local.detection import clockwise, paintings, quadrilaterals, straighten, without_frame
 
 WALL = (178, 186, 190)
 
@@ -58,6 +58,84 @@ def test_an_empty_wall_has_none(shape):
 
 def test_no_more_than_asked_for():
     assert len(quadrilaterals(hung(STRAIGHT), most=1)) == 1
+
+
+@pytest.mark.parametrize("corners", [STRAIGHT, OBLIQUE, TURNED], ids=["straight", "oblique", "turned"])
+def test_a_painting_on_a_wall_is_offered(corners):
+    (offered,) = paintings(hung(corners))
+    assert offered.shape == (4, 2) and offered.dtype == np.float32
+    assert np.abs(offered - np.array(corners)).max() < 12
+
+
+def test_no_more_paintings_are_offered_than_asked_for():
+    small = [(560, 200), (820, 200), (820, 420), (560, 420)]
+    large = [(40, 100), (440, 100), (440, 600), (40, 600)]
+    wall = hung(small, wall=hung(large))
+    assert len(paintings(wall)) == 2
+    (first,) = paintings(wall, most=1)
+    assert np.abs(first - np.array(large)).max() < 12
+
+
+def test_a_painting_of_a_large_photograph_is_offered_and_straightened_in_its_pixels():
+    """Detection works on a reduced photograph."""
+    picture = canvas(700, 900)
+    wall = np.full((1500, 2048, 3), WALL, np.uint8)
+    wall[400:1100, 600:1500] = picture
+    expected = np.float32([[600, 400], [1500, 400], [1500, 1100], [600, 1100]])
+    (offered,) = paintings(wall)
+    assert np.abs(offered - expected).max() < 16
+    part = straighten(wall, expected)
+    assert part.shape == picture.shape
+    assert np.abs(part.astype(int) - picture)[2:-2, 2:-2].mean() < 1
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [2, 0, 3, 1], [3, 2, 1, 0]])
+def test_corners_in_any_order_are_brought_into_one(order):
+    for corners in (STRAIGHT, OBLIQUE, TURNED):
+        assert clockwise(np.float32(corners)[order]).tolist() == np.float32(corners).tolist()
+
+
+# A work of 400 x 400 pixels with a window of 200 x 200 on it, and a wall of which it covers a sixth.
+WORK = [(100, 100), (500, 100), (500, 500), (100, 500)]
+WINDOW = [(200, 200), (400, 200), (400, 400), (200, 400)]
+
+
+def areas(*outlines) -> np.ndarray:
+    """Areas of one colour each, one over the other."""
+    wall = np.full((700, 900, 3), 235, np.uint8)
+    for colour, corners in zip([(60, 40, 20), (200, 120, 40), (30, 90, 30)], outlines, strict=False):
+        cv2.fillConvexPoly(wall, np.array(corners, np.int32), colour)
+    return wall
+
+
+def test_what_is_painted_on_a_work_is_not_offered():
+    wall = areas(WORK, WINDOW)
+    assert len(quadrilaterals(wall, 10)) == 2
+    (offered,) = paintings(wall)
+    assert np.abs(offered - np.array(WORK)).max() < 12
+
+
+def test_what_hangs_on_a_wall_with_a_visible_border_is_offered():
+    border = [(20, 20), (880, 20), (880, 680), (20, 680)]
+    small = [(580, 200), (780, 200), (780, 500), (580, 500)]
+    offered = paintings(areas(border, WORK, small))
+    assert len(offered) == 3
+    for corners, expected in zip(offered, (border, WORK, small), strict=True):
+        assert np.abs(corners - np.array(expected)).max() < 12
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        [(100, 150), (600, 150), (800, 500), (300, 500)],  # sides at 60 degrees
+        [(100, 150), (800, 150), (600, 480), (300, 480)],  # the lower side less than half as long as the upper
+    ],
+    ids=["skewed", "foreshortened"],
+)
+def test_what_no_photograph_makes_of_a_rectangle_is_not_offered(corners):
+    wall = areas(corners)
+    assert len(quadrilaterals(wall, 10)) == 1
+    assert paintings(wall) == []
 
 
 def test_straightening_brings_the_canvas_back():

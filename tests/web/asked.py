@@ -7,7 +7,9 @@ import numpy as np
 from flask import Flask
 
 from database.tables import Answer, Photograph, Query, User, Work, db, now, random_id
-from web.asking import Region, ask, keep_photograph, uploads
+from web.asking import ask
+from web.intake import Region, keep_photograph
+from web.uploads import uploads
 
 EMPTY = {"frame": [60, 80], "keypoints": 0, "seconds": {}, "attention": "", "before": [], "after": [], "candidates": {}}
 

@@ -14,8 +14,8 @@ from database.tables import Photograph, Query, Work, db
 from tests.web.asked import add_query, ask_for, count, files, work_of
 from tests.web.conftest import post
 from web import evidence
-from web.asking import Region
 from web.evidence import draw, heat_map, reason
+from web.intake import Region
 
 ADDRESSES = ("", "/picture.jpg", "/thumbnail.jpg", "/attention.png", "/delete")
 
@@ -318,7 +318,8 @@ def test_nobody_else_deletes_it_but_an_administrator(site, other, admin, client,
 
 def test_a_name_from_outside_is_only_text(site, member, portrait):
     from tests.web.asked import user_of
-    from web.asking import ask, keep_photograph
+    from web.asking import ask
+    from web.intake import keep_photograph
 
     with site.app_context():
         photograph = keep_photograph(user_of("ada"), portrait, "file", '"><script>alert(1)</script>.jpg')

@@ -257,6 +257,7 @@ CLOCKWISE = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]]
         ({"corners": json.dumps(CLOCKWISE[::-1])}, "corners"),
         ({"corners": json.dumps([CLOCKWISE[0], CLOCKWISE[2], CLOCKWISE[1], CLOCKWISE[3]])}, "corners"),
         ({"corners": json.dumps([[0.5, 0.5]] * 4)}, "corners"),
+        ({"corners": json.dumps([[0.1, 0.1], [0.5, 0.1], [0.9, 0.1], [0.1, 0.9]])}, "corners"),  # three on a line
         ({"corners": "[[0,0],[1.5,0],[1,1],[0,1]]"}, "corners"),
         ({"corners": "[[0,0],[NaN,0],[1,1],[0,1]]"}, "corners"),
         ({"address": "https://example.org"}, "picture"),
@@ -325,7 +326,7 @@ def test_where_the_line_is_full_nothing_is_kept(make_site, engine, photograph):
 
 def test_an_error_of_the_site_is_json_too(make_site, photograph, monkeypatch):
     site = make_site(config={"PROPAGATE_EXCEPTIONS": False, "TESTING": False})
-    monkeypatch.setattr("web.api.answer_json", lambda query: 1 / 0)
+    monkeypatch.setattr("web.api.views.answer_json", lambda query: 1 / 0)
     check_refused(program_of(site, "ada").post(**form(photograph)), 500)
 
 

@@ -13,8 +13,9 @@ from flask import Response, abort, current_app, flash, redirect, render_template
 from database.tables import Work, db
 from models.collection.store import Store
 from models.duplicates import Pair, keypoint_counts, near_duplicates
+from utils import files
 from utils.text import printable
-from web.asking import service
+from web.service import service
 from web.statistics import blueprint, figures
 from web.statistics.background import Background
 
@@ -45,9 +46,7 @@ class Survey:
         counts = np.bincount(np.array(keypoint_counts(store), int) // 50).tolist()
         pairs = near_duplicates(store, similarity, MOST)
         made = cls(version, datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"), similarity, counts, pairs)
-        part = output / f".{FILE}.new"
-        part.write_text(json.dumps({"format": FORMAT} | asdict(made)))
-        part.replace(output / FILE)
+        files.write(output / FILE, json.dumps({"format": FORMAT} | asdict(made)).encode())
         return made
 
     @classmethod

@@ -14,7 +14,7 @@ from models.verdict.rules import NAME as VERDICT
 from models.verdict.rules import Calibration, Damaged
 from utils import images
 from utils.text import printable
-from web.asking import service
+from web.service import service
 from web.statistics import blueprint, figures, measures, runs
 from web.statistics.measures import Judged, Slider
 from web.statistics.runs import Listed, Row, Run, RunProblem

@@ -1,0 +1,39 @@
+"""The page that shows the description of the API to people who write programs."""
+
+from flask import Blueprint, current_app, render_template, request
+
+blueprint = Blueprint("api", __name__)
+
+EXAMPLES = {
+    "search": "-F picture=@photograph.jpg {site}/api/v1/search",
+    "query": "{site}/api/v1/queries/Xq3oSy4QdRr0bQkWmJt5aA",
+    "works": "'{site}/api/v1/works?q=portrait&page_size=10'",
+    "work": "{site}/api/v1/works/17",
+    "similar": "'{site}/api/v1/works/17/similar?count=5'",
+}
+
+
+@blueprint.get("/api")
+def description() -> str:
+    """The interface for people who write programs."""
+    spec = current_app.extensions["flask-smorest"]["apis"][""]["ext_obj"].spec.to_dict()
+    site = request.url_root.rstrip("/")
+    examples = {
+        name: f'curl -H "Authorization: Bearer $TOKEN" {rest}'.format(site=site) for name, rest in EXAMPLES.items()
+    }
+    return render_template("api/description.html", spec=spec, operations=_operations(spec), examples=examples)
+
+
+def _operations(spec: dict) -> list[dict]:
+    """Every operation of a description with its method and path, and with the parameters of its path."""
+    return [
+        {
+            "method": method.upper(),
+            "path": path,
+            **operation,
+            "parameters": [*item.get("parameters", []), *operation.get("parameters", [])],
+        }
+        for path, item in spec["paths"].items()
+        for method, operation in item.items()
+        if method != "parameters"
+    ]

@@ -1,0 +1,173 @@
+"""What is sent to the API and received from it; flask-smorest describes it as OpenAPI from these classes."""
+
+from flask_smorest.fields import Upload
+from marshmallow import Schema, fields, validate
+
+from database import works
+
+SIMILAR = 24  # works, where the program does not say how many
+PAGE, LARGEST_PAGE = 24, 100  # works on a page
+
+
+def described(kind: type[fields.Field], description: str, example=None, *args, **options) -> fields.Field:
+    """A field with its description and, where there is one, an example."""
+    metadata = {"description": description} | ({} if example is None else {"example": example})
+    return kind(*args, metadata=metadata, **options)
+
+
+class WorkLinks(Schema):
+    page = described(fields.Url, "Of the site.")
+    picture = described(fields.Url, "JPEG, 1600 pixels at most.")
+    thumbnail = described(fields.Url, "JPEG, 320 pixels at most.")
+    similar = described(fields.Url, "The works most similar to it, from this interface.")
+    manifest = described(fields.Url, "IIIF Presentation 3.")
+
+
+class WorkSchema(Schema):
+    """A work of the collection; what the catalogue does not say is an empty text."""
+
+    id = described(fields.Integer, "Never changes while the work is in the collection.", 17)
+    caption = described(fields.String, "The title, or the file's name.", "Peaks above Rochebrune")
+    author = described(fields.String, "As the catalogue writes it.", "MARVEEN, Joost van")
+    born_died = described(fields.String, "Of the author.", "(b. 1609, Osterhaven, d. 1671, Velgorod)")
+    title = described(fields.String, "Of the work.", "Peaks above Rochebrune")
+    date = described(fields.String, "In words.", "1659")
+    technique = described(fields.String, "Technique, often with the size.", "Oil on canvas")
+    location = described(fields.String, "Where the work is.", "Museum of the Harbour, Osterhaven")
+    school = described(fields.String, "Of the author.", "Dutch")
+    form = described(fields.String, "Kind of object.", "painting")
+    type = described(fields.String, "Kind of subject.", "landscape")
+    timeframe = described(fields.String, "Period.", "1651-1700")
+    url = described(fields.String, "The catalogue's page about the work.", "")
+    file = described(fields.String, "The picture, relative to the dataset.", "landscape/landscape_001.jpg")
+    links = fields.Nested(WorkLinks)
+
+
+class WorkPage(Schema):
+    total = described(fields.Integer, "Works that fit.", 240)
+    page = described(fields.Integer, "This page, from 1.", 1)
+    pages = described(fields.Integer, "How many pages there are.", 10)
+    works = fields.List(fields.Nested(WorkSchema))
+
+
+class SimilarWork(Schema):
+    similarity = described(fields.Float, "Cosine of the two descriptors, -1 to 1.", 0.83)
+    work = fields.Nested(WorkSchema)
+
+
+class Place(Schema):
+    """A candidate."""
+
+    work = described(fields.Integer, "Id of the work.", 17)
+    file = described(fields.String, "Its picture when the question was asked.", "landscape/landscape_001.jpg")
+    similarity = described(fields.Float, "Cosine of the descriptors, -1 to 1.", 0.83)
+    score = described(fields.Float, "What the ranking after re-ranking is sorted by.", 112.83)
+    matches = described(fields.Integer, "Pairs of local features that look alike.", 143)
+    inliers = described(fields.Integer, "Matches that agree on where the work is.", 112)
+    query_area = described(fields.Float, "Share of the picture that the inliers cover, 0 to 1.", 0.41)
+    work_area = described(fields.Float, "Share of the work that they cover, 0 to 1.", 0.87)
+
+
+class Evidence(Place):
+    """Why the first candidate is the answer."""
+
+    outline = described(
+        fields.List,
+        "Where the work's corners lie in the picture that was asked with: four [x, y] as shares of its width and "
+        "height, clockwise from the work's upper left; they may lie outside. null where that cannot be told.",
+        [[0.12, 0.08], [0.91, 0.1], [0.9, 0.88], [0.11, 0.9]],
+        fields.List(fields.Float()),
+        allow_none=True,
+    )
+
+    class Meta:
+        exclude = ("work", "file", "score")
+
+
+class Ranking(Schema):
+    before = described(fields.List, "By similarity, best first.", None, fields.Nested(Place))
+    after = described(fields.List, "By score, best first.", None, fields.Nested(Place))
+
+
+class AnswerLinks(Schema):
+    page = described(fields.Url, "The answer with its evidence, for people who are signed in.")
+    picture = described(fields.Url, "The picture that was asked with, for people who are signed in.")
+
+
+class AnswerSchema(Schema):
+    """What the site says of a picture."""
+
+    id = described(fields.String, "22 characters.", "Xq3oSy4QdRr0bQkWmJt5aA")
+    created_at = described(fields.DateTime, "In UTC.", "2026-11-24T09:30:00Z", format="%Y-%m-%dT%H:%M:%SZ")
+    verdict = described(
+        fields.String,
+        "Whether the picture shows a work of the collection.",
+        "found",
+        validate=validate.OneOf(("found", "maybe", "not found")),
+    )
+    work = described(
+        fields.Nested,
+        "The work; null where none was found, or where it has left the collection.",
+        None,
+        WorkSchema,
+        allow_none=True,
+    )
+    evidence = described(fields.Nested, "null where no work was found.", None, Evidence, allow_none=True)
+    ranking = fields.Nested(Ranking)
+    seconds = described(
+        fields.Dict, "Seconds of each stage.", {"network": 0.21, "search": 0.001}, fields.String(), fields.Float()
+    )
+    links = fields.Nested(AnswerLinks)
+
+
+class WorksWanted(Schema):
+    q = described(
+        fields.String,
+        "Words that must all occur, accents aside.",
+        "marveen",
+        load_default="",
+        validate=validate.Length(max=200),
+    )
+    author = described(fields.String, "Exactly as the works have it; the same holds for the others.")
+    school = described(fields.String, "Of the author.", "Dutch")
+    form = described(fields.String, "Kind of object.", "painting")
+    type = described(fields.String, "Kind of subject.", "landscape")
+    timeframe = described(fields.String, "Period.", "1651-1700")
+    folder = described(fields.String, "Of the picture's file.")
+    sort = described(
+        fields.String, "What they are sorted by.", load_default="file", validate=validate.OneOf(tuple(works.SORTS))
+    )
+
+
+class SimilarWanted(Schema):
+    count = described(
+        fields.Integer, "How many.", 24, load_default=SIMILAR, validate=validate.Range(min=1, max=LARGEST_PAGE)
+    )
+
+
+SHARE = fields.Float(validate=validate.Range(min=0, max=1))
+
+
+class Question(Schema):
+    """What a program asks: a picture or its address, and which part of it."""
+
+    address = described(
+        fields.String,
+        "Of a picture on the web, where this site fetches pictures. One of picture and address is wanted.",
+        "https://www.example.org/photograph.jpg",
+    )
+    corners = described(
+        fields.List,
+        "The part that is asked for, instead of all of the picture: four [x, y] as shares of its width and height, "
+        "clockwise from the upper left. In a form: as JSON.",
+        [[0.1, 0.1], [0.9, 0.1], [0.9, 0.8], [0.1, 0.8]],
+        fields.List(SHARE, validate=validate.Length(equal=2)),
+        validate=validate.Length(equal=4),
+    )
+    turns = described(
+        fields.Integer, "Quarter turns, clockwise.", 0, load_default=0, validate=validate.Range(min=0, max=3)
+    )
+
+
+class QuestionForm(Question):
+    picture = described(Upload, "A JPEG, PNG, WebP, TIFF, BMP or GIF. One of picture and address is wanted.")

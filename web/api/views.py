@@ -1,0 +1,258 @@
+"""The addresses of the API: asking, answers given before, and the collection."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from typing import NoReturn
+
+import numpy as np
+from flask import Response, abort, current_app, jsonify, request, url_for
+from flask_smorest import Api, Blueprint
+from marshmallow import ValidationError
+from sqlalchemy.orm import joinedload
+from werkzeug.exceptions import UnprocessableEntity
+
+from database import works
+from database.tables import ID, Photograph, Query, Work, db
+from models.local.drawing import outline
+from utils.images import ImageProblem
+from utils.text import printable
+from web import intake
+from web.api.schemas import (
+    LARGEST_PAGE,
+    PAGE,
+    AnswerSchema,
+    Question,
+    QuestionForm,
+    SimilarWanted,
+    SimilarWork,
+    WorkPage,
+    WorkSchema,
+    WorksWanted,
+)
+from web.asking import ask
+from web.collection import similar_works
+from web.intake import BadCorners, Region
+from web.security import csrf, limiter
+from web.service import service
+from web.tokens import refuse, user_of_request
+
+OPEN = ("v1.list_works", "v1.get_work", "v1.similar")  # without a token, where the collection is not private
+WORK = "/works/<int(max=2147483647):id>"  # the largest number of PostgreSQL
+OF_THE_WORK = [{"name": "id", "in": "path", "description": "Of the work."}]
+
+v1 = Blueprint("v1", __name__, url_prefix="/api/v1", description="The only version there is.")
+csrf.exempt(v1)  # what is signed in by no cookie cannot be forged by another site
+
+
+# Who asks
+
+
+@v1.before_request
+def _ask_for_a_token() -> None:
+    open_to_all = request.endpoint in OPEN and not current_app.extensions["settings"].private
+    if user_of_request() is None and not open_to_all:
+        refuse("Please send a personal token: Authorization: Bearer TOKEN. Your profile page makes one.")
+
+
+@v1.errorhandler(UnprocessableEntity)
+def _not_valid(problem: UnprocessableEntity) -> tuple[Response, int]:
+    """What is wrong with which part of a request."""
+    errors = getattr(problem, "data", {}).get("messages", {})
+    own = problem.description != UnprocessableEntity.description
+    message = problem.description if own else "A part of the request is not as it should be."
+    return jsonify(code=422, status=problem.name, message=message, **({"errors": errors} if errors else {})), 422
+
+
+# Asking
+
+BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {"schema": QuestionForm},
+        "application/json": {"schema": Question},
+    },
+}
+
+
+def refusal(code: int, description: str) -> Callable:
+    """A decorator that describes when a view refuses."""
+    return v1.alt_response(code, description=description, schema=Api.ERROR_SCHEMA)
+
+
+def _whose() -> str:
+    return f"program {hashlib.sha256(request.headers.get('Authorization', '').encode()).hexdigest()}"
+
+
+@v1.route("/search", methods=["POST"])
+@v1.doc(operationId="search", requestBody=BODY)
+@v1.response(201, AnswerSchema, headers={"Location": {"schema": {"type": "string"}}}, description="The answer.")
+@refusal(400, "The picture cannot be used.")
+@refusal(413, "The file is too large.")
+@refusal(415, "Neither a form nor JSON.")
+@refusal(422, "Something is missing or not as it should be.")
+@refusal(429, "Too often; Retry-After says when to try again.")
+@refusal(503, "Busy; Retry-After says when to try again.")
+@limiter.limit("60 per minute", key_func=_whose)
+def search():
+    """Ask which work a picture shows
+
+    The picture is a file in a form, or the address of one. Answer and picture are kept, as if they had been asked for
+    on the site, and can be deleted there.
+    """
+    question, file = _question()
+    service().engine  # noqa: B018  (raises Unavailable before a picture is decoded in vain)
+    user, address = user_of_request(), question.get("address")
+    photograph = intake.keep_address(user, address) if address else intake.keep_file(user, file, "api")
+    with intake.deleted_on_failure(photograph):
+        query, *_ = ask(photograph, [_region(question, photograph)])
+    return answer_json(query), 201, {"Location": url_for("v1.get_query", id=query.id)}
+
+
+def _question() -> tuple[dict, object]:
+    """The question and the file of a request, where it has one."""
+    if request.mimetype in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        sent, file = request.form.to_dict(), request.files.get("picture")
+        if "corners" in sent:
+            sent["corners"] = _parsed(sent["corners"])
+    elif request.mimetype == "application/json":
+        sent, file = request.get_json(), None
+    else:
+        abort(415, "Please send a form with a picture (multipart/form-data), or JSON with an address.")
+    try:
+        question = Question().load(sent)
+    except ValidationError as problem:
+        _invalid(problem.messages)
+    if bool(file) == bool(question.get("address")):
+        _invalid({"picture": ["Exactly one of picture (a file) and address is wanted."]})
+    return question, file
+
+
+def _parsed(text: str) -> object:
+    try:
+        return current_app.json.loads(text)
+    except (ValueError, RecursionError):
+        return text  # which is no list, and refused as such
+
+
+def _invalid(messages: dict) -> NoReturn:
+    problem = UnprocessableEntity()
+    problem.data = {"messages": messages}
+    raise problem
+
+
+def _region(question: dict, photograph: Photograph) -> Region:
+    """The part of the photograph that is asked for, in its pixels."""
+    if "corners" not in question:
+        return Region(None, question["turns"])
+    corners = np.array(question["corners"]) * (photograph.width, photograph.height)
+    try:
+        return Region.of(photograph, corners, question["turns"])
+    except (BadCorners, ImageProblem):
+        _invalid({"corners": ["Four corners clockwise from the upper left are wanted, not too close to each other."]})
+
+
+@v1.route("/queries/<id>", parameters=[{"name": "id", "in": "path", "description": "Of the answer."}])
+@v1.doc(operationId="query")
+@v1.response(200, AnswerSchema, description="The answer.")
+@refusal(404, "There is none, or it is somebody else's.")
+def get_query(id):
+    """An answer that was given before
+
+    To questions from programs and on the site alike. Administrators can read everybody's.
+    """
+    query = db.session.get(Query, id, options=[joinedload(Query.answer)]) if ID.fullmatch(id) else None
+    if query is None or (query.user_id != user_of_request().id and not user_of_request().is_admin):
+        abort(404)
+    return answer_json(query)
+
+
+def answer_json(query: Query) -> dict:
+    """An answer as programs get it."""
+    content = query.answer.content
+    found = query.verdict != "not found"
+    return {
+        "id": query.id,
+        "created_at": query.created_at,
+        "verdict": query.verdict,
+        "work": work_json(query.work) if found and query.work else None,
+        "evidence": _evidence(content) if found else None,
+        "ranking": {
+            order: [{"work": id, **_place(content["candidates"][str(id)])} for id in content[order]]
+            for order in ("before", "after")
+        },
+        "seconds": content["seconds"],
+        "links": {
+            "page": url_for("history.answer", query_id=query.id, _external=True),
+            "picture": url_for("history.picture", query_id=query.id, _external=True),
+        },
+    }
+
+
+def _place(candidate: dict) -> dict:
+    return {"file": candidate["path"], **candidate}
+
+
+def _evidence(content: dict) -> dict:
+    best = content["candidates"][str(content["after"][0])]
+    corners = outline(np.array(best["homography"]), best["frame"]) if "homography" in best else None
+    height, width = content["frame"]
+    shares = None if corners is None else np.round(corners / (width, height), 4).tolist()
+    return _place(best) | {"outline": shares}
+
+
+# The collection
+
+
+@v1.route("/works")
+@v1.doc(operationId="works", security=[{"token": []}, {}])
+@v1.arguments(WorksWanted, location="query")
+@v1.response(200, WorkPage, description="A page of works.")
+@v1.paginate(page_size=PAGE, max_page_size=LARGEST_PAGE)
+def list_works(wanted, pagination_parameters):
+    """The works of the collection, or those that a search fits"""
+    sort, text = wanted.pop("sort"), wanted.pop("q")
+    wanted = works.Wanted(text, wanted)
+    here = pagination_parameters
+    here.item_count = works.count_works(wanted)
+    pages = math.ceil(here.item_count / here.page_size)
+    found = []
+    if here.page <= pages:
+        page = works.select_works(wanted, sort).offset(here.first_item).limit(here.page_size)
+        found = [work_json(work) for work in db.session.scalars(page)]
+    return {"total": here.item_count, "page": here.page, "pages": pages, "works": found}
+
+
+@v1.route(WORK, parameters=OF_THE_WORK)
+@v1.doc(operationId="work", security=[{"token": []}, {}])
+@v1.response(200, WorkSchema, description="The work.")
+@refusal(404, "There is no such work.")
+def get_work(id):
+    """A work with its entry of the catalogue"""
+    return work_json(db.get_or_404(Work, id))
+
+
+@v1.route(WORK + "/similar", parameters=OF_THE_WORK)
+@v1.doc(operationId="similar", security=[{"token": []}, {}])
+@v1.arguments(SimilarWanted, location="query")
+@v1.response(200, SimilarWork(many=True), description="The most similar first.")
+@refusal(404, "There is no such work.")
+@refusal(503, "The search is warming up.")
+def similar(wanted, id):
+    """The works most similar to a work"""
+    return [
+        {"similarity": round(similarity, 4), "work": work_json(work)}
+        for work, similarity in similar_works(id, wanted["count"])
+    ]
+
+
+def work_json(work: Work) -> dict:
+    """A work as programs get it."""
+    texts = {name: getattr(work, name) for name in works.TEXTS}
+
+    def link(endpoint: str) -> str:
+        return url_for(endpoint, id=work.id, _external=True)
+
+    links = {name: link(f"collection.{name}") for name in ("picture", "thumbnail", "manifest")}
+    links |= {"page": link("collection.work"), "similar": link("v1.similar")}
+    return {"id": work.id, "caption": work.caption, "file": printable(work.path), **texts, "links": links}

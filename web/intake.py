@@ -1,0 +1,110 @@
+"""From what a person or a program sends to a photograph and its regions, for the pages and the API alike."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from flask import abort, current_app
+from werkzeug.datastructures import FileStorage
+
+from database.tables import Photograph, User, db, random_id
+from models.local import outlines
+from models.local.detection import straighten
+from utils.images import ImageProblem
+from web import addresses
+from web.expiry import delete_photographs
+from web.uploads import shown_name, uploads
+
+MAX_REGIONS = 8  # works asked for on one photograph
+NO_CORNERS = "The corners of a region are four pairs of numbers, clockwise, in pixels of the photograph."
+
+
+class BadCorners(Exception):
+    """Corners that outline no region; carries a sentence that says why."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a photograph, and how it is turned."""
+
+    corners: list[list[float]] | None = None  # four [x, y] in pixels, clockwise from the upper left; None: all of it
+    turns: int = 0  # clockwise quarter turns, 0..3
+
+    @classmethod
+    def of(cls, photograph: Photograph, corners: np.ndarray, turns: int) -> "Region":
+        """A region of a photograph, its corners moved into it.
+
+        corners: (4, 2) finite x, y in pixels. Raises BadCorners where a corner lies far outside, or where they are not
+        clockwise around a convex region; ImageProblem where that is too small to show a work.
+        """
+        size = photograph.width, photograph.height
+        if not outlines.is_near(corners, *size):
+            raise BadCorners("A corner lies outside of the photograph.")
+        corners = outlines.clip(corners, *size)
+        if not outlines.is_convex_clockwise(corners):
+            raise BadCorners(NO_CORNERS)
+        if not outlines.is_large(corners, current_app.extensions["settings"].min_side):
+            raise ImageProblem("too small a part of the picture")
+        return cls(corners.tolist(), turns)
+
+    def cut(self, pixels: np.ndarray) -> np.ndarray:
+        """The region of (height, width, 3) uint8 BGR, seen from the front and turned."""
+        if self.corners is not None:
+            pixels = straighten(pixels, np.array(self.corners, np.float32))
+        return np.ascontiguousarray(np.rot90(pixels, -self.turns))
+
+
+def keep_file(user: User, file: FileStorage, source: str) -> Photograph:
+    """Keep a file of a form; see `keep_photograph`. Refuses one above the site's limit with 413."""
+    limit = current_app.extensions["settings"].upload_megabytes << 20
+    content = file.read(limit + 1)
+    if len(content) > limit:
+        abort(413)
+    return keep_photograph(user, content, source, file.filename)
+
+
+def keep_address(user: User, address: str) -> Photograph:
+    """Fetch a picture from the web and keep it; see `keep_photograph`. Refuses what cannot be fetched with 422."""
+    try:
+        content, name = addresses.fetch_for_site(address)
+    except addresses.Refused as problem:
+        abort(422, str(problem))
+    return keep_photograph(user, content, "address", name)
+
+
+def keep_photograph(user: User, content: bytes, source: str, name: str | None) -> Photograph:
+    """Decode an upload, keep it, and return its row (committed). Raises ImageProblem.
+
+    content: the bytes of a file, trusted in nothing. source: one of SOURCES. name: as the sender calls it.
+    """
+    pixels = uploads().decode(content)
+    photograph = Photograph(
+        id=random_id(),
+        user_id=user.id,
+        source=source,
+        name=shown_name(name),
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+    )
+    uploads().write(photograph.id, pixels)
+    try:
+        db.session.add(photograph)
+        db.session.commit()
+    except Exception:
+        db.session.rollback()
+        uploads().delete(photograph.id)
+        raise
+    return photograph
+
+
+@contextmanager
+def deleted_on_failure(photograph: Photograph) -> Iterator[None]:
+    """Delete a photograph, with all that belongs to it, where the block fails: nothing is kept without an answer."""
+    id = photograph.id
+    try:
+        yield
+    except Exception:
+        db.session.rollback()
+        delete_photographs([id])
+        raise
