@@ -34,7 +34,7 @@ from pathlib import Path
 from config import Settings
 from models.answer import Answer
 from models.evaluation import run as evaluation
-from models.verdict import rules as verdict
+from models.verdict.calibration import NAME as VERDICT
 from utils import script
 from utils.errors import WrongUse
 from utils.images import ImageProblem
@@ -173,7 +173,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     fitted.write(options.output)
     print(
         f"Calibrated on {' and '.join(fitted.runs)}: found from {fitted.found:.4f} on, not found below "
-        f"{fitted.maybe:.4f} ({options.output / verdict.NAME})."
+        f"{fitted.maybe:.4f} ({options.output / VERDICT})."
     )
     print(f"By cross-validation: {evaluation.verdict_line(fitted.measured)}")
 

@@ -50,7 +50,7 @@ from models.evaluation import run as evaluation
 from models.evaluation.run import Query
 from models.local.features import Finder
 from models.local.verification import match, verify
-from models.verdict import rules as verdict
+from models.verdict.ranking import score
 from utils import script
 from utils.script import progress
 
@@ -329,7 +329,7 @@ def measured(
             ranking = ids[order].tolist()
             inliers = verifier.evidence(query, ranking[:SHORTLIST])
             pairs = zip(similarities[order[:SHORTLIST]], inliers, strict=True)
-            scores = [verdict.score(similarity, Evidence(inliers=count)) for similarity, count in pairs]
+            scores = [score(similarity, Evidence(inliers=count)) for similarity, count in pairs]
             again = [ranking[place] for place in np.argsort(-np.array(scores), kind="stable")]
             found[name].before.add(ranking, query.expected)
             found[name].after.add(again, query.expected)

@@ -22,7 +22,7 @@ from benchmarks.museum import SETS
 from models.evaluation import fit_calibration as calibration
 from models.evaluation import metrics
 from models.evaluation.run import figure
-from models.verdict.rules import Calibration
+from models.verdict.calibration import Calibration
 from utils import script
 from utils.errors import WrongUse
 from utils.statistics import share

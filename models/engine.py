@@ -22,21 +22,19 @@ from models.local.agreement import agreement
 from models.local.detection import clockwise, quadrilaterals, straighten, without_frame
 from models.local.features import Finder, in_frame
 from models.local.verification import examine, match, verify
-from models.verdict import rules as verdict
-from models.verdict.rules import Judge, Thresholds, stamp_of
+from models.verdict.calibration import stamp_of
+from models.verdict.grounds import grounds_of
+from models.verdict.judge import Judge
+from models.verdict.ranking import score
+from models.verdict.rules import LED_SOMEWHERE, TWINS
 from utils import images
 from utils.errors import WrongUse
 from utils.images import ImageProblem
 
-# Where a look leads to a work, no further one is taken. The calibration has no say in this: so it changes no grounds,
-# and those of a run that was asked before it are still those that the engine would find.
-LED_SOMEWHERE = Thresholds()
 # Where no look led to a work, the likeliest ones are compared with the picture by other local features, which blurred
 # pictures and drawings of a few lines have, too. They are found on the spot, so a store need not hold them.
 CLOSER = Finder("sift", keypoints=1000, side=512)
 LIKELIEST = 10  # candidates that are looked at so
-
-TWINS = Thresholds(sure_inliers=20)  # between two images that are at hand: by chance they never have so many
 
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "faiss-cpu", "pillow")
 
@@ -120,7 +118,7 @@ class Engine:
 
     @property
     def calibration(self) -> dict:
-        """Who decides: see `models.verdict.rules.Judge.to_json`."""
+        """Who decides: see `models.verdict.judge.Judge.to_json`."""
         return self.judge.to_json()
 
     def ask(self, picture: Path | bytes | np.ndarray, exclude: Set[int] = frozenset()) -> Answer:
@@ -273,8 +271,8 @@ class Engine:
                 if known is None:
                     candidates[image] = self._candidate(image, similarity, *examined[image])
                 elif similarity > known.similarity:
-                    score = verdict.score(similarity, known.evidence)
-                    candidates[image] = replace(known, similarity=similarity, score=score)
+                    better = score(similarity, known.evidence)
+                    candidates[image] = replace(known, similarity=similarity, score=better)
 
     def _look_closer(
         self, pixels: np.ndarray, frame: tuple[int, int], candidates: dict[int, Candidate], seconds: dict[str, float]
@@ -297,8 +295,7 @@ class Engine:
                     candidates[candidate.id] = found
 
     def _candidate(self, image: int, similarity: float, frame: tuple[int, int], evidence: Evidence) -> Candidate:
-        score = verdict.score(similarity, evidence)
-        return Candidate(image, self.images[image], similarity, frame, evidence, score)
+        return Candidate(image, self.images[image], similarity, frame, evidence, score(similarity, evidence))
 
     def _ranked(
         self, pixels: np.ndarray, query: Features, candidates: dict[int, Candidate], seconds: dict[str, float]
@@ -309,7 +306,7 @@ class Engine:
             with _stage(seconds, "reranking"):
                 after[0] = replace(after[0], agreement=self._agreement(pixels, query.frame, after[0]))
             candidates[after[0].id] = after[0]
-        return after, verdict.grounds(after, len(query.keypoints))
+        return after, grounds_of(after, len(query.keypoints))
 
     def _examine(self, query: Features, images: list[int]) -> dict[int, tuple[tuple[int, int], Evidence]]:
         """For each image its frame and the evidence that the query shows it; none without local features."""

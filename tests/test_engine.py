@@ -26,7 +26,8 @@ from models.description.recipe import METHOD
 from models.engine import Engine
 from models.local.features import Finder
 from models.local.filling import find_features
-from models.verdict.rules import FEATURES, NAME, Calibration, grounds
+from models.verdict.calibration import FEATURES, NAME, Calibration
+from models.verdict.grounds import grounds_of
 from tests import small_collection
 from tests.small_collection import RECIPE, SETTINGS
 from utils.errors import WrongUse
@@ -356,7 +357,7 @@ def calibrated(engine, **changed) -> Calibration:
 def test_without_a_calibration_the_thresholds_hold_and_it_is_said(engine, pictures):
     answer = engine.ask(pictures[1])
     assert answer.probability is None
-    assert answer.grounds == grounds(answer.after, answer.keypoints)
+    assert answer.grounds == grounds_of(answer.after, answer.keypoints)
     assert engine.calibration["calibrated"] is False and engine.calibration["problem"] is None
 
 

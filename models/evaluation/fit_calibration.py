@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from models.answer import Grounds
 from models.evaluation import metrics
-from models.verdict.rules import FEATURES, Calibration, features, sigmoid, verdict_of
+from models.verdict.calibration import FEATURES, Calibration, features, sigmoid, verdict_of
 from utils.errors import WrongUse
 from utils.text import printable
 

@@ -16,7 +16,7 @@ import test_with_statistics
 from models.answer import Grounds, Verdict
 from models.evaluation import fit_calibration as calibration
 from models.evaluation.fit_calibration import Examples, fit
-from models.verdict.rules import NAME, Calibration, features, sigmoid
+from models.verdict.calibration import NAME, Calibration, features, sigmoid
 from utils.errors import WrongUse
 
 STORE = {"weights": "bundled"}

@@ -18,8 +18,8 @@ from config import Settings
 from models.answer import Answer, Candidate, Evidence, Verdict
 from models.evaluation import run as evaluation
 from models.evaluation.fit_calibration import examples
-from models.verdict import rules as verdicts
-from models.verdict.rules import Calibration
+from models.verdict.calibration import Calibration
+from models.verdict.grounds import grounds_of
 from utils.errors import WrongUse
 from utils.images import ImageProblem
 from utils.statistics import wilson
@@ -61,7 +61,7 @@ SAID = {Verdict.FOUND: 0.95, Verdict.MAYBE: 0.5, Verdict.NOT_FOUND: 0.05}  # pro
 
 def answer(verdict, before, after=None):
     after = after or before
-    grounds = verdicts.grounds(after, 123)
+    grounds = grounds_of(after, 123)
     said = SAID[verdict] if after else None
     stages = dict.fromkeys(STAGES, 0.25)
     return Answer(verdict, before, after, 123, (60, 80), stages, grounds=grounds, probability=said)

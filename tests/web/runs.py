@@ -7,8 +7,8 @@ from pathlib import Path
 from models.answer import STAGES, Grounds
 from models.evaluation import run as evaluation
 from models.evaluation.run import Query, Record
-from models.verdict.rules import FEATURES, Calibration
-from models.verdict.rules import Thresholds as ByHand
+from models.verdict.calibration import FEATURES, Calibration
+from models.verdict.rules import BY_HAND
 
 # What is expected (None: not in the collection), what came first before and after re-ranking, with which evidence:
 # (expected, first before, first after, similarity, inliers, area, agreement, seconds). Numbers are places in the list
@@ -35,7 +35,7 @@ def record(works: list[str], number: int, answer: tuple) -> Record:
         agreement=agreement,
         keypoints=300,
     )
-    verdict = ByHand().decide(grounds).value
+    verdict = BY_HAND.decide(grounds).value
     if expected is None:
         result = "false found" if verdict == "found" else "right"
     else:

@@ -16,7 +16,7 @@ from flask import abort
 import app_statistics
 from database.tables import Event, Photograph, Query, User, db, now, random_id
 from models.collection.store import Store
-from models.verdict.rules import Calibration
+from models.verdict.calibration import Calibration
 from tests.web import runs
 from tests.web.conftest import add_user, browser, post, signed_in
 from tests.web.test_api import program_of

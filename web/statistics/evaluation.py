@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from flask import Response, abort, current_app, flash, redirect, render_template, request, send_file, url_for
 
-from models.verdict.rules import NAME as VERDICT
-from models.verdict.rules import Calibration, Damaged
+from models.verdict.calibration import NAME as VERDICT
+from models.verdict.calibration import Calibration, Damaged
 from utils import images
 from utils.text import printable
 from web.asking import service

@@ -9,7 +9,8 @@ import numpy as np
 
 from models.answer import STAGES, Grounds
 from models.evaluation import metrics
-from models.verdict.rules import Calibration, Thresholds, verdict_of
+from models.verdict.calibration import Calibration, verdict_of
+from models.verdict.rules import BY_HAND, Thresholds
 from utils.statistics import spread, wilson
 from web.statistics.runs import Row, Run
 
@@ -46,7 +47,7 @@ def sliders(calibration: Calibration | None) -> list[Slider]:
             ),
             Slider("maybe", "Not found below", -HIGHEST_LOGIT, HIGHEST_LOGIT, None, logit(calibration.maybe)),
         ]
-    hand = Thresholds()
+    hand = BY_HAND
     return [
         Slider("found_inliers", "Found from so many inliers", 0, 100, 1, hand.found_inliers),
         Slider("found_agreement", "… where the picture agrees with the work by", 0, 1, 0.01, hand.found_agreement),
