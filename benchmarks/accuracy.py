@@ -46,8 +46,8 @@ from models.description import weights, whitening
 from models.description.network import Network, vgg16_cam
 from models.description.pooling import normalised
 from models.evaluation import metrics
-from models.evaluation import run as evaluation
-from models.evaluation.run import Query
+from models.evaluation.queries import Query, folder_queries, transformed_queries
+from models.evaluation.summary import CUTS
 from models.local.features import Finder
 from models.local.verification import match, verify
 from models.verdict.ranking import score
@@ -90,9 +90,9 @@ def museum(settings, every: int) -> Collection:
     distractors = [image for image, path in paths.items() if not path.startswith("gallery/")]
     left_out = set(distractors) - set(distractors[::every])
     kept = {image: path for image, path in paths.items() if image not in left_out}
-    sets = {name: evaluation.folder_queries(queries / name, None, kept) for name in SETS}
+    sets = {name: folder_queries(queries / name, None, kept) for name in SETS}
     drawn = {"sample": COPIES, "copies": 1, "absent": 0, "seed": 0}
-    sets["copies"] = evaluation.transformed_queries(output / "images", kept, lambda image: set(), **drawn)
+    sets["copies"] = transformed_queries(output / "images", kept, lambda image: set(), **drawn)
     return Collection.of(f"museum-{every}", store, output / "images", kept, sets)
 
 
@@ -100,7 +100,7 @@ def demonstration() -> Collection:
     """What demo.sh paints. Raises WrongUse where it was not run."""
     folder, store = Path("dataset/demo"), Store.reading(Path("output/demo"))
     paths = _paths(store)
-    sets = {"demo": evaluation.folder_queries(folder / "queries", None, paths)}
+    sets = {"demo": folder_queries(folder / "queries", None, paths)}
     return Collection.of("demonstration", store, folder / "images", paths, sets)
 
 
@@ -277,7 +277,7 @@ class Rankings:
 
     def cell(self) -> str:
         """recall@1/@10/@100 and mAP."""
-        recalls = "/".join(f"{metrics.recall_at(k, self.ranks):.2f}" for k in evaluation.CUTS)
+        recalls = "/".join(f"{metrics.recall_at(k, self.ranks):.2f}" for k in CUTS)
         return f"{recalls} {np.mean(self.precisions):.2f}".replace("0.", ".")
 
 

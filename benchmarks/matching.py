@@ -28,7 +28,7 @@ from config import Settings
 from models.answer import Warp
 from models.collection.reading import Reading
 from models.collection.store import Features
-from models.evaluation import run as evaluation
+from models.evaluation.queries import Query, folder_queries
 from models.local import verification
 from models.local.features import Finder
 from utils import script
@@ -82,7 +82,7 @@ class Museum:
     """The gallery and its queries."""
 
     works: dict[int, Path]
-    queries: dict[str, list[evaluation.Query]]  # by set
+    queries: dict[str, list[Query]]  # by set
     reading: Reading
     settings: Settings
 
@@ -91,7 +91,7 @@ class Museum:
         folder = folder_of(settings)
         works = dict(enumerate(sorted((folder / "gallery").iterdir())))
         names = {work: path.name for work, path in works.items()}
-        queries = {name: evaluation.folder_queries(folder / "queries" / name, None, names) for name in sets}
+        queries = {name: folder_queries(folder / "queries" / name, None, names) for name in sets}
         return cls(works, queries, Reading.of(folder, settings), settings)
 
     def features(self, kind: str, keypoints: int) -> list[Features]:

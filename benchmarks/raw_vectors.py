@@ -15,8 +15,7 @@ from models.description.describer import Describer
 from models.description.filling import CLASSES_SAMPLE, shown_most
 from models.description.network import Network, PoolingHead, best_precision
 from models.description.recipe import Recipe
-from models.evaluation import run as evaluation
-from models.evaluation.run import Query
+from models.evaluation.queries import Query, picture_of
 from models.local.detection import quadrilaterals, straighten, without_frame
 from models.training.teacher import MEAN as TEACHER_MEAN
 from models.training.teacher import Teacher
@@ -112,7 +111,7 @@ class Extractor:
 
     def pixels(self, query: Query) -> np.ndarray:
         """(height, width, 3) uint8 BGR."""
-        picture, _ = evaluation.shown(query, self.settings)
+        picture, _ = picture_of(query, self.settings)
         return self.reading.decode(picture) if isinstance(picture, Path) else picture
 
     def prepare(self, pixels: np.ndarray) -> np.ndarray:
