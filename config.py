@@ -18,6 +18,11 @@ from utils.errors import WrongUse
 PREFIX = "RETRIEVAL_"
 MAY_BE_ZERO = ("second_looks", "workers", "proxies", "waiting", "keep_days")  # all other numbers are 1 at least
 CHOICES = {"registration": ("open", "invitation", "closed"), "mail_security": ("starttls", "tls", "none")}
+# The settings that shape an answer besides what the store keeps: how finely pictures are read, what of a query is
+# described, and how the collection is searched. Answers and calibrations made with others do not go together; no other
+# setting may part them. `precision` is not among them: the engine's versions name the one that "auto" became.
+ANSWER_SETTINGS = ("feature_side", "query_keypoints", "query_side", "index", "shortlist", "long_shortlist",
+                   "second_looks")  # fmt: skip
 SWITCH = {"1": True, "on": True, "yes": True, "true": True, "0": False, "off": False, "no": False, "false": False}
 
 
@@ -116,6 +121,10 @@ class Settings:
             if field.name in CHOICES and text not in CHOICES[field.name]:
                 raise WrongUse(f"{variable}={text!r} is not known: choose one of {', '.join(CHOICES[field.name])}.")
         return cls(**values)
+
+    def shaping_answers(self) -> dict[str, int | str]:
+        """The settings that shape answers, name -> value, as JSON can hold them: those of ANSWER_SETTINGS."""
+        return {name: getattr(self, name) for name in ANSWER_SETTINGS}
 
 
 def _switch(variable: str, text: str) -> bool:

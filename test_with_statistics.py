@@ -33,8 +33,10 @@ from pathlib import Path
 
 from config import Settings
 from models.answer import Answer
-from models.evaluation import run as evaluation
-from models.verdict import rules as verdict
+from models.evaluation.queries import Query, folder_queries, groups, transformed_queries
+from models.evaluation.run import evaluate
+from models.evaluation.summary import table, verdict_line
+from models.verdict.calibration import NAME as VERDICT
 from utils import script
 from utils.errors import WrongUse
 from utils.images import ImageProblem
@@ -135,11 +137,11 @@ def _folder(output: Path, name: str) -> Path:
     return output / "statistics" / name
 
 
-def _queries(engine, options: argparse.Namespace) -> list[evaluation.Query]:
+def _queries(engine, options: argparse.Namespace) -> list[Query]:
     if options.n:
-        return evaluation.folder_queries(options.n, options.ground_truth, engine.images)
-    seen = set().union(*(evaluation.groups(_folder(options.output, name)) for name in options.apart_from))
-    return evaluation.transformed_queries(
+        return folder_queries(options.n, options.ground_truth, engine.images)
+    seen = set().union(*(groups(_folder(options.output, name)) for name in options.apart_from))
+    return transformed_queries(
         engine.dataset,
         {image: path for image, path in engine.images.items() if printable(path) not in seen},
         engine.twins,
@@ -151,9 +153,9 @@ def _queries(engine, options: argparse.Namespace) -> list[evaluation.Query]:
     )
 
 
-def _all(engine, queries: list[evaluation.Query], place: Path, settings: Settings) -> None:
-    summary = evaluation.evaluate(engine, queries, place, settings)
-    print(evaluation.table(summary))
+def _all(engine, queries: list[Query], place: Path, settings: Settings) -> None:
+    summary = evaluate(engine, queries, place, settings)
+    print(table(summary))
     wrong = sum(summary["wrong_answers"].values())
     print(
         f"{summary['queries']} queries, {wrong} wrong answers, {len(summary['skipped'])} skipped; "
@@ -173,9 +175,9 @@ def _calibrate(options: argparse.Namespace) -> None:
     fitted.write(options.output)
     print(
         f"Calibrated on {' and '.join(fitted.runs)}: found from {fitted.found:.4f} on, not found below "
-        f"{fitted.maybe:.4f} ({options.output / verdict.NAME})."
+        f"{fitted.maybe:.4f} ({options.output / VERDICT})."
     )
-    print(f"By cross-validation: {evaluation.verdict_line(fitted.measured)}")
+    print(f"By cross-validation: {verdict_line(fitted.measured)}")
 
 
 def _one(engine, picture: Path) -> None:

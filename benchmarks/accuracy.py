@@ -48,12 +48,12 @@ from models.description.network import Network
 from models.description.pooling import normalised
 from models.description.vgg16 import VGG16, vgg16_cam
 from models.evaluation import metrics
-from models.evaluation import run as evaluation
-from models.evaluation.run import Query
+from models.evaluation.queries import Query, folder_queries, transformed_queries
+from models.evaluation.summary import CUTS
 from models.local.kinds import kind_of
 from models.local.matching import match
 from models.local.verification import verify
-from models.verdict import rules as verdict
+from models.verdict.ranking import score
 from utils import script
 from utils.script import progress
 
@@ -93,9 +93,9 @@ def museum(settings, every: int) -> Collection:
     distractors = [image for image, path in paths.items() if not path.startswith("gallery/")]
     left_out = set(distractors) - set(distractors[::every])
     kept = {image: path for image, path in paths.items() if image not in left_out}
-    sets = {name: evaluation.folder_queries(queries / name, None, kept) for name in SETS}
+    sets = {name: folder_queries(queries / name, None, kept) for name in SETS}
     drawn = {"sample": COPIES, "copies": 1, "absent": 0, "seed": 0}
-    sets["copies"] = evaluation.transformed_queries(output / "images", kept, lambda image: set(), **drawn)
+    sets["copies"] = transformed_queries(output / "images", kept, lambda image: set(), **drawn)
     return Collection.of(f"museum-{every}", store, output / "images", kept, sets)
 
 
@@ -103,7 +103,7 @@ def demonstration() -> Collection:
     """What demo.sh paints. Raises WrongUse where it was not run."""
     folder, store = Path("dataset/demo"), Store.reading(Path("output/demo"))
     paths = _paths(store)
-    sets = {"demo": evaluation.folder_queries(folder / "queries", None, paths)}
+    sets = {"demo": folder_queries(folder / "queries", None, paths)}
     return Collection.of("demonstration", store, folder / "images", paths, sets)
 
 
@@ -280,7 +280,7 @@ class Rankings:
 
     def cell(self) -> str:
         """recall@1/@10/@100 and mAP."""
-        recalls = "/".join(f"{metrics.recall_at(k, self.ranks):.2f}" for k in evaluation.CUTS)
+        recalls = "/".join(f"{metrics.recall_at(k, self.ranks):.2f}" for k in CUTS)
         return f"{recalls} {np.mean(self.precisions):.2f}".replace("0.", ".")
 
 
@@ -332,7 +332,7 @@ def measured(
             ranking = ids[order].tolist()
             inliers = verifier.evidence(query, ranking[:SHORTLIST])
             pairs = zip(similarities[order[:SHORTLIST]], inliers, strict=True)
-            scores = [verdict.score(similarity, Evidence(inliers=count)) for similarity, count in pairs]
+            scores = [score(similarity, Evidence(inliers=count)) for similarity, count in pairs]
             again = [ranking[place] for place in np.argsort(-np.array(scores), kind="stable")]
             found[name].before.add(ranking, query.expected)
             found[name].after.add(again, query.expected)

@@ -5,7 +5,7 @@ Examples:
   python benchmarks/calibration.py --sample 20 --copies 1 --absent 20      a quick look
   python benchmarks/calibration.py --judge                                 ask nothing again: judge the runs there are
 
-A verdict depends on nothing but the columns of queries.csv, so the sets of benchmarks/museum.py are judged here by the
+A verdict depends only on what a run keeps of each answer, so the sets of benchmarks/museum.py are judged here by the
 calibration even where they were asked before it. Each run goes on where it was interrupted.
 """
 
@@ -20,9 +20,9 @@ import test_with_statistics
 from benchmarks import measure
 from benchmarks.museum import SETS
 from models.evaluation import fit_calibration as calibration
-from models.evaluation import metrics
-from models.evaluation.run import figure
-from models.verdict.rules import Calibration
+from models.evaluation import metrics, records
+from models.evaluation.summary import figure
+from models.verdict.calibration import Calibration
 from utils import script
 from utils.errors import WrongUse
 from utils.statistics import share
@@ -69,11 +69,11 @@ def table(output: Path) -> str:
     """The verdicts of the calibration in `output` on the runs that there are, as a table."""
     rule = Calibration.read(output)
     places = {name: output / "statistics" / name for name in (UNSEEN, *SETS)}
-    runs = {name: [place / "queries.csv"] for name, place in places.items() if place.is_dir()}
-    museum = [table for name, tables in runs.items() if name in SETS for table in tables]
+    runs = {name: records.read(place)[1] for name, place in places.items() if place.is_dir()}
+    museum = [record for name, answered in runs.items() if name in SETS for record in answered]
     if museum:
         runs["all museum"] = museum
-    measured = {name: measures(rule, calibration.examples(tables)) for name, tables in runs.items()}
+    measured = {name: measures(rule, calibration.examples(answered)) for name, answered in runs.items()}
     if not measured:
         raise WrongUse(f"There is no run in {output / 'statistics'} to judge: run benchmarks/museum.py first.")
     rows = [[name, *(row[name] for row in measured.values())] for name in next(iter(measured.values()))]
@@ -101,7 +101,7 @@ def measures(rule: Calibration, found: calibration.Examples) -> dict[str, str]:
 
 def reliability(output: Path) -> str:
     """What the calibration in `output` says of the run UNSEEN, by probability, and how often that is true."""
-    rule, found = Calibration.read(output), calibration.examples([output / "statistics" / UNSEEN / "queries.csv"])
+    rule, found = Calibration.read(output), calibration.examples(records.read(output / "statistics" / UNSEEN)[1])
     said = [rule.probability(grounds) for grounds in found.grounds]
     rows = [
         [

@@ -19,8 +19,7 @@ from benchmarks.museum import SETS, folder_of
 from config import Settings
 from models.answer import Verdict
 from models.engine import Engine
-from models.evaluation import run as evaluation
-from models.evaluation.run import Query
+from models.evaluation.queries import Query, folder_queries
 from models.local import outlines
 from models.local.detection import paintings, straighten
 from utils import script
@@ -34,7 +33,7 @@ def main(argv=None) -> None:
     engine = Engine.open(options.output, options.output / "images", settings)
     rows = []
     for name in options.sets:
-        queries = evaluation.folder_queries(folder / name, None, engine.images)
+        queries = folder_queries(folder / name, None, engine.images)
         several = [query for query in queries if query.expected and len(query.expected) > 1]
         rows.append(row(name, several, engine))
     print(f"{measure.machine()}; {len(engine.images)} images")

@@ -27,7 +27,7 @@ from config import Settings
 from models.answer import Warp
 from models.collection.features import Features
 from models.collection.reading import Reading
-from models.evaluation import run as evaluation
+from models.evaluation.queries import Query, folder_queries
 from models.local.extractor import Extractor
 from models.local.kinds import kind_of
 from models.local.matching import RATIO, match
@@ -105,7 +105,7 @@ class Museum:
     """The gallery and its queries."""
 
     works: dict[int, Path]
-    queries: dict[str, list[evaluation.Query]]  # by set
+    queries: dict[str, list[Query]]  # by set
     reading: Reading
     settings: Settings
 
@@ -114,7 +114,7 @@ class Museum:
         folder = folder_of(settings)
         works = dict(enumerate(sorted((folder / "gallery").iterdir())))
         names = {work: path.name for work, path in works.items()}
-        queries = {name: evaluation.folder_queries(folder / "queries" / name, None, names) for name in sets}
+        queries = {name: folder_queries(folder / "queries" / name, None, names) for name in sets}
         return cls(works, queries, Reading.of(folder, settings), settings)
 
     def features(self, kind: str, keypoints: int) -> list[Features]:

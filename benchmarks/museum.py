@@ -9,8 +9,8 @@ step goes on where it was interrupted. The reports are in OUTPUT/statistics, a f
 """
 
 import argparse
-import csv
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -21,8 +21,9 @@ import test_with_statistics
 import train
 from benchmarks import measure
 from config import Settings
-from models.evaluation import metrics
-from models.evaluation.run import CUTS, figure
+from models.evaluation import metrics, records
+from models.evaluation.records import Record
+from models.evaluation.summary import CUTS, figure
 from utils import script
 from utils.errors import WrongUse
 from utils.statistics import share, spread
@@ -45,7 +46,7 @@ def main(argv=None) -> None:
     pre_compute_descriptor.main([*folders, "--update"])
     for name in options.sets:
         test_with_statistics.main([*folders, "-n", str(museum / "queries" / name), "--name", name])
-    rows = {name: _rows(options.output / "statistics" / name / "queries.csv") for name in options.sets}
+    rows = {name: _rows(options.output / "statistics" / name) for name in options.sets}
     rows["all"] = [row for name in options.sets for row in rows[name]]
     print(f"{measure.machine()}; {count} images")
     measured = {name: measures(found) for name, found in rows.items()}
@@ -78,30 +79,27 @@ def link(data: Path, images: Path, distractors: int | None) -> int:
     return len(wanted)
 
 
-def _rows(table: Path) -> list[dict[str, str]]:
-    with table.open(encoding="utf-8", newline="") as file:
-        return [row for row in csv.DictReader(file) if not row["skipped"]]
+def _rows(run: Path) -> list[Record]:
+    return [record for record in records.read(run)[1] if not record.skipped]
 
 
-def measures(rows: list[dict[str, str]]) -> dict[str, str]:
-    """What the table shows of some rows of queries.csv, by name."""
-    inside = [row for row in rows if row["in_collection"] == "yes"]
+def measures(rows: Sequence[Record]) -> dict[str, str]:
+    """What the table shows of some answers, by name."""
+    inside = [row for row in rows if row.in_collection]
     shown = {"queries": str(len(rows)), "in the collection": str(len(inside))}
     for when in ("before", "after"):
-        ranks = [int(row[f"rank_{when}"]) if row[f"rank_{when}"] else None for row in inside]
+        ranks = [getattr(row, f"rank_{when}") for row in inside]
         shown |= {f"recall@{k} {when}": figure(metrics.recall_at(k, ranks)) for k in CUTS}
-        precisions = [float(row[f"precision_{when}"]) for row in inside]
+        precisions = [getattr(row, f"precision_{when}") for row in inside]
         shown[f"mAP {when}"] = figure(share(sum(precisions), len(precisions)))
     shortlisted = [rank for rank in ranks if rank is not None]
     shown["first of those shortlisted"] = figure(metrics.recall_at(1, shortlisted))
     verdicts = metrics.verdicts(
-        [row["verdict"] for row in rows],
-        [row["in_collection"] == "yes" for row in rows],
-        [row["rank_after"] == "1" for row in rows],
+        [row.verdict for row in rows], [bool(row.in_collection) for row in rows], [row.is_first_right for row in rows]
     )
     shown |= {f"found, {name}": figure(verdicts[name]) for name in ("precision", "recall")}
     shown |= {name.replace("_", " "): str(verdicts[name]) for name in ("false_found", "wrong_found", "maybe")}
-    seconds = spread([float(row["seconds"]) for row in rows])
+    seconds = spread([row.seconds for row in rows])
     return shown | {"p50, seconds": figure(seconds["p50"])}
 
 

@@ -17,8 +17,7 @@ from models.description.filling import CLASSES_SAMPLE, shown_most
 from models.description.network import Network
 from models.description.recipe import Recipe
 from models.description.vgg16 import PoolingHead
-from models.evaluation import run as evaluation
-from models.evaluation.run import Query
+from models.evaluation.queries import Query, picture_of
 from models.local.detection import quadrilaterals, straighten, without_frame
 from models.training.teacher import MEAN as TEACHER_MEAN
 from models.training.teacher import Teacher
@@ -116,7 +115,7 @@ class RawDescriber:
 
     def pixels(self, query: Query) -> np.ndarray:
         """(height, width, 3) uint8 BGR."""
-        picture, _ = evaluation.shown(query, self.settings)
+        picture, _ = picture_of(query, self.settings)
         return self.reading.decode(picture) if isinstance(picture, Path) else picture
 
     def prepare(self, pixels: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ from models.description.vgg16 import VGG16
 from models.description.whitening import Whitening
 from models.local.orb import Orb
 from models.local.verification import examine
-from models.verdict import rules as verdict
+from models.verdict.ranking import score
 from utils import images, script, transforms
 
 STAGES = ("class maps and vectors", "whitening", "search", "local features", "re-ranking")
@@ -85,7 +85,7 @@ class Ours:
         candidates = self.works.features
         similarities = self.works.descriptors[: len(candidates)] @ descriptor
         evidence = examine(found, candidates)
-        return [verdict.score(s, proof) for s, proof in zip(similarities, evidence, strict=True)]
+        return [score(s, proof) for s, proof in zip(similarities, evidence, strict=True)]
 
 
 class Plain:

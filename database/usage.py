@@ -17,7 +17,7 @@ from sqlalchemy import CTE, ColumnElement, Date, DateTime, Float, Select, String
 from database.tables import Event, Photograph, Query, User, Work, db
 from utils.statistics import wilson
 
-VERDICTS = ("found", "maybe", "not found")
+VERDICTS = ("found", "maybe", "not found")  # as models.answer.VERDICTS, which this room must not import
 FEEDBACK = ("right", "wrong", "absent")
 MOST_DAYS = 400  # a longer span is counted by months
 # Edges of the histogram of seconds: each is a quarter more than the one before.

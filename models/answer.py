@@ -17,6 +17,9 @@ class Verdict(str, Enum):
     NOT_FOUND = "not found"
 
 
+VERDICTS = tuple(verdict.value for verdict in Verdict)
+
+
 @dataclass(frozen=True)
 class Warp:
     """What a homography does to the picture, at the matched points."""

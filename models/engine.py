@@ -19,10 +19,11 @@ from models.description.recipe import Recipe, fingerprint
 from models.local.kinds import kind_of
 from models.local.verification import examine
 from models.question import Question, Stopwatch
-from models.verdict.rules import Judge, Thresholds, stamp_of
+from models.verdict.calibration import stamp_of
+from models.verdict.grounds import GROUNDS
+from models.verdict.judge import Judge
+from models.verdict.rules import TWINS
 from utils.errors import WrongUse
-
-TWINS = Thresholds(sure_inliers=20)  # between two images that are at hand: by chance they never have so many
 
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "faiss-cpu", "pillow")
 
@@ -48,7 +49,7 @@ class Engine:
             descriptors = now.descriptors()
             self.images = {image: stamp.path for image, stamp in now.images().items()}
             kind = now.get_meta("local_features")["kind"]
-            self.fingerprint = fingerprint(now)
+            self.fingerprint = fingerprint(now) | settings.shaping_answers() | {"grounds": GROUNDS}
         self.index = vector_index.build(*descriptors, settings.index)
         self.extractor = kind_of(kind)(settings.query_keypoints, settings.query_side)
         self.judge = Judge.of(store.path.parent, self.fingerprint, last)
@@ -107,7 +108,7 @@ class Engine:
 
     @property
     def calibration(self) -> dict:
-        """Who decides: see `models.verdict.rules.Judge.to_json`."""
+        """Who decides: see `models.verdict.judge.Judge.to_json`."""
         return self.judge.to_json()
 
     def ask(self, picture: Path | bytes | np.ndarray, exclude: Set[int] = frozenset()) -> Answer:

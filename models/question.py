@@ -17,17 +17,15 @@ from models.local.extractor import in_frame
 from models.local.matching import match
 from models.local.sift import Sift
 from models.local.verification import verify
-from models.verdict import rules as verdict
-from models.verdict.rules import Thresholds
+from models.verdict.grounds import grounds_of
+from models.verdict.ranking import score
+from models.verdict.rules import LED_SOMEWHERE
 from utils import images
 from utils.images import ImageProblem
 
 if TYPE_CHECKING:
     from models.engine import Engine
 
-# Where a look leads to a work, no further one is taken. The calibration has no say in this: so it changes no grounds,
-# and those of a run that was asked before it are still those that the engine would find.
-LED_SOMEWHERE = Thresholds()
 # Where no look led to a work, the likeliest ones are compared with the picture by other local features, which blurred
 # pictures and drawings of a few lines have, too. They are extracted on the spot, so a store need not hold them.
 CLOSER = Sift(keypoints=1000, side=512)
@@ -129,8 +127,8 @@ class Question:
                 if known is None:
                     self.candidates[image] = self._candidate(image, similarity, *examined[image])
                 elif similarity > known.similarity:
-                    score = verdict.score(similarity, known.evidence)
-                    self.candidates[image] = replace(known, similarity=similarity, score=score)
+                    better = score(similarity, known.evidence)
+                    self.candidates[image] = replace(known, similarity=similarity, score=better)
 
     def _look_closer(self) -> None:
         """Compare the picture with the likeliest candidates by local features of another kind, where they have any.
@@ -153,8 +151,8 @@ class Question:
     # Candidates
 
     def _candidate(self, image: int, similarity: float, frame: tuple[int, int], evidence: Evidence) -> Candidate:
-        score = verdict.score(similarity, evidence)
-        return Candidate(image, self.engine.images[image], similarity, frame, evidence, score)
+        path = self.engine.images[image]
+        return Candidate(image, path, similarity, frame, evidence, score(similarity, evidence))
 
     def _by_similarity(self) -> list[Candidate]:
         return sorted(self.candidates.values(), key=lambda candidate: -candidate.similarity)
@@ -166,7 +164,7 @@ class Question:
             with self.stopwatch.stage("reranking"):
                 first = replace(self.ranking[0], agreement=self._agreement(self.ranking[0]))
             self.ranking[0] = self.candidates[first.id] = first
-        self.grounds = verdict.grounds(self.ranking, len(self.features.keypoints))
+        self.grounds = grounds_of(self.ranking, len(self.features.keypoints))
 
     def _agreement(self, candidate: Candidate) -> float:
         """How well the picture agrees with a candidate all over, 0..1; 0 where the two cannot be compared."""

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from config import ANSWER_SETTINGS
 from dataset.painting import paint
 from models.answer import Answer, Verdict
 from models.collection.lists import Lists
@@ -27,7 +28,8 @@ from models.engine import Engine
 from models.local.detection import paintings, straighten
 from models.local.filling import find_features
 from models.local.orb import Orb
-from models.verdict.rules import FEATURES, NAME, Calibration, grounds
+from models.verdict.calibration import FEATURES, NAME, Calibration
+from models.verdict.grounds import grounds_of
 from tests import small_collection
 from tests.small_collection import RECIPE, SETTINGS
 from utils.errors import WrongUse
@@ -334,7 +336,7 @@ def calibrated(engine, **changed) -> Calibration:
 def test_without_a_calibration_the_thresholds_hold_and_it_is_said(engine, pictures):
     answer = engine.ask(pictures[1])
     assert answer.probability is None
-    assert answer.grounds == grounds(answer.after, answer.keypoints)
+    assert answer.grounds == grounds_of(answer.after, answer.keypoints)
     assert engine.calibration["calibrated"] is False and engine.calibration["problem"] is None
 
 
@@ -403,6 +405,21 @@ def test_a_calibration_of_another_collection_is_not_followed(copied, engine):
     without = Engine(Store.reading(copied), engine.reading, engine.describer, SETTINGS)
     assert not without.calibration["calibrated"]
     assert "another collection" in without.calibration["problem"]
+
+
+@pytest.mark.parametrize("name", ANSWER_SETTINGS)
+def test_a_calibration_made_with_another_setting_that_shapes_answers_is_not_followed(copied, engine, name):
+    calibrated(engine).write(copied)
+    other = "SQ8" if name == "index" else getattr(SETTINGS, name) + 1
+    changed = Engine(Store.reading(copied), engine.reading, engine.describer, replace(SETTINGS, **{name: other}))
+    assert not changed.calibration["calibrated"]
+    assert f"was made with {name} {getattr(SETTINGS, name)}, which is {other} now" in changed.calibration["problem"]
+
+
+def test_a_calibration_outlives_settings_that_shape_no_answer(copied, engine):
+    calibrated(engine).write(copied)
+    same = replace(SETTINGS, title="The museum", port=80, workers=2, max_pixels=1000)
+    assert Engine(Store.reading(copied), engine.reading, engine.describer, same).calibration["calibrated"]
 
 
 # Twins

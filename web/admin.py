@@ -9,12 +9,12 @@ from sqlalchemy.orm import joinedload
 from werkzeug import Response
 
 from database.tables import Invitation, Query, Role, User, db
+from models.answer import VERDICTS
 from web import invitations, mail
 from web.account_forms import AddressForm, one_line
 from web.create_admin import admin_role
 
 PAGE = 50  # rows
-VERDICTS = ("found", "maybe", "not found")
 
 blueprint = Blueprint("admin", __name__)
 

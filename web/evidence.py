@@ -8,7 +8,6 @@ import numpy as np
 
 from database.tables import Query
 from models.local.drawing import outline
-from models.verdict.rules import Thresholds
 
 SIDE = 1000  # units of a drawing; the height of both pictures beside each other, or their width one above the other
 GAP = 24  # units between the two pictures
@@ -17,6 +16,8 @@ CELLS = 12  # of a work in each direction; one line is drawn from each, so that 
 FARTHEST = 100_000  # pixels; beyond that no part of an outline is seen
 HEAT_SIDE = 480  # pixels; the long side of the map of attention as it is sent
 OPAQUE = 0.85  # of the map of attention, where it is strongest
+# Inliers from which "not sure" is explained by details, below by similarity as a whole. No verdict depends on it.
+DETAILS = 6
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def reason(query: Query, content: dict) -> str:
             "We compared the whole picture, the paintings that we could make out on it, and the picture on its sides "
             "and upside down. No work of the collection agrees well enough."
         )
-    if best["inliers"] >= Thresholds().maybe_inliers:
+    if best["inliers"] >= DETAILS:
         return (
             f"{best['inliers']} details of your picture lie in the same places on this work, but as a whole the two do "
             "not agree well enough. That can happen by chance, or where both have the same stamp or frame. "

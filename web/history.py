@@ -26,12 +26,12 @@ from flask_user import current_user, login_required
 from sqlalchemy.orm import joinedload
 
 from database.tables import ID, Query, Work, db, now
+from models.answer import VERDICTS
 from utils.text import printable
 from web.evidence import COLOURS, draw, heat_map, reason
 from web.expiry import delete_queries
 from web.uploads import name_of, uploads
 
-VERDICTS = ("found", "maybe", "not found")
 FEEDBACK = ("right", "wrong", "absent")
 PAGE = 24  # answers on a page of the history
 OTHERS = 6  # further candidates that are shown as pictures

@@ -1,10 +1,8 @@
 """Fits the verdict's calibration on runs with ground truth: a logistic regression, and its thresholds."""
 
-import csv
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -16,10 +14,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models.answer import Grounds
-from models.evaluation import metrics
-from models.verdict.rules import FEATURES, Calibration, features, sigmoid, verdict_of
+from models.evaluation import metrics, records
+from models.evaluation.records import Record
+from models.verdict.calibration import FEATURES, Calibration, features, sigmoid, verdict_of
 from utils.errors import WrongUse
-from utils.text import printable
 
 FOLDS = 10  # of the cross-validation, at most
 LEAST = 5  # right and wrong examples, of as many different works
@@ -40,29 +38,28 @@ class Examples:
 
 
 def from_runs(places: Sequence[Path], precision: float | None = None) -> Calibration:
-    """A calibration on runs, folders of OUTPUT/statistics, that were asked of the same collection.
+    """A calibration on runs of the same collection.
 
-    precision: as in `fit`. Raises WrongUse for a run that is not there or of another version, for runs that do not
-    belong together, and for too few examples.
+    places: their folders in OUTPUT/statistics. precision: as in `fit`.
+    Raises WrongUse for a run that cannot be read (see `records.read`), for runs that do not belong together, and for
+    too few examples.
     """
-    found = examples([place / "queries.csv" for place in places])
-    fingerprints = [_summary(place)["fingerprint"] for place in places]
+    read = [records.read(place) for place in places]
+    fingerprints = [summary["fingerprint"] for summary, _ in read]
     if any(other != fingerprints[0] for other in fingerprints):
         raise WrongUse("These runs asked different collections: calibrate on runs of one.")
+    found = examples([record for _, answered in read for record in answered])
     return fit(found, [place.name for place in places], fingerprints[0], precision)
 
 
-def examples(tables: Sequence[Path]) -> Examples:
-    """The answers with ground truth in some queries.csv.
-
-    Raises WrongUse for a file that is not there, or that an older version wrote.
-    """
-    rows = [row for table in tables for row in _rows(table)]
+def examples(answered: Sequence[Record]) -> Examples:
+    """Those records of runs that have a ground truth and a first candidate."""
+    rows = [record for record in answered if record.in_collection is not None and record.grounds is not None]
     return Examples(
-        [_grounds(row) for row in rows],
-        np.array([row["rank_after"] == "1" for row in rows], bool),
-        np.array([row["in_collection"] == "yes" for row in rows], bool),
-        np.array([row["group"] for row in rows], str),
+        [row.grounds for row in rows],
+        np.array([row.is_first_right for row in rows], bool),
+        np.array([row.in_collection for row in rows], bool),
+        np.array([row.group for row in rows], str),
     )
 
 
@@ -171,29 +168,3 @@ def _folds(found: Examples) -> int:
             "also for more that are held out (--absent)."
         )
     return min(FOLDS, fewest)
-
-
-def _summary(place: Path) -> dict:
-    try:
-        return json.loads((place / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise WrongUse(f"{printable(str(place))} has no summary.json that can be read: run it again.") from None
-
-
-def _rows(table: Path) -> list[dict[str, str]]:
-    """The rows of a queries.csv that have ground truth and a first candidate."""
-    needed = {"group", "in_collection", "rank_after", "first_after", *(item.name for item in fields(Grounds))}
-    try:
-        with table.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            lacking = needed - set(reader.fieldnames or [])
-            rows = [row for row in reader if row["in_collection"] and row["first_after"]] if not lacking else []
-    except FileNotFoundError:
-        raise WrongUse(f"There is no run {printable(table.parent.name)}: {printable(str(table))} is missing.") from None
-    if lacking:
-        raise WrongUse(f"{printable(str(table))} was written by another version: ask for its pictures again.")
-    return rows
-
-
-def _grounds(row: dict[str, str]) -> Grounds:
-    return Grounds(**{item.name: float(row[item.name]) for item in fields(Grounds)})

@@ -8,6 +8,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
+from models.evaluation.records import Record
 from utils.text import printable
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
@@ -20,10 +21,10 @@ WIDTH, ROW, TOP, LEFT = 360, 70, 26, 4
 SIDE, EDGE = 240, 34  # of the reliability diagram's square, and the room for its labels
 
 
-def write_report(file: Path, name: str, summary: dict, records: Sequence) -> None:
+def write_report(file: Path, name: str, summary: dict, records: Sequence[Record]) -> None:
     """Render `templates/report.html`.
 
-    summary: as in summary.json. records: models.evaluation.run.Record of every query.
+    summary: as in summary.json. records: of every query.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -83,9 +84,9 @@ def _height(share: float) -> float:
     return round(8 + SIDE * (1 - share), 1)
 
 
-def _histograms(records: Sequence) -> list[dict]:
+def _histograms(records: Sequence[Record]) -> list[dict]:
     """Similarity and inliers of the first candidate, where it is right and where it is not."""
-    known = [record for record in records if record.expected is not None and record.similarity is not None]
+    known = [record for record in records if record.in_collection is not None and record.similarity is not None]
     if not known:
         return []
     similarities = [record.similarity for record in known]
@@ -96,7 +97,9 @@ def _histograms(records: Sequence) -> list[dict]:
     ]
 
 
-def _histogram(title: str, measure: str, records: Sequence, edges: list, labels: list[str], *, every: int) -> dict:
+def _histogram(
+    title: str, measure: str, records: Sequence[Record], edges: list, labels: list[str], *, every: int
+) -> dict:
     """Bars and labels of one histogram, in the drawing's units; each row is scaled to its own highest bar.
 
     edges: of the bins, one more than bins, ascending. labels: of each bin's left edge.
@@ -105,7 +108,7 @@ def _histogram(title: str, measure: str, records: Sequence, edges: list, labels:
     step = (WIDTH - 2 * LEFT) / len(labels)
     rows = []
     for name, right in (("first is right", True), ("first is wrong, or there is none to find", False)):
-        values = [getattr(record, measure) for record in records if (record.rank_after == 1) == right]
+        values = [getattr(record, measure) for record in records if record.is_first_right == right]
         counts = np.histogram(values, bins=edges)[0]
         base = (len(rows) + 1) * (ROW + TOP)
         bars = [

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from models.verdict.rules import Calibration
+from models.verdict.calibration import Calibration
 from tests.browser.conftest import DESK, PHONE, check_accessibility, shot, sign_in, until
 from tests.web import runs
 from tests.web.test_statistics import asked, run  # noqa: F401  (fixtures)

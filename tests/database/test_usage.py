@@ -13,6 +13,7 @@ from config import Settings
 from database import usage
 from database.tables import Event, Photograph, Query, User, Work, db, random_id
 from database.usage import Span
+from models.answer import VERDICTS
 from utils.statistics import wilson
 from web.uploads import SOURCES
 
@@ -198,3 +199,7 @@ def test_every_count_reads_indexes_only(people):
         for row in plan:
             if "queries" in row[3] or "photographs" in row[3]:
                 assert "COVERING INDEX" in row[3], (statement, row[3])
+
+
+def test_the_verdicts_counted_are_those_that_the_engine_gives():
+    assert usage.VERDICTS == VERDICTS

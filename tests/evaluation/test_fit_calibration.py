@@ -1,10 +1,9 @@
 """Fitting the verdict: against worked-out values, against scikit-learn used plainly, and on runs that do not fit."""
 
-import csv
 import json
 import subprocess
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,10 @@ from sklearn.preprocessing import StandardScaler
 import test_with_statistics
 from models.answer import Grounds, Verdict
 from models.evaluation import fit_calibration as calibration
+from models.evaluation import records
 from models.evaluation.fit_calibration import Examples, fit
-from models.verdict.rules import NAME, Calibration, features, sigmoid
+from models.evaluation.records import Record
+from models.verdict.calibration import NAME, Calibration, features, sigmoid
 from utils.errors import WrongUse
 
 STORE = {"weights": "bundled"}
@@ -202,19 +203,26 @@ def test_answers_that_all_look_alike_are_refused():
 # From runs, with the script
 
 
-def write(place: Path, found: Examples, fingerprint=STORE, lacking=()) -> None:
-    """A folder of statistics as the script writes it, with the columns that matter."""
+def write(place: Path, found: Examples, fingerprint=STORE, lacking="") -> None:
+    """A run as the script writes it, without the column `lacking`."""
     place.mkdir(parents=True)
-    (place / "summary.json").write_text(json.dumps({"fingerprint": fingerprint}))
-    names = ["file", "group", "in_collection", "rank_after", "first_after", *(item.name for item in fields(Grounds))]
-    with (place / "queries.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, [name for name in names if name not in lacking], extrasaction="ignore")
-        writer.writeheader()
-        for grounds, right, group in zip(found.grounds, found.right, found.groups, strict=True):
-            row = {"group": group, "in_collection": "yes" if right else "no", "first_after": "x.png"}
-            writer.writerow(asdict(grounds) | row | {"rank_after": 1 if right else ""})
-        writer.writerow({"file": "no ground truth.png"})
-        writer.writerow({"file": "no candidate.png", "in_collection": "no"})
+    answered = [
+        Record(
+            f"{number}.png",
+            group,
+            expected=["x.png"] if right else [],
+            first_after="x.png",
+            rank_after=1 if right else None,
+            **asdict(grounds),
+        )
+        for number, (grounds, right, group) in enumerate(zip(found.grounds, found.right, found.groups, strict=True))
+    ]
+    answered.append(Record("no ground truth.png"))
+    answered.append(Record("no candidate.png", expected=[]))
+    records.write(place, {"format": records.FORMAT, "fingerprint": fingerprint}, answered)
+    if lacking:
+        table = (place / "queries.csv").read_text()
+        (place / "queries.csv").write_text(table.replace(f",{lacking},", ",another,", 1))
 
 
 @pytest.fixture
@@ -258,7 +266,7 @@ def test_the_script_takes_another_operating_point(runs):
 def test_runs_that_do_not_fit_leave_the_earlier_calibration(runs):
     calibrate(runs, "--calibrate", "one")
     before = (runs / NAME).read_bytes()
-    write(runs / "statistics" / "old", made(), lacking=["lead"])
+    write(runs / "statistics" / "old", made(), lacking="lead")
     write(runs / "statistics" / "elsewhere", made(), fingerprint={"weights": "others"})
     write(runs / "statistics" / "right", made(works=1))
     write(runs / "statistics" / "damaged", made())
@@ -267,7 +275,7 @@ def test_runs_that_do_not_fit_leave_the_earlier_calibration(runs):
         ("missing", "no run missing"),
         ("old", "another version"),
         ("elsewhere", "different collections"),
-        ("damaged", "no summary.json"),
+        ("damaged", "summary.json cannot be read"),
         ("../statistics/one", "cannot name"),
     ]:
         with pytest.raises(WrongUse, match=sentence):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from config import CHOICES, PREFIX, Settings
+from config import ANSWER_SETTINGS, CHOICES, PREFIX, Settings
 from utils.errors import WrongUse
 
 
@@ -66,3 +66,11 @@ def test_no_workers_means_one_a_core_but_fewer_than_none_means_nothing():
 def test_settings_do_not_change_while_they_are_used():
     with pytest.raises(FrozenInstanceError):
         Settings().classes = 3
+
+
+def test_the_settings_that_shape_answers_are_settings_and_none_of_the_site():
+    shaping = Settings(shortlist=7, title="The museum").shaping_answers()
+    assert list(shaping) == list(ANSWER_SETTINGS)
+    assert shaping["shortlist"] == 7
+    assert shaping == Settings(shortlist=7).shaping_answers()
+    assert not {"title", "port", "database", "workers", "output"} & set(shaping)

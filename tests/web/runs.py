@@ -5,10 +5,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from models.answer import STAGES, Grounds
-from models.evaluation import run as evaluation
-from models.evaluation.run import Query, Record
-from models.verdict.rules import FEATURES, Calibration
-from models.verdict.rules import Thresholds as ByHand
+from models.evaluation import records
+from models.evaluation.queries import Query, folder_of
+from models.evaluation.records import Record
+from models.evaluation.summary import summarise
+from models.verdict.calibration import FEATURES, Calibration
+from models.verdict.rules import BY_HAND
 
 # What is expected (None: not in the collection), what came first before and after re-ranking, with which evidence:
 # (expected, first before, first after, similarity, inliers, area, agreement, seconds). Numbers are places in the list
@@ -35,7 +37,7 @@ def record(works: list[str], number: int, answer: tuple) -> Record:
         agreement=agreement,
         keypoints=300,
     )
-    verdict = ByHand().decide(grounds).value
+    verdict = BY_HAND.decide(grounds).value
     if expected is None:
         result = "false found" if verdict == "found" else "right"
     else:
@@ -62,14 +64,12 @@ def record(works: list[str], number: int, answer: tuple) -> Record:
 def write(output: Path, engine, name: str = "museum", folder: Path | None = None, **changes) -> Path:
     """The folder of a run over ANSWERS. folder: of its queries' pictures. changes: to every record."""
     works = sorted(engine.images.values())
-    records = [replace(record(works, *both), **changes) for both in enumerate(ANSWERS, start=1)]
-    records.append(Record(file="broken.jpg", skipped="the picture is damaged"))
+    answered = [replace(record(works, *both), **changes) for both in enumerate(ANSWERS, start=1)]
+    answered.append(Record(file="broken.jpg", skipped="the picture is damaged"))
     place = output / "statistics" / name
     place.mkdir(parents=True)
-    evaluation._write_table(place / "queries.csv", records)
-    queries = [Query(found.file, (folder or output) / found.file) for found in records]
-    summary = evaluation.summarise(records, engine) | {"queries_folder": evaluation._folder(queries)}
-    evaluation._write_summary(place / "summary.json", summary)
+    queries = [Query(found.file, (folder or output) / found.file) for found in answered]
+    records.write(place, summarise(answered, engine) | {"queries_folder": folder_of(queries)}, answered)
     return place
 
 

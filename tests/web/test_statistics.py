@@ -16,7 +16,7 @@ from flask import abort
 import app_statistics
 from database.tables import Event, Photograph, Query, User, db, now, random_id
 from models.collection.store import Store
-from models.verdict.rules import Calibration
+from models.verdict.calibration import Calibration
 from tests.web import runs
 from tests.web.conftest import add_user, browser, post, signed_in
 from tests.web.test_api import program_of
@@ -24,6 +24,7 @@ from utils.statistics import wilson
 from web.statistics import collection as collection_page
 from web.statistics import measures
 from web.statistics import usage as usage_page
+from web.statistics.runs import Row
 
 PAGES = ("/statistics/evaluation", "/statistics/usage", "/statistics/collection")
 OTHERS = (
@@ -205,11 +206,7 @@ def test_precision_and_recall_at_every_threshold():
 
 
 def _row(works, number, answer):
-    from web.statistics.runs import _row
-
-    record = runs.record(works, number, answer)
-    cells = {name: "" if value is None else str(value) for name, value in vars(record).items()}
-    return _row(number, cells | {"in_collection": "yes" if record.expected else "no"})
+    return Row(**vars(runs.record(works, number, answer)), number=number)
 
 
 def test_wrong_answers_come_first_and_the_table_can_be_narrowed(admin, run):

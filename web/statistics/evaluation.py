@@ -10,14 +10,16 @@ import cv2
 import numpy as np
 from flask import Response, abort, current_app, flash, redirect, render_template, request, send_file, url_for
 
-from models.verdict.rules import NAME as VERDICT
-from models.verdict.rules import Calibration, Damaged
+from models.evaluation.records import RIGHT
+from models.verdict.calibration import NAME as VERDICT
+from models.verdict.calibration import Calibration, Damaged
 from utils import images
+from utils.errors import WrongUse
 from utils.text import printable
 from web.service import service
 from web.statistics import blueprint, figures, measures, runs
 from web.statistics.measures import Judged, Slider
-from web.statistics.runs import Listed, Row, Run, RunProblem
+from web.statistics.runs import Listed, Row, Run
 
 PAGE = 25  # queries on a page of the table
 SIDE = 480  # pixels; the long side of pictures in the table
@@ -174,7 +176,7 @@ def _read(name: str) -> Run:
         return runs.read(_output(), name)
     except KeyError:
         abort(404, "There is no run of this name.")
-    except RunProblem as problem:
+    except WrongUse as problem:
         abort(409, str(problem))
 
 
@@ -307,18 +309,19 @@ def _table(panel: Panel) -> Table:
 
 def _is_shown(row: Row, show: str) -> bool:
     if show == "wrong":
-        return bool(row.result) and row.result != "right"
+        return bool(row.result) and row.result != RIGHT
     return show == "all" or row.result == show
 
 
 def _says(row: Row, text: str) -> bool:
-    return text.casefold() in " ".join([row.file, row.first_after, row.expected, row.changes]).casefold()
+    said = [row.file, row.first_after or "", *(row.expected or ()), *row.changes]
+    return text.casefold() in " ".join(said).casefold()
 
 
 def _place(row: Row, sort: str, probability: dict[int, float] | None):
     """What the table is sorted by; rows without a value come first."""
     if sort == "wrong":
-        return {"": 2, "right": 1}.get(row.result, 0), row.number
+        return {None: 2, RIGHT: 1}.get(row.result, 0), row.number
     if sort == "probability":
         value = probability[row.number] if probability else row.probability
     else:

@@ -1,15 +1,15 @@
 """What a run says of the answers: verdicts at any thresholds, and the numbers behind the plots."""
 
-import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from models.answer import STAGES, Grounds
 from models.evaluation import metrics
-from models.verdict.rules import Calibration, Thresholds, verdict_of
+from models.verdict.calibration import Calibration, verdict_of
+from models.verdict.rules import BY_HAND, Thresholds
 from utils.statistics import spread, wilson
 from web.statistics.runs import Row, Run
 
@@ -46,7 +46,7 @@ def sliders(calibration: Calibration | None) -> list[Slider]:
             ),
             Slider("maybe", "Not found below", -HIGHEST_LOGIT, HIGHEST_LOGIT, None, logit(calibration.maybe)),
         ]
-    hand = Thresholds()
+    hand = BY_HAND
     return [
         Slider("found_inliers", "Found from so many inliers", 0, 100, 1, hand.found_inliers),
         Slider("found_agreement", "… where the picture agrees with the work by", 0, 1, 0.01, hand.found_agreement),
@@ -62,23 +62,9 @@ def probabilities(run: Run, calibration: Calibration) -> dict[int, float] | None
 
     An answer without a candidate is as good as certainly wrong.
     """
-    names = [item.name for item in fields(Grounds)]
-    with (run.folder / "queries.csv").open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if not set(names) <= set(reader.fieldnames or ()):
-            return None
-        found = {}
-        for number, cells in enumerate(reader, start=1):
-            if cells["skipped"]:
-                continue
-            if not cells["first_after"]:
-                found[number] = 0.0
-                continue
-            try:
-                found[number] = calibration.probability(Grounds(**{name: float(cells[name]) for name in names}))
-            except ValueError:
-                return None
-    return found
+    if any(row.first_after and row.grounds is None for row in run.rows):
+        return None
+    return {row.number: calibration.probability(row.grounds) if row.first_after else 0.0 for row in run.rows}
 
 
 @dataclass(frozen=True)
@@ -147,7 +133,7 @@ def confidence_of(rows: Sequence[Row], probability: dict[int, float] | None) -> 
     """(rows,) what answers are sorted by: the probability, or the score of the re-ranking."""
     if probability is not None:
         return np.array([probability[row.number] for row in rows], float)
-    return np.array([row.score if row.score is not None else -np.inf for row in rows], float)
+    return np.array([row.first_after_score if row.first_after_score is not None else -np.inf for row in rows], float)
 
 
 def precision_recall(rows: Sequence[Row], confidence: np.ndarray) -> list[tuple[float, float, float]]:

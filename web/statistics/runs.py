@@ -1,25 +1,18 @@
 """The runs of test_with_statistics.py, as they lie in OUTPUT/statistics."""
 
-import csv
-import json
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
 
-from models.answer import STAGES
-from models.evaluation.run import FORMAT
+from models.evaluation import records
+from models.evaluation.records import SUMMARY, TABLE, Record
+from utils.errors import WrongUse
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")  # as test_with_statistics.py accepts names
 PICTURE = re.compile(r"pictures/[0-9]{6}-(answered|expected)\.jpg")
 MAX_BYTES = 200_000_000  # of a table of queries
-ESSENTIAL = {"in_collection", "file", "verdict", "first_after", "similarity", "inliers", "work_area", "rank_before",
-             "rank_after", "seconds"}  # fmt: skip
-
-
-class RunProblem(Exception):
-    """Why a run cannot be shown, in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -32,34 +25,16 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One query of a run."""
+class Row(Record):
+    """One query of a run, with its place in the table."""
 
-    number: int  # from 1, in the order of the table
-    file: str
-    in_collection: bool | None  # None: no ground truth
-    result: str  # right, wrong first, false found or missed; empty: no ground truth
-    verdict: str
-    expected: str
-    changes: str
-    first_after: str
-    similarity: float | None
-    matches: int | None
-    inliers: int | None
-    work_area: float | None
-    agreement: float | None
-    score: float | None
-    probability: float | None
-    rank_before: int | None
-    rank_after: int | None
-    seconds: float | None
-    stages: dict[str, float]
-    group: str  # the picture that a transformed copy was made of
-    pictures: dict[str, str]  # "answered", "expected" -> file in the run's folder
+    number: int = 0  # from 1
 
     @property
-    def is_first_right(self) -> bool:
-        return self.rank_after == 1
+    def pictures(self) -> dict[str, str]:
+        """ "answered" and "expected" -> file in the run's folder, as far as they were drawn."""
+        files = {"answered": self.answered_picture or "", "expected": self.expected_picture or ""}
+        return {kind: file for kind, file in files.items() if PICTURE.fullmatch(file)}
 
 
 @dataclass(frozen=True)
@@ -113,104 +88,33 @@ def unfinished(output: Path) -> list[str]:
 def read(output: Path, name: str) -> Run:
     """A run by its name, which may come from outside: it is only looked up among the runs that are there.
 
-    Raises KeyError where there is no such run, RunProblem where it is not whole.
+    Runs of earlier versions are read as well, without what they did not keep.
+    Raises KeyError where there is no such run; WrongUse, with a sentence, where it cannot be shown.
     """
     run = next((run for run in listed(output) if run.name == name), None)
     if run is None:
         raise KeyError(name)
     if run.problem:
-        raise RunProblem(run.problem)
+        raise WrongUse(run.problem)
     folder = output / "statistics" / run.name
-    return _read(folder, (folder / "queries.csv").stat().st_mtime_ns, (folder / "summary.json").stat().st_mtime_ns)
+    return _read(folder, (folder / TABLE).stat().st_mtime_ns, (folder / SUMMARY).stat().st_mtime_ns)
 
 
 def _listed(folder: Path) -> Listed | None:
-    table, summary = folder / "queries.csv", folder / "summary.json"
-    there = [path for path in (table, summary) if path.is_file()]
+    there = [path for path in (folder / TABLE, folder / SUMMARY) if path.is_file()]
     if not there:
         return None
     made = max(datetime.fromtimestamp(path.stat().st_mtime, timezone.utc).replace(tzinfo=None) for path in there)
-    if len(there) < 2:
-        missing = "summary.json" if there == [table] else "queries.csv"
-        return Listed(folder.name, made, f"The run “{folder.name}” was cut short: {missing} is missing. Run it again.")
-    return Listed(folder.name, made)
+    return Listed(folder.name, made, records.incomplete(folder))
 
 
 @lru_cache(maxsize=8)
 def _read(folder: Path, _changed_table: int, _changed_summary: int) -> Run:
     """The times of change are there for the cache: a run that was made anew is read anew."""
-    name = folder.name
-    again = f"Run test_with_statistics.py --name {name} again."
-    summary = _summary(folder / "summary.json", name, again)
-    if (folder / "queries.csv").stat().st_size > MAX_BYTES:
-        raise RunProblem(f"The run “{name}” is too large to be shown: queries.csv has more than 200 MB.")
-    try:
-        with (folder / "queries.csv").open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = ESSENTIAL - set(reader.fieldnames or ())
-            if missing:
-                raise RunProblem(
-                    f"The run “{name}” was made by another version: queries.csv has no column {min(missing)}. {again}"
-                )
-            rows, skipped = [], []
-            for number, cells in enumerate(reader, start=1):
-                if cells.get("skipped"):
-                    skipped.append((cells["file"], cells["skipped"]))
-                else:
-                    rows.append(_row(number, cells))
-    except (ValueError, TypeError, KeyError, csv.Error, OSError):  # UnicodeDecodeError is a ValueError
-        raise RunProblem(f"The run “{name}” is damaged: queries.csv cannot be read. {again}") from None
+    if (folder / TABLE).stat().st_size > MAX_BYTES:
+        raise WrongUse(f"The run “{folder.name}” is too large to be shown: {TABLE} has more than 200 MB.")
+    summary, answered = records.read(folder, earlier=True)
+    rows = [Row(**vars(record), number=number) for number, record in enumerate(answered, start=1)]
     made = datetime.fromtimestamp(_changed_summary / 1e9, timezone.utc).replace(tzinfo=None)
-    return Run(name, folder, made, summary, rows, skipped)
-
-
-def _summary(file: Path, name: str, again: str) -> dict:
-    try:
-        summary = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError):
-        summary = None
-    if not isinstance(summary, dict):
-        raise RunProblem(f"The run “{name}” is damaged: summary.json cannot be read. {again}")
-    version = summary.get("format", 0)  # the first runs had none
-    if not isinstance(version, int) or version > FORMAT:
-        raise RunProblem(f"The run “{name}” was made by a later version of this software. Update it, or {again}")
-    return summary
-
-
-def _row(number: int, cells: dict[str, str]) -> Row:
-    """A row of queries.csv; columns that older versions did not write stay empty. Raises ValueError, KeyError."""
-    pictures = {kind: cells.get(f"{kind}_picture") or "" for kind in ("answered", "expected")}
-    stages = {stage: _number(cells, f"seconds_{stage}") for stage in STAGES}
-    return Row(
-        number=number,
-        file=cells["file"],
-        in_collection={"yes": True, "no": False, "": None}[cells["in_collection"]],
-        result=cells.get("result") or "",
-        verdict=cells["verdict"],
-        expected=cells.get("expected") or "",
-        changes=cells.get("changes") or "",
-        first_after=cells["first_after"],
-        similarity=_number(cells, "similarity"),
-        matches=_whole(cells, "matches"),
-        inliers=_whole(cells, "inliers"),
-        work_area=_number(cells, "work_area"),
-        agreement=_number(cells, "agreement"),
-        score=_number(cells, "first_after_score"),
-        probability=_number(cells, "probability"),
-        rank_before=_whole(cells, "rank_before"),
-        rank_after=_whole(cells, "rank_after"),
-        seconds=_number(cells, "seconds"),
-        stages={stage: seconds for stage, seconds in stages.items() if seconds is not None},
-        group=cells.get("group") or "",
-        pictures={kind: file for kind, file in pictures.items() if PICTURE.fullmatch(file)},
-    )
-
-
-def _number(cells: dict[str, str], name: str) -> float | None:
-    text = cells.get(name)
-    return float(text) if text else None
-
-
-def _whole(cells: dict[str, str], name: str) -> int | None:
-    text = cells.get(name)
-    return int(float(text)) if text else None
+    asked, skipped = [row for row in rows if not row.skipped], [row for row in rows if row.skipped]
+    return Run(folder.name, folder, made, summary, asked, [(row.file, row.skipped) for row in skipped])

@@ -1,0 +1,140 @@
+"""The summary of a run: its measures as summary.json holds them, and as a few lines for a terminal."""
+
+from collections.abc import Sequence
+
+from models.answer import STAGES
+from models.evaluation import metrics
+from models.evaluation.records import FALSE_FOUND, FORMAT, MISSED, WRONG_FIRST, Record
+from utils.statistics import share, spread, wilson
+from utils.text import printable
+
+CUTS = (1, 10, 100)  # the k of recall@k
+
+
+def summarise(records: Sequence[Record], engine) -> dict:
+    """What summary.json holds: plain values only, None for a measure of nothing.
+
+    records: of all queries. engine: the models.engine.Engine that was asked.
+    """
+    asked = [record for record in records if record.skipped is None]
+    known = [record for record in asked if record.in_collection is not None]
+    inside = [record for record in known if record.in_collection]
+    shortlisted = [record for record in inside if record.rank_after is not None]
+    return {
+        "format": FORMAT,
+        "queries": len(asked),
+        "in_collection": len(inside),
+        "not_in_collection": len(known) - len(inside),
+        "without_ground_truth": len(asked) - len(known),
+        "skipped": [{"file": printable(record.file), "reason": record.skipped} for record in records if record.skipped],
+        "collection_size": len(engine.images),
+        "before": _ranking(inside, "before"),
+        "after": _ranking(inside, "after")
+        | {
+            "shortlisted": len(shortlisted),
+            "first_of_shortlisted": metrics.recall_at(1, [record.rank_after for record in shortlisted]),
+        },
+        "before_and_after": _crossed(inside),
+        "verdict": metrics.verdicts(
+            [record.verdict for record in known],
+            [bool(record.in_collection) for record in known],
+            [record.is_first_right for record in known],
+        )
+        | {"thresholds": engine.thresholds, "calibration": engine.calibration}
+        | _calibrated(known),
+        "wrong_answers": {
+            result: sum(record.result == result for record in known) for result in (WRONG_FIRST, FALSE_FOUND, MISSED)
+        },
+        "seconds": spread([record.seconds for record in asked]) | {"stages": _stages(asked)},
+        "fingerprint": engine.fingerprint,
+        "versions": engine.versions,
+    }
+
+
+def table(summary: dict) -> str:
+    """The summary as a few lines for a terminal."""
+    lines = []
+    if summary["in_collection"]:
+        names = [f"recall@{k}" for k in CUTS] + ["mAP"]
+        lines.append(" " * 18 + "".join(f"{name:>12}" for name in names))
+        for row, label in (("before", "before re-ranking"), ("after", "after re-ranking")):
+            lines.append(f"{label:18}" + "".join(f"{figure(summary[row][name]):>12}" for name in names))
+    verdict = summary["verdict"]
+    if not summary["queries"]:
+        lines.append("None of the pictures could be read.")
+    elif summary["without_ground_truth"] == summary["queries"]:
+        lines.append("No ground truth: nothing to compare the answers with.")
+    else:
+        lines.append(
+            f"verdict: {verdict_line(verdict)} "
+            f"({summary['in_collection']} queries in the collection, {summary['not_in_collection']} not)"
+        )
+        lines.append(verdict["calibration"]["sentence"])
+        if summary["without_ground_truth"]:
+            lines.append(f"without ground truth, not measured: {summary['without_ground_truth']} queries")
+    seconds = summary["seconds"]
+    shares = [
+        f"{stage} {times['share']:.0%}" for stage, times in seconds["stages"].items() if times["share"] is not None
+    ]
+    lines.append(f"seconds a query: p50 {figure(seconds['p50'])}, p95 {figure(seconds['p95'])}; {', '.join(shares)}")
+    for skipped in summary["skipped"][:10]:
+        lines.append(f"skipped: {skipped['file']}: {skipped['reason']}")
+    if len(summary["skipped"]) > 10:
+        lines.append(f"skipped: {len(summary['skipped']) - 10} more, listed in summary.json")
+    return "\n".join(lines)
+
+
+def verdict_line(verdict: dict) -> str:
+    """The figures of metrics.verdicts in one line, with their 95 % intervals."""
+    shares = [
+        f"{name} {figure(verdict[name])}{_interval(verdict[name + '_interval'])}" for name in ("precision", "recall")
+    ]
+    return (
+        f"{', '.join(shares)}, false found {verdict['false_found']}, wrong found {verdict['wrong_found']}, "
+        f"maybe {verdict['maybe']}"
+    )
+
+
+def _interval(interval: list[float] | None) -> str:
+    return f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else ""
+
+
+def figure(value: float | None, digits: int = 3) -> str:
+    """A measure with `digits` decimals; a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _ranking(inside: list[Record], when: str) -> dict:
+    """recall@k and mAP before or after re-ranking, with the 95 % interval of recall@1."""
+    ranks = [getattr(record, f"rank_{when}") for record in inside]
+    precisions = [getattr(record, f"precision_{when}") for record in inside]
+    measures = {f"recall@{k}": metrics.recall_at(k, ranks) for k in CUTS}
+    measures["mAP"] = share(sum(precisions), len(precisions))
+    interval = wilson(sum(rank == 1 for rank in ranks), len(ranks))
+    return measures | {"recall@1_interval": list(interval) if interval else None}
+
+
+def _calibrated(known: list[Record]) -> dict:
+    """How reliable the probabilities are; nothing where there are none."""
+    said = [record for record in known if record.probability is not None]
+    reliable = metrics.reliability([record.probability for record in said], [record.is_first_right for record in said])
+    return {"reliability": reliable, "calibration_error": metrics.calibration_error(reliable)}
+
+
+def _crossed(inside: list[Record]) -> dict[str, int]:
+    """How re-ranking changed the first candidate: "wrong_right" is wrong before and right after."""
+    words = {True: "right", False: "wrong"}
+    counts = {f"{before}_{after}": 0 for before in words.values() for after in words.values()}
+    for record in inside:
+        counts[f"{words[record.rank_before == 1]}_{words[record.rank_after == 1]}"] += 1
+    return counts
+
+
+def _stages(asked: list[Record]) -> dict[str, dict]:
+    """mean, p50 and p95 of the seconds in each stage, and its share of all seconds."""
+    total = sum(record.seconds for record in asked)
+    return {
+        stage: spread([record.stages[stage] for record in asked])
+        | {"share": share(sum(record.stages[stage] for record in asked), total)}
+        for stage in STAGES
+    }
