@@ -22,7 +22,7 @@ def test_it_is_the_one_that_pyproject_states():
     stated = re.search(
         r"^\[project\]\n(?:.+\n)*?version = \"(.+?)\"", (ROOT / "pyproject.toml").read_text("utf-8"), re.M
     )
-    assert stated and VERSION == stated[1]
+    assert stated and stated[1] == VERSION
     assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)
 
 
