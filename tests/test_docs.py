@@ -158,6 +158,7 @@ def test_a_command_exists_with_its_options(command, tmp_path, monkeypatch):
         if arguments[0] == "db":
             monkeypatch.setenv("RETRIEVAL_DATABASE", str(tmp_path))
             assert len(arguments) == 1 or re.search(rf"^  {arguments[1]} ", usage(*words), re.MULTILINE)
+            words += arguments[1:2]
     if options:
         known = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", usage(*words)))
         assert set(options) <= known | {"--help"}
