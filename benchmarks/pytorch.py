@@ -196,6 +196,10 @@ def _options(argv) -> argparse.Namespace:
     )
     add("--rounds", type=int, default=7, metavar="N", help="medians are over these (%(default)s)")
     add("--serve", type=Path, help=argparse.SUPPRESS)  # what the other process is started with
+    if "--serve" not in sys.argv:
+        from utils.script import add_version
+
+        add_version(parser)
     return parser.parse_args(argv)
 
 

@@ -11,14 +11,22 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from utils.errors import Failed, WrongUse
+from utils.version import VERSION
 
 
 def plain_parser(docstring: str) -> argparse.ArgumentParser:
     """A parser whose help is the script's docstring: what it does in the first line, then examples."""
     summary, _, examples = docstring.partition("\n\n")
-    return argparse.ArgumentParser(
+    made = argparse.ArgumentParser(
         description=summary, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
+    add_version(made)
+    return made
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the option --version, which prints the version and exits with 0."""
+    parser.add_argument("--version", action="version", version=VERSION, help="print the version and exit")
 
 
 def parser(docstring: str, settings) -> argparse.ArgumentParser:

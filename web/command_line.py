@@ -11,6 +11,8 @@ from types import ModuleType, SimpleNamespace
 
 import flask
 
+from utils.script import add_version
+
 
 class _RequestContextStack:
     @property
@@ -40,7 +42,7 @@ Shell = _flask_script.Shell
 
 
 class Manager(_flask_script.Manager):
-    """Flask-Script's, with -h beside --help, the description as it is written, and one usage line a command."""
+    """Flask-Script's, with -h and --version, the description as it is written, and one usage line a command."""
 
     help_args = ("-h", "-?", "--help")
 
@@ -51,6 +53,7 @@ class Manager(_flask_script.Manager):
     def create_parser(self, *args, **options) -> argparse.ArgumentParser:
         parser = super().create_parser(*args, **options)
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        add_version(parser)
         return parser
 
 

@@ -2,6 +2,7 @@
 
 from flask import Blueprint, Flask, Response, jsonify
 
+from utils.version import VERSION
 from web.service import service
 
 blueprint = Blueprint("health", __name__)
@@ -13,8 +14,8 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/healthz")
 def alive() -> Response:
-    """The process answers."""
-    return jsonify(status="alive")
+    """The process answers, with the version of the program that it runs."""
+    return jsonify(status="alive", version=VERSION)
 
 
 @blueprint.get("/readyz")

@@ -1,9 +1,10 @@
-"""What every page of the site needs: the settings and the links that this person may follow."""
+"""What every page of the site needs: the settings, the version, and the links that this person may follow."""
 
 from flask import Flask, current_app
 from flask_user import current_user
 
 from database.tables import Work, db
+from utils.version import VERSION
 
 
 def init_app(app: Flask) -> None:
@@ -22,6 +23,7 @@ def _everywhere() -> dict:
         navigation += [("admin.users", "Administration"), ("statistics.home", "Statistics")]
     return {
         "settings": settings,
+        "version": VERSION,
         "navigation": navigation,
         "works_count": db.session.scalar(db.select(db.func.count(Work.id))),
     }

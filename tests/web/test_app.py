@@ -11,14 +11,21 @@ from database.tables import db
 from tests.web.conftest import add_user, browser, signed_in
 from utils.errors import Failed
 from utils.images import ImageProblem
+from utils.version import VERSION
 from web.service import Service, Unavailable
 
 # Health
 
 
 def test_it_is_alive_and_ready(client):
-    assert client.get("/healthz").json == {"status": "alive"}
+    assert client.get("/healthz").json == {"status": "alive", "version": VERSION}
     assert client.get("/readyz").json == {"status": "ready", "images": 12}
+
+
+def test_the_foot_of_every_page_says_the_version(client):
+    for page in ("/", "/collection", "/nowhere"):
+        foot = client.get(page).text.partition("<footer")[2]
+        assert f"version {VERSION}<" in foot, page
 
 
 def test_while_the_engine_is_missing_it_is_alive_but_not_ready_and_its_pages_open(make_site):

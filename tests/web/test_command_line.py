@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from utils.version import VERSION
+
 ROOT = Path(__file__).parents[2]
 PASSWORD = "A long enough passw0rd"
 
@@ -66,6 +68,10 @@ def test_help(run):
     page = run("create_admin", "--help")
     assert page.startswith("usage: app.py create_admin [-h]") and "--random-password" in page
     assert "--host" in run("runserver", "--help") and "upgrade" in run("db", "--help")
+
+
+def test_version(run):
+    assert run("--version") == f"{VERSION}\n"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +201,10 @@ def test_it_serves(environment, command, tmp_path):
         stderr=log,
     )
     try:
-        assert _get(f"http://127.0.0.1:{port}/healthz", process) == b'{"status":"alive"}\n'
+        assert (
+            _get(f"http://127.0.0.1:{port}/healthz", process)
+            == f'{{"status":"alive","version":"{VERSION}"}}\n'.encode()
+        )
     finally:
         process.terminate()
         process.wait(30)
