@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import threading
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 
@@ -12,6 +11,7 @@ from database.tables import Event, Photograph, Query, db, now
 from utils.files import PART
 from web.command_line import Command
 from web.uploads import uploads
+from web.worker import Worker
 
 BATCH = 500  # ids in one statement; databases take no endless lists
 LEFTOVER = timedelta(days=1)  # a photograph that nobody asked about, or a file without a row, is kept for so long
@@ -22,27 +22,12 @@ PAUSE_SECONDS = 24 * 3600.0  # from one sweep to the next
 log = logging.getLogger(__name__)
 
 
-class Sweeper:
+class Sweeper(Worker):
     """Sweeps once a day in the background, in every process that serves the site: they do not disturb each other."""
 
     def __init__(self, app: Flask):
+        super().__init__("sweeper")
         self._app = app
-        self._starting = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Begin, once; returns at once."""
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
-                self._thread.start()
-
-    def stop(self) -> None:
-        """End the background work."""
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
 
     def _run(self) -> None:
         pause = FIRST_SECONDS

@@ -1,7 +1,5 @@
 """Answers at addresses of their own, what people say of them, and each person's history."""
 
-import csv
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from sqlalchemy.orm import joinedload
 from database.tables import ID, Query, Work, db, now
 from models.answer import VERDICTS
 from utils.text import printable
+from web import spreadsheet
 from web.evidence import COLOURS, draw, heat_map, reason
 from web.expiry import delete_queries
 from web.uploads import name_of, uploads
@@ -51,7 +50,6 @@ COLUMNS = (
     "feedback",
     "address",
 )
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell
 
 blueprint = Blueprint("history", __name__)
 
@@ -286,12 +284,12 @@ def _rows(chosen: Filter) -> Iterator[str]:
     options = joinedload(Query.work), joinedload(Query.photograph)
     queries = db.session.scalars(chosen.select().options(*options).execution_options(yield_per=200))
     yield "\ufeff"  # without it Excel takes the file for Latin-1
-    yield _line(COLUMNS)
+    yield spreadsheet.line(COLUMNS)
     for query in queries:
         work = query.work
-        yield _line(
+        yield spreadsheet.line(
             [
-                f"{query.created_at:%Y-%m-%d %H:%M:%S}",
+                query.created_at,
                 query.photograph.name,
                 query.number + 1,
                 query.verdict,
@@ -307,14 +305,6 @@ def _rows(chosen: Filter) -> Iterator[str]:
                 url_for(".answer", query_id=query.id, _external=True),
             ]
         )
-
-
-def _line(cells) -> str:
-    """A line of CSV; text that a spreadsheet would take for a formula gets an apostrophe in front."""
-    guarded = [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in cells]
-    line = io.StringIO()
-    csv.writer(line).writerow(guarded)
-    return line.getvalue()
 
 
 @blueprint.get("/history/delete")

@@ -101,10 +101,10 @@ def keep_photograph(user: User, content: bytes, source: str, name: str | None) -
 @contextmanager
 def deleted_on_failure(photograph: Photograph) -> Iterator[None]:
     """Delete a photograph, with all that belongs to it, where the block fails: nothing is kept without an answer."""
-    id = photograph.id
+    name = photograph.id  # read now: the rollback expires the row
     try:
         yield
     except Exception:
         db.session.rollback()
-        delete_photographs([id])
+        delete_photographs([name])
         raise

@@ -1,17 +1,15 @@
 """The pictures of works as pages show them: upright, reduced, without metadata; made once and kept."""
 
 import hashlib
-import io
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 from flask import Response, current_app, send_file
-from PIL import Image
 
 from database.tables import Work
-from utils import files, images
+from utils import images
+from web import jpeg
 
 THUMBNAIL, PICTURE = 320, 1600  # pixels of the long side
 QUALITY = 85  # of the JPEG
@@ -49,14 +47,11 @@ def made(work: Work, side: int) -> Made:
 
 def _make(source: Path, path: Path, side: int, settings) -> None:
     pixels = images.load(source, max_pixels=settings.max_pixels, min_side=settings.min_side, at_least=side)
-    encoded = io.BytesIO()
-    upright = Image.fromarray(cv2.cvtColor(images.fit(pixels, side), cv2.COLOR_BGR2RGB))
-    upright.save(encoded, "JPEG", quality=QUALITY, progressive=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     for old in path.parent.glob(f"{path.name.rpartition('-')[0]}-*.jpg"):
         if old != path:
             old.unlink(missing_ok=True)
-    files.write(path, encoded.getvalue())  # several requests may write the same picture at once
+    jpeg.keep(path, images.fit(pixels, side), QUALITY, progressive=True)
 
 
 def send(work: Work, side: int) -> Response:

@@ -20,7 +20,6 @@ from web.uploads import SOURCES, uploads
 
 blueprint = Blueprint("search", __name__)
 
-
 _detecting = threading.BoundedSemaphore(2)  # photographs that are looked through at the same time
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from flask import current_app
 
 from utils.errors import Failed, WrongUse
+from web.worker import Worker
 
 FOLLOW_SECONDS = 3.0  # between two looks whether the store has changed
 RETRY_SECONDS = 10.0  # between two attempts to load the engine where it could not be had
@@ -24,7 +25,7 @@ class Unavailable(Exception):
         self.seconds = seconds
 
 
-class Service:
+class Service(Worker):
     """One engine a process.
 
     open_engine: loads the engine; called in the background. ready: told of each engine, before it answers anything.
@@ -32,27 +33,12 @@ class Service:
     """
 
     def __init__(self, open_engine: Callable, computing: int, waiting: int, ready: Callable = lambda engine: None):
+        super().__init__("engine")
         self._open, self._ready = open_engine, ready
         self._computing = threading.BoundedSemaphore(computing)
         self._admitted = threading.BoundedSemaphore(computing + waiting)
         self._engine = None
         self._problem = ""
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
-
-    def start(self) -> None:
-        """Begin to load the engine, once; returns at once."""
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._follow, name="engine", daemon=True)
-                self._thread.start()
-
-    def stop(self) -> None:
-        """End the background work; the engine stays as it is."""
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
 
     @property
     def state(self) -> str:
@@ -84,7 +70,7 @@ class Service:
         finally:
             self._admitted.release()
 
-    def _follow(self) -> None:
+    def _run(self) -> None:
         """Load the engine, and load it again whenever the store has changed and is whole."""
         while not self._stopped.is_set():
             started = time.monotonic()

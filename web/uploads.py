@@ -1,17 +1,15 @@
 """Pictures that people bring: checked, re-encoded without metadata, and kept under random names."""
 
-import io
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from flask import current_app
-from PIL import Image
 
 from database.tables import Photograph, Query
-from utils import files, images
+from utils import images
+from web import jpeg
 
 SOURCES = ("file", "drop", "paste", "camera", "address", "api")
 QUALITY = 90  # of the JPEG that is kept
@@ -46,13 +44,7 @@ class Uploads:
     def write(self, name: str, pixels: np.ndarray) -> None:
         """Keep pixels (height, width, 3) uint8 BGR under a random id."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._save(pixels, self.path(name))
-
-    def _save(self, pixels: np.ndarray, path: Path) -> None:
-        """Write a JPEG, whole or not at all."""
-        encoded = io.BytesIO()
-        Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)).save(encoded, "JPEG", quality=QUALITY)
-        files.write(path, encoded.getvalue())
+        jpeg.keep(self.path(name), pixels, QUALITY)
 
     def read(self, name: str) -> np.ndarray:
         """What was written. Raises ImageProblem where it is gone."""
@@ -70,7 +62,7 @@ class Uploads:
         path = self.folder / f"{name}.small.jpg"
         if not path.exists():
             pixels = images.load(self.path(name), max_pixels=self.max_pixels, min_side=1, at_least=SMALL)
-            self._save(images.fit(pixels, SMALL), path)
+            jpeg.keep(path, images.fit(pixels, SMALL), QUALITY)
         return path
 
     def delete(self, *names: str) -> None:

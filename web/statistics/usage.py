@@ -1,7 +1,5 @@
 """How the site is used, over days that the viewer chooses."""
 
-import csv
-import io
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +16,7 @@ from database.tables import Work
 from database.usage import Span
 from models.collection.store import FILE as STORE
 from utils.text import printable
+from web import spreadsheet
 from web.statistics import blueprint, figures
 from web.statistics.background import Background
 from web.statistics.measures import percent
@@ -26,7 +25,6 @@ from web.uploads import SOURCES
 PRESETS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year", "all": "all"}
 SHOWN = 20  # rows of the long tables; the download has all
 AT_ONCE = 4  # groups of tables that are counted at the same time
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell
 STORAGE_SECONDS = 600.0  # a folder is not measured more often
 PATIENCE = 0.3  # seconds that a page waits for the measurement of small folders
 FIRST_YEAR, LAST_YEAR = 1970, 2100
@@ -71,20 +69,11 @@ def usage_table(name: str) -> Response:
     span = _span()
     table = TABLES[name](span, None)
     hidden = 0 if table.names_people and request.args.get("names") == "no" else None
-    lines = io.StringIO()
-    writer = csv.writer(lines)
-    for row in [table.columns, *table.rows]:
-        writer.writerow(_guarded(cell) for place, cell in enumerate(row) if place != hidden)
-    response = Response("\ufeff" + lines.getvalue(), mimetype="text/csv")  # the mark tells Excel that it is UTF-8
+    rows = [table.columns, *table.rows]
+    lines = [spreadsheet.line(cell for place, cell in enumerate(row) if place != hidden) for row in rows]
+    response = Response("\ufeff" + "".join(lines), mimetype="text/csv")  # the mark tells Excel that it is UTF-8
     response.headers["Content-Disposition"] = f'attachment; filename="{name} {span.first} to {span.last}.csv"'
     return response
-
-
-def _guarded(cell: object) -> object:
-    """Text that a spreadsheet would take for a formula gets an apostrophe in front."""
-    if isinstance(cell, datetime):
-        return f"{cell:%Y-%m-%d %H:%M:%S}"
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 # The span
