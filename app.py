@@ -25,6 +25,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import Settings
 from database.migrate import MIGRATIONS, bring_up_to_date
 from database.tables import db
+from models.local.features import KINDS
 from utils import script
 from web import errors, expiry, layout, security
 from web.command_line import Database, Manager, Server, Shell
@@ -40,9 +41,10 @@ def create_app(settings: Settings | None = None, service: Service | None = None,
 
     settings: read from the environment where none are given. service: the engine; made, and loaded in the background,
     where none is given. config: of Flask and its extensions, over what the settings say.
-    Raises WrongUse or Failed where the database cannot be used.
+    Raises WrongUse for an unknown kind of local features; WrongUse or Failed where the database cannot be used.
     """
     settings = settings or Settings.read()
+    settings.check_feature(KINDS)
     app = Flask("app", root_path=str(Path(__file__).parent))
     app.config.from_mapping(_config(settings) | config)
     app.extensions["settings"] = settings

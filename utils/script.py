@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from config import Settings
 from utils.errors import Failed, WrongUse
 
 
@@ -21,11 +22,8 @@ def plain_parser(docstring: str) -> argparse.ArgumentParser:
     )
 
 
-def parser(docstring: str, settings) -> argparse.ArgumentParser:
-    """A plain parser with the three folders every step knows.
-
-    settings: a config.Settings, whose folders are the defaults.
-    """
+def parser(docstring: str, settings: Settings) -> argparse.ArgumentParser:
+    """A plain parser with the three folders every step knows; those of the settings are the defaults."""
     made = plain_parser(docstring)
     made.add_argument("--dataset", type=Path, default=settings.dataset, metavar="DIR", help="pictures (%(default)s)")
     made.add_argument("--lists", type=Path, default=settings.lists, metavar="DIR", help="image lists (%(default)s)")

@@ -11,6 +11,7 @@ import cv2
 from flask import Response, current_app, send_file
 from PIL import Image
 
+from config import Settings
 from database.tables import Work
 from utils import images
 
@@ -48,7 +49,7 @@ def made(work: Work, side: int) -> Made:
     return Made(path, version, status.st_mtime)
 
 
-def _make(source: Path, path: Path, side: int, settings) -> None:
+def _make(source: Path, path: Path, side: int, settings: Settings) -> None:
     pixels = images.load(source, max_pixels=settings.max_pixels, min_side=settings.min_side, at_least=side)
     encoded = io.BytesIO()
     upright = Image.fromarray(cv2.cvtColor(images.fit(pixels, side), cv2.COLOR_BGR2RGB))

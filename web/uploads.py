@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from config import Settings
 from database.tables import Photograph, Query
 from utils import images
 
@@ -31,8 +32,8 @@ class Uploads:
     side: int  # pixels; the long side of what is kept
 
     @classmethod
-    def of(cls, settings) -> "Uploads":
-        """As the settings (a config.Settings) say."""
+    def of(cls, settings: Settings) -> "Uploads":
+        """As the settings say."""
         return cls(
             settings.database.absolute() / "uploads", settings.upload_pixels, settings.min_side, settings.upload_side
         )
