@@ -52,7 +52,8 @@ def create_app(settings: Settings | None = None, service: Service | None = None,
     app.extensions["service"] = service or _service(app, settings)
     if settings.proxies:
         count = settings.proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)
+        proxied = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)
+        app.wsgi_app = proxied  # type: ignore[method-assign]  # this is how Flask wants it wrapped
     db.init_app(app)
     Migrate(app, db, directory=str(MIGRATIONS))
     Bootstrap5(app)
@@ -112,7 +113,7 @@ def serve() -> None:
     from flask import current_app
     from waitress import serve as waitress
 
-    app = current_app._get_current_object()
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # it is a proxy
     settings = app.extensions["settings"]
     app.extensions["service"].start()
     app.extensions["sweeper"].start()

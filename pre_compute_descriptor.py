@@ -43,11 +43,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _finder(settings: Settings, options: argparse.Namespace, stored: dict | None) -> Finder:
-    start = {"kind": settings.feature, "keypoints": settings.keypoints, "side": settings.feature_side}
+    kind, keypoints, side = settings.feature, settings.keypoints, settings.feature_side
     if options.update and stored:
-        start = {name: stored[name] for name in start}
-    given = {"kind": options.feature, "keypoints": options.keypoints}
-    return Finder(**start | {name: value for name, value in given.items() if value is not None})
+        kind, keypoints, side = stored["kind"], stored["keypoints"], stored["side"]
+    return Finder(options.feature or kind, options.keypoints or keypoints, side)
 
 
 def _options(settings: Settings, argv: Sequence[str] | None) -> argparse.Namespace:

@@ -52,14 +52,25 @@ def progress(iterable: Iterable | None = None, *, total: int | None = None, what
     """A progress bar with an estimate of the time left, on standard error; plain lines when not a terminal."""
     if sys.stderr.isatty():
         return tqdm(iterable, total=total, desc=what, unit=unit)
-    calm = {"file": _Lines(), "mininterval": 10, "maxinterval": 60, "ncols": 100, "ascii": True, "disable": total == 0}
-    return tqdm(iterable, total=total, desc=what, unit=unit, **calm)
+    return tqdm(
+        iterable,
+        total=total,
+        desc=what,
+        unit=unit,
+        file=_Lines(),
+        mininterval=10,
+        maxinterval=60,
+        ncols=100,
+        ascii=True,
+        disable=total == 0,
+    )
 
 
 def run(main: Callable[[], object]) -> NoReturn:
     """Call `main` and leave with 0, 1 (failed) or 2 (wrong use), each failure told in one sentence."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # file names need not be valid text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names need not be valid text
     try:
         main()
     except WrongUse as problem:

@@ -47,11 +47,11 @@ def parse(of: Field, variable: str, text: str) -> object:
 
     Raises WrongUse where the field does not accept it.
     """
-    kind, accepted = type(of.default), limits(of)
-    if kind is bool:
+    accepted = limits(of)
+    if isinstance(of.default, bool):
         return _switch(variable, text)
-    if kind in (int, float):
-        return _number(variable, text, kind, accepted)
+    if isinstance(of.default, int | float):
+        return _number(variable, text, type(of.default), accepted)
     if accepted.choices:
         check_choice(variable, text, accepted.choices)
     if accepted.check:

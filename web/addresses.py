@@ -71,7 +71,7 @@ def is_public(address: IP) -> bool:
 
 def resolve(host: str, port: int) -> list[str]:
     """All numeric addresses of a name. Raises OSError where there are none."""
-    return [entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    return [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 @dataclass(frozen=True)

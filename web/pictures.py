@@ -71,7 +71,7 @@ def send(work: Work, side: int) -> Response:
     try:
         picture = made(work, side)
     except images.ImageProblem:
-        response = send_file(Path(current_app.static_folder) / "images/missing.svg", conditional=False)
+        response = send_file(Path(current_app.root_path) / "static/images/missing.svg", conditional=False)
         response.status_code = 404
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from flask import Response, abort, current_app, flash, redirect, render_template, request, send_file, url_for
+from flask import abort, current_app, flash, redirect, render_template, request, send_file, url_for
+from werkzeug import Response
 
 from models.verdict.rules import NAME as VERDICT
 from models.verdict.rules import Calibration, Damaged
