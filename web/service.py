@@ -29,7 +29,7 @@ class Service:
     computing: questions that are computed at the same time. waiting: questions that wait for their turn.
     """
 
-    def __init__(self, open_engine: Callable, computing: int, waiting: int, ready: Callable = lambda engine: None):
+    def __init__(self, open_engine: Callable, computing: int, waiting: int, ready: Callable = lambda _: None):
         self._open, self._ready = open_engine, ready
         self._computing = threading.BoundedSemaphore(computing)
         self._admitted = threading.BoundedSemaphore(computing + waiting)
