@@ -25,6 +25,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import Settings
 from database.migrate import MIGRATIONS, bring_up_to_date
 from database.tables import db
+from models.local.kinds import KINDS
 from utils import script
 from web import errors, expiry, layout, security
 from web.command_line import Database, Manager, Server, Shell
@@ -40,9 +41,10 @@ def create_app(settings: Settings | None = None, service: Service | None = None,
 
     settings: read from the environment where none are given. service: the engine; made, and loaded in the background,
     where none is given. config: of Flask and its extensions, over what the settings say.
-    Raises WrongUse or Failed where the database cannot be used.
+    Raises WrongUse for an unknown kind of local features; WrongUse or Failed where the database cannot be used.
     """
     settings = settings or Settings.read()
+    settings.check_feature(KINDS)
     app = Flask("app", root_path=str(Path(__file__).parent))
     app.config.from_mapping(_config(settings) | config)
     app.extensions["settings"] = settings
@@ -50,7 +52,8 @@ def create_app(settings: Settings | None = None, service: Service | None = None,
     app.extensions["service"] = service or _service(app, settings)
     if settings.proxies:
         count = settings.proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)
+        proxied = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)
+        app.wsgi_app = proxied  # type: ignore[method-assign]  # this is how Flask wants it wrapped
     db.init_app(app)
     Migrate(app, db, directory=str(MIGRATIONS))
     Bootstrap5(app)
@@ -110,7 +113,7 @@ def serve() -> None:
     from flask import current_app
     from waitress import serve as waitress
 
-    app = current_app._get_current_object()
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # it is a proxy
     settings = app.extensions["settings"]
     app.extensions["service"].start()
     app.extensions["sweeper"].start()

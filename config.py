@@ -9,26 +9,44 @@ An unknown `RETRIEVAL_...` variable is refused rather than ignored: it is most o
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from utils.errors import WrongUse
+from utils.setting import check_choice, parse, setting
 
 PREFIX = "RETRIEVAL_"
-MAY_BE_ZERO = ("second_looks", "workers", "proxies", "waiting", "keep_days")  # all other numbers are 1 at least
-CHOICES = {"registration": ("open", "invitation", "closed"), "mail_security": ("starttls", "tls", "none")}
 # The settings that shape an answer besides what the store keeps: how finely pictures are read, what of a query is
 # described, and how the collection is searched. Answers and calibrations made with others do not go together; no other
 # setting may part them. `precision` is not among them: the engine's versions name the one that "auto" became.
 ANSWER_SETTINGS = ("feature_side", "query_keypoints", "query_side", "index", "shortlist", "long_shortlist",
                    "second_looks")  # fmt: skip
-SWITCH = {"1": True, "on": True, "yes": True, "true": True, "0": False, "off": False, "no": False, "false": False}
+POOLINGS = ("cam", "cam_gem", "crow", "spoc", "mac", "gem", "rmac")
+MAX_SIDE = 4096  # pixels of the network's input
+
+
+def sides(size: str) -> tuple[int, int]:
+    """(long, short) side in pixels of a size such as 512x384.
+
+    Raises ValueError for a size that no network can use; its message continues a sentence that names the size.
+    """
+    try:
+        long, short = (int(side) for side in size.lower().split("x"))
+    except ValueError:
+        raise ValueError("is not understood: write it like 512x384.") from None
+    if not 1 <= short <= long <= MAX_SIDE:
+        raise ValueError(f"does not fit: long side first, and {MAX_SIDE} pixels at most.")
+    return long, short
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of scripts and site; `Settings.read()` applies the environment."""
+    """The settings of scripts and site; `Settings.read()` applies the environment.
+
+    `setting` stands where a setting accepts less, or more, than its type says: a number is 1 at least unless it does.
+    """
 
     # Folders
     dataset: Path = Path("dataset/images")  # the pictures, in any tree of sub-folders
@@ -43,16 +61,16 @@ class Settings:
     # Network and descriptor
     network: str = "vgg16"  # a name in models/description/network.py
     weights: str = "imagenet"  # imagenet, bundled, or a file
-    pooling: str = "cam_gem"  # cam_gem, cam (as published), crow, spoc, mac, gem or rmac
+    pooling: str = setting("cam_gem", choices=POOLINGS)  # of feature maps into a descriptor; cam: as published
     classes: int = 64  # class vectors an image (poolings cam_gem and cam)
-    dimensions: int = 512  # of the descriptor, after whitening; 512 at most
-    size: str = "512x384"  # pixels of a horizontal picture in the network, long x short side
+    dimensions: int = 512  # of the descriptor, after whitening
+    size: str = setting("512x384", check=sides)  # pixels of a horizontal picture in the network, long x short side
     batch_size: int = 8  # pictures in one pass of the network
-    precision: str = "auto"  # auto, float32 or bfloat16
+    precision: str = setting("auto", choices=("auto", "float32", "bfloat16"))  # of the network's arithmetic
     whitening_sample: int = 5120  # pictures the whitening is fitted on, at most
 
     # Local features
-    feature: str = "orb"  # orb or sift
+    feature: str = "orb"  # a kind that models/local knows: orb or sift
     keypoints: int = 500  # of a work, at most
     feature_side: int = 800  # pixels; a work's long side is reduced to this for local features
     query_keypoints: int = 2000  # of a query, at most; it shows more than the work
@@ -62,38 +80,38 @@ class Settings:
     index: str = "SQfp16"  # FAISS factory string of the vector index
     shortlist: int = 100  # candidates that are re-ranked
     long_shortlist: int = 3000  # the same where the shortlist leads nowhere
-    second_looks: int = 2  # paintings on a photograph that are looked at where the whole leads nowhere
+    second_looks: int = setting(2, least=0)  # paintings on a photograph to look at where the whole leads nowhere
 
     # Work
     store_gigabytes: int = 256  # the collection store may grow to this; it takes only what it needs
-    workers: int = 0  # processes or threads; 0: one a core
+    workers: int = setting(0, least=0)  # processes or threads; 0: one a core
 
     # Web site: where it is
     database: Path = Path("database")  # folder of accounts and queries (SQLite), uploads, catalogue and secret key
     database_url: str = ""  # DATABASE_URL: a PostgreSQL in place of SQLite, postgresql://user:password@host/name
     host: str = "127.0.0.1"  # address that app.py listens on; 0.0.0.0: on all of this computer
-    port: int = 5000
-    statistics_port: int = 5001  # that app_statistics.py listens on
+    port: int = setting(5000, most=65535)
+    statistics_port: int = setting(5001, most=65535)  # that app_statistics.py listens on
     hosts: str = "localhost 127.0.0.1 [::1]"  # names the site is reached by; a request for another is refused
-    proxies: int = 0  # reverse proxies before the site, whose X-Forwarded headers are believed
+    proxies: int = setting(0, least=0)  # reverse proxies before the site, whose X-Forwarded headers are believed
     secure_cookies: bool = True  # off: sign-in over plain http works from other computers too, and can be overheard
     title: str = "Image search"  # of the site, on its pages and in its letters
 
     # Web site: who may do what
-    registration: str = "open"  # open, invitation (of an administrator) or closed
+    registration: str = setting("open", choices=("open", "invitation", "closed"))  # invitation: by an administrator
     private: bool = False  # on: the collection is shown to people with an account only
     addresses: bool = False  # on: a picture may be given by its web address, and the site fetches it
     upload_megabytes: int = 20  # of an uploaded file, at most
     upload_pixels: int = 60_000_000  # of an uploaded picture, at most
     upload_side: int = 2048  # pixels; the long side of what is kept of an upload
-    keep_days: int = 365  # uploads and answers older than this are deleted; 0: never
+    keep_days: int = setting(365, least=0)  # uploads and answers older than this are deleted; 0: never
     computing: int = 2  # queries that compute at the same time
-    waiting: int = 8  # queries that wait for their turn; one more is told to come back
+    waiting: int = setting(8, least=0)  # queries that wait for their turn; one more is told to come back
 
     # Web site: letters; without a server they are written to OUTPUT/outbox
     mail_server: str = ""
-    mail_port: int = 587
-    mail_security: str = "starttls"  # starttls, tls or none
+    mail_port: int = setting(587, most=65535)
+    mail_security: str = setting("starttls", choices=("starttls", "tls", "none"))
     mail_user: str = ""
     mail_password: str = ""
     mail_sender: str = "image-search@localhost"  # the address that letters come from
@@ -102,42 +120,23 @@ class Settings:
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """The settings with the environment applied.
 
-        Raises WrongUse for an unknown variable or a value that does not fit its setting's type.
+        Raises WrongUse for an unknown variable and for a value that its setting does not accept. Only `feature` is left
+        to `check_feature`.
         """
         known = {PREFIX + field.name.upper(): field for field in fields(cls) if field.name != "database_url"}
-        values = {"database_url": environ.get("DATABASE_URL", "")}
+        values: dict[str, Any] = {"database_url": environ.get("DATABASE_URL", "")}
         for variable, text in environ.items():
             if not variable.startswith(PREFIX):
                 continue
             if variable not in known:
                 raise WrongUse(f"{variable} is not a setting; config.py lists them all.")
-            field = known[variable]
-            if isinstance(field.default, bool):
-                values[field.name] = _switch(variable, text)
-            elif isinstance(field.default, int):
-                values[field.name] = _number(variable, text, least=0 if field.name in MAY_BE_ZERO else 1)
-            else:
-                values[field.name] = type(field.default)(text)
-            if field.name in CHOICES and text not in CHOICES[field.name]:
-                raise WrongUse(f"{variable}={text!r} is not known: choose one of {', '.join(CHOICES[field.name])}.")
+            values[known[variable].name] = parse(known[variable], variable, text)
         return cls(**values)
 
     def shaping_answers(self) -> dict[str, int | str]:
         """The settings that shape answers, name -> value, as JSON can hold them: those of ANSWER_SETTINGS."""
         return {name: getattr(self, name) for name in ANSWER_SETTINGS}
 
-
-def _switch(variable: str, text: str) -> bool:
-    if text.lower() not in SWITCH:
-        raise WrongUse(f"{variable}={text!r} does not fit: on or off wanted.")
-    return SWITCH[text.lower()]
-
-
-def _number(variable: str, text: str, least: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = least - 1
-    if number < least:
-        raise WrongUse(f"{variable}={text!r} does not fit: a whole number from {least} on wanted.")
-    return number
+    def check_feature(self, kinds: Collection[str]) -> None:
+        """Raises WrongUse where `feature` is none of these kinds of local features, which only models/local knows."""
+        check_choice(f"{PREFIX}FEATURE", self.feature, kinds)

@@ -25,6 +25,7 @@ from utils.errors import WrongUse
 def main(argv: Sequence[str] | None = None) -> None:
     """Fill or update the store. Raises WrongUse and Failed."""
     settings = Settings.read()
+    settings.check_feature(KINDS)
     options = _options(settings, argv)
     Store.reading(options.output).close()  # there has to be one: this step fills, it does not begin
     with Store.writing(options.output, settings.store_gigabytes) as store:

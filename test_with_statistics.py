@@ -59,7 +59,7 @@ def _ask(options: argparse.Namespace, settings: Settings) -> None:
     from models.engine import Engine  # only now: TensorFlow takes seconds, wrong use is told at once
 
     engine = Engine.open(options.output, options.dataset, settings)
-    if options.i:
+    if place is None:
         _one(engine, options.i)
     else:
         _all(engine, _queries(engine, options), place, settings)

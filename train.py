@@ -16,11 +16,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from config import Settings
+from config import POOLINGS, Settings
 from models.collection import lists
 from models.collection.reading import Reading
 from models.collection.store import Store
-from models.description.pooling import POOLINGS
 from models.description.recipe import METHOD, Recipe
 from utils import script
 from utils.errors import WrongUse

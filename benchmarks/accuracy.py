@@ -85,7 +85,7 @@ class Collection:
         return cls(name, pictures, {of: [query for query in its if query.expected] for of, its in sets.items()}, store)
 
 
-def museum(settings, every: int) -> Collection:
+def museum(settings: Settings, every: int) -> Collection:
     """The museum's gallery with each `every`-th distractor. Raises WrongUse where benchmarks/museum.py was not run."""
     output, queries = Path("output/museum"), folder_of(settings) / "queries"
     store = Store.reading(output)
@@ -375,7 +375,7 @@ def main(argv=None) -> None:
         print(f"\n{when.capitalize()} re-ranking of the best {SHORTLIST}:\n\n{table(rows, found, costs, when)}")
 
 
-def open_network(name: str, settings) -> tuple[str, Network]:
+def open_network(name: str, settings: Settings) -> tuple[str, Network]:
     """What tells the network's weights from others, and the network. Raises WrongUse and Failed."""
     if name.endswith(".npz"):
         teacher = TeacherNetwork(Path(name))
@@ -384,7 +384,7 @@ def open_network(name: str, settings) -> tuple[str, Network]:
     return weights.digest(model)[:8], VGG16(model, settings.precision, LAYERS)
 
 
-def _extractors(network, variants, collection: Collection, folder: Path, settings) -> dict[str, RawDescriber]:
+def _extractors(network, variants, collection: Collection, folder: Path, settings: Settings) -> dict[str, RawDescriber]:
     """By size of the network's input."""
     extractors = {}
     for size in dict.fromkeys(size for variant in variants for size in variant.sizes):

@@ -110,7 +110,7 @@ class Museum:
     settings: Settings
 
     @classmethod
-    def read(cls, settings, sets: Sequence[str]) -> "Museum":
+    def read(cls, settings: Settings, sets: Sequence[str]) -> "Museum":
         folder = folder_of(settings)
         works = dict(enumerate(sorted((folder / "gallery").iterdir())))
         names = {work: path.name for work, path in works.items()}

@@ -10,14 +10,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from config import Settings
+
 ROOT = Path(__file__).resolve().parent.parent
 REST = 0.2  # seconds before a timed call: threads of the one before that still spin come to rest
 
 
-def gallery(settings, count: int, scratch: Path) -> tuple[Path, list[str]]:
+def gallery(settings: Settings, count: int, scratch: Path) -> tuple[Path, list[str]]:
     """A folder, and the names of `count` pictures in it: the museum's where they are, else painted ones.
 
-    settings: a config.Settings. scratch: a folder for the painted ones. There may be fewer than asked for.
+    scratch: a folder for the painted ones. There may be fewer than asked for.
     """
     museum = settings.data / "museum" / "gallery"
     if museum.is_dir():

@@ -54,7 +54,7 @@ def main(argv=None) -> None:
     print(measure.table(heads, [[name, *(row[name] for row in measured.values())] for name in measured["all"]]))
 
 
-def folder_of(settings) -> Path:
+def folder_of(settings: Settings) -> Path:
     """The museum's pictures: gallery and queries. Raises WrongUse where they are not there."""
     museum = settings.data / "museum"
     if not museum.is_dir():

@@ -61,7 +61,7 @@ def main(argv=None) -> None:
     print(_report(asked))
 
 
-def repeat(collection: Path, output: Path, count: int, settings) -> None:
+def repeat(collection: Path, output: Path, count: int, settings: Settings) -> None:
     """Fill the store in `output` with `count` images made of those of the store in `collection`.
 
     Raises WrongUse where the one is incomplete, or the other was made of another collection.

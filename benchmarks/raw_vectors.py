@@ -45,7 +45,7 @@ def poolings(head, frequent: np.ndarray) -> dict[str, Callable[[Layers], np.ndar
         return pooling.class_maps(activations, head.classes(activations, wanted)[1])
 
     def boxes(both: Sequence[np.ndarray], activations: np.ndarray) -> np.ndarray:
-        return np.concatenate([_box(both, map) for map in maps(activations, frequent[:BOXES])])
+        return np.concatenate([_box(both, one) for one in maps(activations, frequent[:BOXES])])
 
     return {
         "cam": lambda block4, block5, last: pooling.cam(block5, maps(last, CLASSES)),
@@ -71,10 +71,10 @@ def poolings(head, frequent: np.ndarray) -> dict[str, Callable[[Layers], np.ndar
     }
 
 
-def _box(layers: Sequence[np.ndarray], map: np.ndarray) -> np.ndarray:
+def _box(layers: Sequence[np.ndarray], class_map: np.ndarray) -> np.ndarray:
     """Generalised means within the box around all that a class map is sure of; of all, where that is nothing."""
-    rows, columns = np.nonzero(map >= BOX) if map.any() else np.indices(map.shape).reshape(2, -1)
-    box = np.zeros_like(map)
+    rows, columns = np.nonzero(class_map >= BOX) if class_map.any() else np.indices(class_map.shape).reshape(2, -1)
+    box = np.zeros_like(class_map)
     box[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = 1
     return pooling.cam_gem(layers, box[None])
 

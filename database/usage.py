@@ -9,10 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import CTE, ColumnElement, Date, DateTime, Float, Select, String, column, func, select, values
+from sqlalchemy import CTE, ColumnElement, Date, DateTime, Float, Integer, Select, String, column, func, select, values
 
 from database.tables import Event, Photograph, Query, User, Work, db
 from utils.statistics import wilson
@@ -107,11 +106,11 @@ def sources(span: Span, known: Sequence[str]) -> list[tuple[str, int]]:
 
 def seconds(span: Span) -> list[tuple[float, float | None, int]]:
     """(from, up to, queries): a histogram of the seconds that answers took; the last bin has no upper edge."""
-    edges = [*SECONDS, None]
-    bins = _listed("bins", {"low": Float, "high": Float}, [(low, high or 1e9) for low, high in pairwise(edges)])
+    edges = list(zip(SECONDS, [*SECONDS[1:], None], strict=True))
+    bins = _listed("bins", {"low": Float, "high": Float}, [(low, high or 1e9) for low, high in edges])
     count = _count(Query, Query.seconds >= bins.c.low, Query.seconds < bins.c.high, span.holds(Query.created_at))
     counts = dict(db.session.execute(select(bins.c.low, count)).all())
-    return [(low, high, counts[low]) for low, high in pairwise(edges)]
+    return [(low, high, counts[low]) for low, high in edges]
 
 
 def percentile(span: Span, histogram: Sequence[tuple[float, float | None, int]], share: float) -> float | None:
@@ -168,8 +167,8 @@ def accuracy(said: Sequence[tuple[str, int, int, int]]) -> Accuracy:
     return Accuracy(right, sum(sum(row[1:]) for row in said))
 
 
-def most_found(span: Span, most: int) -> list[tuple[Work, int]]:
-    """The works of the collection that were found most often, with how often."""
+def most_found(span: Span, most: int | None) -> list[tuple[Work, int]]:
+    """The works of the collection that were found most often, with how often; all where `most` is None."""
     each = _once(select(Work.id, _found(span).label("found")), "each")
     rows = db.session.execute(
         select(Work, each.c.found)
@@ -188,8 +187,8 @@ def never_found(span: Span, most: int | None = None) -> list[Work]:
 
 def count_never_found(span: Span) -> tuple[int, int]:
     """How many works were never found, and how many there are."""
-    never = db.session.scalar(select(func.count(Work.id)).where(~_was_found(span)))
-    return never, db.session.scalar(select(func.count(Work.id)))
+    never = db.session.scalars(select(func.count(Work.id)).where(~_was_found(span))).one()
+    return never, db.session.scalars(select(func.count(Work.id))).one()
 
 
 def refusals(span: Span) -> list[tuple[int, str, int]]:
@@ -224,9 +223,10 @@ def note_refusal(status: int, endpoint: str, user_id: int | None, moment: dateti
 def database_bytes() -> int:
     """What the database takes on its disk."""
     if db.engine.dialect.name == "postgresql":
-        return db.session.scalar(select(func.pg_database_size(func.current_database())))
-    pages = db.session.scalar(select(column("page_count")).select_from(func.pragma_page_count()))
-    return pages * db.session.scalar(select(column("page_size")).select_from(func.pragma_page_size()))
+        return int(db.session.scalars(select(func.pg_database_size(func.current_database()))).one())
+    pages = db.session.scalars(select(column("page_count", Integer)).select_from(func.pragma_page_count())).one()
+    size = db.session.scalars(select(column("page_size", Integer)).select_from(func.pragma_page_size())).one()
+    return pages * size
 
 
 def _found(span: Span) -> ColumnElement:

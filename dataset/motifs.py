@@ -718,7 +718,7 @@ def portrait(sketch, palette, generator) -> None:
     _hair_behind(sketch, x, y, wide, size, hair, style, generator)
     _dress(sketch, x, y, wide, size, skin, palette, generator)
     ball(sketch, x, y, (wide, size), skin, generator, 0.25, 0.1)
-    _face(sketch, x, y, wide, size, skin, hair, palette, generator)
+    _face(sketch, x, y, wide, size, skin, hair, generator)
     _hair_above(sketch, x, y, wide, size, hair, style, palette, generator)
 
 
@@ -896,7 +896,7 @@ def _dress(sketch, x, y, wide, size, skin, palette, generator) -> None:
             ball(sketch, x, shoulder + size * (1.1 + 0.35 * step), size * 0.07, (120, 190, 215), generator, 0.9)
 
 
-def _face(sketch, x, y, wide, size, skin, hair, palette, generator) -> None:
+def _face(sketch, x, y, wide, size, skin, hair, generator) -> None:
     """Eyes, brows, nose, mouth, cheeks, ears and perhaps a beard; the head turns a little to one side."""
     turn = generator.uniform(-0.18, 0.18) * wide
     shade, light = mix(skin, (40, 45, 95), 0.4), mix(skin, (255, 255, 255), 0.35)

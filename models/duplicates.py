@@ -56,10 +56,11 @@ def _close(ids: np.ndarray, descriptors: np.ndarray, similarity: float) -> Itera
         block = descriptors[start : start + AT_ONCE].astype(np.float32)
         others, cosines = index.search_many(block, min(NEIGHBOURS + 1, len(ids)))  # one of them is the picture itself
         for row, place in zip(*np.nonzero(cosines >= similarity), strict=True):
-            pair = tuple(sorted((int(ids[start + row]), int(others[row, place]))))
-            if pair[0] != pair[1] and pair not in seen:
-                seen.add(pair)
-                yield *pair, float(cosines[row, place])
+            one, other = int(ids[start + row]), int(others[row, place])
+            first, second = min(one, other), max(one, other)
+            if first != second and (first, second) not in seen:
+                seen.add((first, second))
+                yield first, second, float(cosines[row, place])
 
 
 def _inliers(store: Store, first: int, second: int) -> int:

@@ -102,7 +102,7 @@ def test_limits_are_those_of_the_network(steps, monkeypatch):
     for name, value, sentence in [
         ("CLASSES", "6", "the network knows 5"),
         ("DIMENSIONS", "25", "choose 1 to 24"),
-        ("SIZE", "64x31", "from 32 to 4096 pixels"),
+        ("SIZE", "64x31", "needs 32 pixels a side or more"),
     ]:
         with monkeypatch.context() as changed:
             changed.setenv(f"RETRIEVAL_{name}", value)

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from config import Settings
 from utils.errors import Failed, WrongUse
 from utils.version import VERSION
 
@@ -29,11 +30,8 @@ def add_version(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", action="version", version=VERSION, help="print the version and exit")
 
 
-def parser(docstring: str, settings) -> argparse.ArgumentParser:
-    """A plain parser with the three folders every step knows.
-
-    settings: a config.Settings, whose folders are the defaults.
-    """
+def parser(docstring: str, settings: Settings) -> argparse.ArgumentParser:
+    """A plain parser with the three folders every step knows; those of the settings are the defaults."""
     made = plain_parser(docstring)
     made.add_argument("--dataset", type=Path, default=settings.dataset, metavar="DIR", help="pictures (%(default)s)")
     made.add_argument("--lists", type=Path, default=settings.lists, metavar="DIR", help="image lists (%(default)s)")
@@ -62,14 +60,25 @@ def progress(iterable: Iterable | None = None, *, total: int | None = None, what
     """A progress bar with an estimate of the time left, on standard error; plain lines when not a terminal."""
     if sys.stderr.isatty():
         return tqdm(iterable, total=total, desc=what, unit=unit)
-    calm = {"file": _Lines(), "mininterval": 10, "maxinterval": 60, "ncols": 100, "ascii": True, "disable": total == 0}
-    return tqdm(iterable, total=total, desc=what, unit=unit, **calm)
+    return tqdm(
+        iterable,
+        total=total,
+        desc=what,
+        unit=unit,
+        file=_Lines(),
+        mininterval=10,
+        maxinterval=60,
+        ncols=100,
+        ascii=True,
+        disable=total == 0,
+    )
 
 
 def run(main: Callable[[], object]) -> NoReturn:
     """Call `main` and leave with 0, 1 (failed) or 2 (wrong use), each failure told in one sentence."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # file names need not be valid text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names need not be valid text
     try:
         main()
     except WrongUse as problem:

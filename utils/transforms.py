@@ -88,9 +88,9 @@ def perspective(
 
 def moved_corners(height: int, width: int, strength: float, generator: np.random.Generator) -> np.ndarray:
     """Where `perspective` puts the corners: (4, 2) float32 x, y; upper left, upper right, lower right, lower left."""
-    inwards = np.float32([[1, 1], [-1, 1], [-1, -1], [1, -1]])
+    inwards = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]], np.float32)
     shares = generator.uniform(0, strength, (4, 2)).astype(np.float32)
-    return _corners(height, width) + inwards * shares * np.float32([width - 1, height - 1])
+    return _corners(height, width) + inwards * shares * np.array([width - 1, height - 1], np.float32)
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -148,7 +148,9 @@ def colour_cast(image: np.ndarray, gains: tuple[float, float, float]) -> np.ndar
 def jpeg(image: np.ndarray, quality: float) -> np.ndarray:
     """What is left of the picture after a JPEG file of this quality, 1..100."""
     written = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, round(quality)])[1]
-    return cv2.imdecode(written, cv2.IMREAD_COLOR)
+    read = cv2.imdecode(written, cv2.IMREAD_COLOR)
+    assert read is not None  # it was written a moment ago
+    return read
 
 
 def disturb(image: np.ndarray, generator: np.random.Generator, strength: float = 1.0) -> tuple[np.ndarray, list[str]]:
@@ -176,22 +178,22 @@ def _either_sign(value: float, generator: np.random.Generator) -> float:
     return value * generator.choice((-1, 1))
 
 
-def _apply_rotate(image, value, generator):
+def _apply_rotate(image: np.ndarray, value: float, generator: np.random.Generator) -> tuple[np.ndarray, float]:
     value = _either_sign(value, generator)
     return rotate(image, value, fill=GREY), value
 
 
-def _apply_brightness(image, value, generator):
+def _apply_brightness(image: np.ndarray, value: float, generator: np.random.Generator) -> tuple[np.ndarray, float]:
     value = _either_sign(value, generator)
     return light(image, brightness=value), value
 
 
-def _apply_gamma(image, value, generator):
+def _apply_gamma(image: np.ndarray, value: float, generator: np.random.Generator) -> tuple[np.ndarray, float]:
     value = value ** generator.choice((-1, 1))
     return light(image, gamma=value), value
 
 
-def _apply_cast(image, value, generator):
+def _apply_cast(image: np.ndarray, value: float, generator: np.random.Generator) -> tuple[np.ndarray, float]:
     value = _either_sign(value, generator)
     return colour_cast(image, (1 - value, 1.0, 1 + value)), value
 
@@ -199,18 +201,18 @@ def _apply_cast(image, value, generator):
 # Each takes the picture, the value drawn and the generator, and returns the picture and the value as it was used.
 _APPLY: dict[str, Callable[[np.ndarray, float, np.random.Generator], tuple[np.ndarray, float]]] = {
     "crop": lambda image, value, generator: (crop(image, value, tuple(generator.uniform(0, 1, 2))), value),
-    "scale": lambda image, value, generator: (scale(image, value), value),
+    "scale": lambda image, value, _: (scale(image, value), value),
     "rotate": _apply_rotate,
     "perspective": lambda image, value, generator: (perspective(image, value, generator, fill=GREY), value),
-    "blur": lambda image, value, generator: (blur(image, value), value),
+    "blur": lambda image, value, _: (blur(image, value), value),
     "motion blur": lambda image, value, generator: (motion_blur(image, value, generator.uniform(0, 180)), value),
     "brightness": _apply_brightness,
     "gamma": _apply_gamma,
-    "contrast": lambda image, value, generator: (light(image, contrast=value), value),
-    "vignette": lambda image, value, generator: (light(image, vignette=value), value),
+    "contrast": lambda image, value, _: (light(image, contrast=value), value),
+    "vignette": lambda image, value, _: (light(image, vignette=value), value),
     "colour cast": _apply_cast,
     "noise": lambda image, value, generator: (noise(image, value, generator), value),
-    "jpeg": lambda image, value, generator: (jpeg(image, value), value),
+    "jpeg": lambda image, value, _: (jpeg(image, value), value),
 }
 
 
@@ -260,14 +262,14 @@ def view(work: tuple[int, int], photo: tuple[int, int], generator: np.random.Gen
     largest = min(0.86 * width / work[1], 0.86 * height / work[0])
     smallest = np.sqrt(0.34 * height * width / (work[0] * work[1]))
     factor = generator.uniform(min(smallest, largest), largest)
-    size = np.float32([work[1], work[0]]) * np.float32(factor)
+    size = np.array([work[1], work[0]], np.float32) * np.float32(factor)
     moved = moved_corners(2, 2, generator.uniform(0.02, 0.12), generator) - 0.5
     angle = np.radians(generator.normal(0, 3.5))
-    turn = np.float32([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], np.float32)
     corners = (moved * size) @ turn
     # Somewhere in the photograph, now and then beyond its edge.
     low, high = corners.min(axis=0), corners.max(axis=0)
-    room = np.maximum(np.float32([width, height]) - (high - low), 0)
+    room = np.maximum(np.array([width, height], np.float32) - (high - low), 0)
     corners += generator.uniform(0.15, 0.85, 2).astype(np.float32) * room - low
     if generator.random() < 0.25:
         axis, direction = generator.integers(2), generator.choice((-1, 1))
@@ -289,7 +291,7 @@ def _hang(image: np.ndarray, photo: tuple[int, int], corners: np.ndarray, genera
     covered = cv2.warpPerspective(mask, matrix, (width, height), flags=cv2.INTER_LINEAR) / np.float32(255)
     # The frame stands off the wall and throws a soft shadow down and to one side.
     drop = max(3.0, 0.3 * band)
-    aside = np.float32([[1, 0, generator.uniform(-1, 1) * drop], [0, 1, drop]])
+    aside = np.array([[1, 0, generator.uniform(-1, 1) * drop], [0, 1, drop]], np.float32)
     shadow = cv2.GaussianBlur(cv2.warpAffine(covered, aside, (width, height)), (0, 0), drop)
     scene *= _three(1 - 0.5 * shadow)
     work = cv2.warpPerspective(framed, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -298,7 +300,8 @@ def _hang(image: np.ndarray, photo: tuple[int, int], corners: np.ndarray, genera
 
 def _wall(height: int, width: int, generator: np.random.Generator) -> np.ndarray:
     """A plastered wall: (height, width, 3) float32."""
-    colour = np.float32(WALLS[generator.integers(len(WALLS))]) + generator.uniform(-12, 12, 3).astype(np.float32)
+    colour = np.array(WALLS[generator.integers(len(WALLS))], np.float32)
+    colour += generator.uniform(-12, 12, 3).astype(np.float32)
     patches = cv2.resize(generator.standard_normal((9, 9), np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     grain = cv2.GaussianBlur(generator.standard_normal((height, width), np.float32), (0, 0), generator.uniform(1, 2.5))
     plaster = 2.5 * patches + generator.uniform(4, 12) * grain
@@ -317,7 +320,7 @@ def _frame(image: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarra
         start, stop = round(outer * band), band
         # Light from above: the upper and left bars of each moulding are brighter than the lower and right ones.
         for bar, lit in zip(_bars(framed, start, stop), (1.1, 0.8, 1.02, 0.9), strict=True):
-            bar[:] = np.float32(colour) * tint * lit
+            bar[:] = np.array(colour, np.float32) * tint * lit
         outer += share
     grain = cv2.GaussianBlur(generator.standard_normal(framed.shape[:2], np.float32), (0, 0), 1.0)
     grain[band : band + height, band : band + width] = 0
@@ -350,7 +353,7 @@ def _shine(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def _corners(height: int, width: int) -> np.ndarray:
-    return np.float32([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]])
+    return np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float32)
 
 
 def _outside(fill: tuple[int, int, int] | None) -> dict:

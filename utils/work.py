@@ -6,10 +6,10 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,11 +48,11 @@ def processes(count: int, prepare: Callable[[], None]) -> ProcessPoolExecutor:
 
 
 class _Processes(ProcessPoolExecutor):
-    def submit(self, *arguments, **named):
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future:
         """As every executor's. Processes are started here, and inherit that SIGINT is blocked."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            return super().submit(*arguments, **named)
+            return super().submit(function, *arguments, **named)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -63,7 +63,8 @@ def _begin(prepare: Callable[[], None]) -> None:
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
     os._exit(1)
 
 

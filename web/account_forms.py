@@ -1,11 +1,12 @@
 """The forms of accounts: what may be typed, and what is said where it may not."""
 
 import email_validator
-from flask import current_app
 from flask_user import current_user
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, PasswordField, StringField, ValidationError
 from wtforms.validators import DataRequired, EqualTo, Length
+
+from web.users import user_manager
 
 MIN_PASSWORD, MAX_PASSWORD = 10, 200  # characters
 MIN_NAME, MAX_NAME = 3, 50
@@ -52,16 +53,21 @@ def one_line(text: str | None) -> str:
     return "".join(letter for letter in text or "" if letter.isprintable()).strip()
 
 
+def text_of(field: StringField) -> str:
+    """What was typed into a field; empty where it was not sent."""
+    return field.data or ""
+
+
 def _free_name(_form: FlaskForm, field: StringField) -> None:
-    problem = name_problem(field.data)
-    if not problem and not current_app.user_manager.db_manager.username_is_available(field.data):
+    problem = name_problem(text_of(field))
+    if not problem and not user_manager().db_manager.username_is_available(field.data):
         problem = "This user name is taken. Please choose another one."
     if problem:
         raise ValidationError(problem)
 
 
 def _address(_form: FlaskForm, field: StringField) -> None:
-    if problem := address_problem(field.data):
+    if problem := address_problem(text_of(field)):
         raise ValidationError(problem)
 
 
@@ -71,7 +77,7 @@ def _refuse(problem: str | None) -> None:
 
 
 def _present_password(_form: FlaskForm, field: PasswordField) -> None:
-    if not current_app.user_manager.verify_password(field.data, current_user.password):
+    if not user_manager().verify_password(field.data, current_user.password):
         raise ValidationError(WRONG_PASSWORD)
 
 
@@ -96,8 +102,8 @@ class SignInForm(FlaskForm):
         """An unknown name costs one hash like a known one, so that the time tells nothing."""
         if not super().validate(extra_validators):
             return False
-        users = current_app.user_manager
-        user = users.find_login(self.username.data)
+        users = user_manager()
+        user = users.find_login(text_of(self.username))
         if user and users.verify_password(self.password.data, user.password):
             return True
         if not user:
@@ -116,7 +122,7 @@ class RegisterForm(FlaskForm):
     retype_password = PasswordField("The password again", [EqualTo("password", "The two passwords are not the same.")])
 
     def validate_password(self, field: PasswordField) -> None:
-        _refuse(password_problem(field.data, self.username.data, self.email.data))
+        _refuse(password_problem(text_of(field), text_of(self.username), text_of(self.email)))
 
 
 class AddressForm(FlaskForm):
@@ -135,7 +141,7 @@ class NewPasswordForm(FlaskForm):
     user = current_user
 
     def validate_new_password(self, field: PasswordField) -> None:
-        _refuse(password_problem(field.data, self.user.username, self.user.email))
+        _refuse(password_problem(text_of(field), self.user.username, self.user.email))
 
 
 class ChangePasswordForm(NewPasswordForm):

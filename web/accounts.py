@@ -16,10 +16,11 @@ from werkzeug import Response
 
 from database.tables import Invitation, Query, Token, User, db, now
 from web import invitations, mail
-from web.account_forms import AddressForm, NewPasswordForm, RegisterForm, TokenForm, one_line
+from web.account_forms import AddressForm, NewPasswordForm, RegisterForm, TokenForm, one_line, text_of
 from web.create_admin import CreateAdmin
 from web.flask_user_fixes import AccountManager
 from web.security import limiter
+from web.users import user_manager
 
 MAX_TOKENS = 20  # keys for programs that one person can have
 TOKEN_USE = timedelta(minutes=1)  # how exactly the last use of a key is kept
@@ -90,7 +91,7 @@ def _sent_form(page):
 def _account() -> str:
     """The account that somebody tries to sign in to, whichever of its names is typed."""
     name = one_line(request.form.get("username"))
-    user = current_app.user_manager.find_login(name)
+    user = user_manager().find_login(name)
     return f"user {user.id}" if user else f"name {name[:100].lower()}"
 
 
@@ -107,7 +108,7 @@ def _typed_address() -> str:
 )
 def sign_in():
     """Flask-User's sign-in; only wrong passwords count against an account."""
-    return _sent_form(current_app.user_manager.login_view())
+    return _sent_form(user_manager().login_view())
 
 
 def sign_out():
@@ -137,20 +138,20 @@ def register():
         form.email.data = invitation.email
     if not form.validate_on_submit():
         return _sent_form(render_template("flask_user/register.html", form=form, invitation=invitation))
-    hashed = current_app.user_manager.hash_password(form.password.data)  # also for a taken address: takes as long
-    user = User(username=form.username.data, email=form.email.data.lower(), password=hashed)
+    hashed = user_manager().hash_password(form.password.data)  # also for a taken address: takes as long
+    user = User(username=form.username.data, email=text_of(form.email).lower(), password=hashed)
     if invitation:
         return _accept(invitation, user)
-    owner = current_app.user_manager.find_address(user.email)
+    owner = user_manager().find_address(user.email)
     if owner:
         sent = mail.send_letter(
             "already_registered", owner.email, user=owner, link=url_for("user.forgot_password", _external=True)
         )
     else:
         _add(user)
-        link = current_app.user_manager.confirmation_link(user)
+        link = user_manager().confirmation_link(user)
         sent = mail.send_letter("confirm_email", user.email, user=user, link=link)
-    return _look_into_your_mail(form.email.data, sent)
+    return _look_into_your_mail(text_of(form.email), sent)
 
 
 def _invitation() -> Invitation | None:
@@ -179,13 +180,13 @@ def _add(user: User) -> None:
 
 def _accept(invitation: Invitation, user: User) -> Response:
     """An administrator vouches for an invited address: it needs no confirmation."""
-    if current_app.user_manager.find_address(invitation.email) or not invitations.use_up(invitation):
+    if user_manager().find_address(invitation.email) or not invitations.use_up(invitation):
         db.session.rollback()
         abort(409, "This invitation has been used already. Please sign in.")
     user.email_confirmed_at = now()
     _add(user)
     flash("Welcome. Your account is ready.", "success")
-    return current_app.user_manager._do_login_user(user, url_for("search.start"))
+    return user_manager()._do_login_user(user, url_for("search.start"))
 
 
 def _look_into_your_mail(address: str, sent: bool) -> Response:
@@ -202,7 +203,7 @@ def _look_into_your_mail(address: str, sent: bool) -> Response:
 
 def confirm_address(token: str) -> Response:
     """The link in the letter: confirms the address, and signs in once."""
-    users = current_app.user_manager
+    users = user_manager()
     user = users.user_to_confirm(token)
     if user is None:
         return _to_sign_in("This confirmation link is not valid, or it is too old. You can ask for a new letter.")
@@ -226,7 +227,7 @@ def resend_confirmation():
     form = AddressForm()
     if not form.validate_on_submit():
         return _sent_form(render_template("flask_user/resend_confirm_email.html", form=form))
-    mail.later(_send_confirmation_link, form.email.data)
+    mail.later(_send_confirmation_link, text_of(form.email))
     return _to_sign_in(
         f"If an account with the address {form.email.data} waits for its confirmation, a letter is on its way.",
         "success",
@@ -234,7 +235,7 @@ def resend_confirmation():
 
 
 def _send_confirmation_link(address: str) -> None:
-    users = current_app.user_manager
+    users = user_manager()
     user = users.find_address(address)
     if user and not user.email_confirmed_at:
         mail.send_letter("confirm_email", user.email, user=user, link=users.confirmation_link(user))
@@ -250,7 +251,7 @@ def forgot_password():
     form = AddressForm()
     if not form.validate_on_submit():
         return _sent_form(render_template("flask_user/forgot_password.html", form=form))
-    mail.later(_send_reset_link, form.email.data)
+    mail.later(_send_reset_link, text_of(form.email))
     return _to_sign_in(
         f"If there is an account with the address {form.email.data}, a letter is on its way. "
         "Its link lets you choose a new password.",
@@ -259,7 +260,7 @@ def forgot_password():
 
 
 def _send_reset_link(address: str) -> None:
-    users = current_app.user_manager
+    users = user_manager()
     user = users.find_address(address)
     if user and user.active:
         mail.send_letter("reset_password", user.email, user=user, link=users.reset_link(user))
@@ -267,7 +268,7 @@ def _send_reset_link(address: str) -> None:
 
 def reset_password(token: str):
     """The link in that letter; it also shows that the address is the person's own."""
-    users = current_app.user_manager
+    users = user_manager()
     user = users.user_to_reset(token)
     if user is None:
         return _to_sign_in("This link is not valid, or it has been used. You can ask for a new one.")
@@ -285,20 +286,20 @@ def reset_password(token: str):
 
 @limiter.limit(PASSWORD, methods=["POST"])
 def change_password():
-    return _sent_form(current_app.user_manager.change_password_view())
+    return _sent_form(user_manager().change_password_view())
 
 
 @limiter.limit(PASSWORD, methods=["POST"])
 def change_username():
     try:
-        return _sent_form(current_app.user_manager.change_username_view())
+        return _sent_form(user_manager().change_username_view())
     except IntegrityError:
         db.session.rollback()
         abort(409, "Somebody else took this user name a moment ago. Please go back and try again.")
 
 
 def change_names():
-    return _sent_form(current_app.user_manager.edit_user_profile_view())
+    return _sent_form(user_manager().edit_user_profile_view())
 
 
 # The profile

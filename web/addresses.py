@@ -24,6 +24,8 @@ from flask import current_app
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
+from config import Settings
+
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 SECONDS = 15.0  # for everything, redirects included
@@ -69,7 +71,7 @@ def is_public(address: IP) -> bool:
 
 def resolve(host: str, port: int) -> list[str]:
     """All numeric addresses of a name. Raises OSError where there are none."""
-    return [entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    return [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,10 @@ class Network:
 PUBLIC = Network()
 
 
-def fetch(address: str, settings, network: Network = PUBLIC) -> tuple[bytes, str]:
+def fetch(address: str, settings: Settings, network: Network = PUBLIC) -> tuple[bytes, str]:
     """The content at an address, and a name for it; the content is trusted in nothing.
 
-    settings: a config.Settings (`addresses`, `upload_megabytes`). Raises Refused.
+    settings: its `addresses` and `upload_megabytes` count. Raises Refused.
     """
     if not settings.addresses:
         raise Refused("This site does not fetch pictures from web addresses.")

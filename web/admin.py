@@ -11,8 +11,9 @@ from werkzeug import Response
 from database.tables import Invitation, Query, Role, User, db
 from models.answer import VERDICTS
 from web import invitations, mail
-from web.account_forms import AddressForm, one_line
+from web.account_forms import AddressForm, one_line, text_of
 from web.create_admin import admin_role
+from web.users import user_manager
 
 PAGE = 50  # rows
 
@@ -94,8 +95,8 @@ def invite():
     form = AddressForm()
     if not form.validate_on_submit():
         return _invitations(form), 400
-    address = form.email.data.lower()
-    if current_app.user_manager.find_address(address):
+    address = text_of(form.email).lower()
+    if user_manager().find_address(address):
         form.email.errors = ["There is an account with this address already."]
         return _invitations(form), 409
     secret = invitations.invite(address, current_user)

@@ -8,6 +8,7 @@ import argparse
 import inspect
 import sys
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import flask
 
@@ -17,25 +18,25 @@ from utils.script import add_version
 class _RequestContextStack:
     @property
     def top(self):
-        return SimpleNamespace(app=flask.current_app._get_current_object())
+        return SimpleNamespace(app=flask.current_app._get_current_object())  # type: ignore[attr-defined]  # it is a proxy
 
 
 def _import_flask_script() -> ModuleType:
-    flask_compat = ModuleType("flask._compat")
-    flask_compat.text_type = str
-    sys.modules["flask._compat"] = flask_compat
-    flask._request_ctx_stack = _RequestContextStack()
+    compat = ModuleType("flask._compat")
+    vars(compat)["text_type"] = str
+    sys.modules["flask._compat"] = compat
+    vars(flask)["_request_ctx_stack"] = _RequestContextStack()
     try:
         import flask_script
     finally:
-        del sys.modules["flask._compat"], flask._request_ctx_stack
+        del sys.modules["flask._compat"], vars(flask)["_request_ctx_stack"]
     flask_script.commands.inspect = SimpleNamespace(
         ismethod=inspect.ismethod, getargspec=lambda function: inspect.getfullargspec(function)[:4]
     )
     return flask_script
 
 
-_flask_script = _import_flask_script()
+_flask_script: Any = _import_flask_script()  # it carries no types
 Command = _flask_script.Command
 Option = _flask_script.Option
 Shell = _flask_script.Shell
@@ -64,7 +65,7 @@ class Server(_flask_script.Server):
     help_args = ("-?", "--help")  # its -h is the host
 
 
-class Database(Command):
+class Database(_flask_script.Command):
     """Flask-Migrate's commands: upgrade, current, history, migrate and others; `db --help` lists them."""
 
     help = "Flask-Migrate's commands; `db --help` lists them."

@@ -4,12 +4,11 @@ import secrets
 import sys
 from getpass import getpass
 
-from flask import current_app
-
 from database.tables import Role, User, db, now
 from utils.errors import WrongUse
 from web.account_forms import address_problem, name_problem, password_problem
 from web.command_line import Command, Option
+from web.users import user_manager
 
 
 class CreateAdmin(Command):
@@ -35,7 +34,7 @@ class CreateAdmin(Command):
             print(f"There is already an administrator named {name}.")
             return
         email = _checked(email or _ask("E-mail address: "), address_problem).lower()
-        if current_app.user_manager.find_address(email):
+        if user_manager().find_address(email):
             raise WrongUse(f"There is already an account with the address {email}.")
         if random_password:
             password = secrets.token_urlsafe(12)
@@ -51,7 +50,7 @@ class CreateAdmin(Command):
 
 def add_admin(name: str, email: str, password: str) -> None:
     """A new user with the role, whose address needs no confirmation."""
-    hashed = current_app.user_manager.hash_password(password)
+    hashed = user_manager().hash_password(password)
     db.session.add(User(username=name, email=email, email_confirmed_at=now(), password=hashed, roles=[admin_role()]))
     db.session.commit()
 
@@ -62,7 +61,7 @@ def admin_role() -> Role:
 
 
 def _is_there(name: str) -> bool:
-    user = current_app.user_manager.db_manager.find_user_by_username(name)
+    user = user_manager().db_manager.find_user_by_username(name)
     if user and not user.is_admin:
         raise WrongUse(f"There is already an account named {name}, and it is no administrator's. Choose another name.")
     return user is not None

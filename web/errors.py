@@ -42,12 +42,11 @@ def wants_json() -> bool:
 def tell(code: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
     """A refusal in one sentence, as a page, or as JSON where the request asks for it."""
     if request.path.startswith("/api/v1/"):
-        page = jsonify(code=code, status=HTTP_STATUS_CODES.get(code, ""), message=sentence)
+        response = jsonify(code=code, status=HTTP_STATUS_CODES.get(code, ""), message=sentence)
     elif wants_json():
-        page = jsonify(error=sentence)
+        response = jsonify(error=sentence)
     else:
-        page = render_template("error.html", code=code, sentence=sentence)
-    response = Response(page) if isinstance(page, str) else page
+        response = Response(render_template("error.html", code=code, sentence=sentence))
     response.status_code = code
     response.headers.extend(headers or {})
     return response
@@ -69,18 +68,20 @@ def _unknown_host(_problem: SecurityError) -> Response:
 
 
 def _too_often(_problem: RateLimitExceeded) -> Response:
+    assert limiter.current_limit is not None  # it has just been exceeded
     seconds = max(1, round(limiter.current_limit.reset_at - time.time()))
     when = f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
     return tell(429, f"That was too often in a short time. Please try again in {when}.", {"Retry-After": str(seconds)})
 
 
-def _http(problem: HTTPException) -> Response:
+def _http(problem: HTTPException) -> Response | HTTPException:
     if problem.code is None or problem.response is not None or problem.code < 400:
         return problem  # a redirect, or a refusal with an answer of its own
     said = problem.description
-    own = said and said != type(problem).description
     headers = {name: value for name, value in problem.get_headers() if name in KEPT_HEADERS}
-    return tell(problem.code, said if own else SENTENCES.get(problem.code, problem.name), headers)
+    if not said or said == type(problem).description:
+        said = SENTENCES.get(problem.code, problem.name)
+    return tell(problem.code, said, headers)
 
 
 def _unavailable(problem: Unavailable) -> Response:

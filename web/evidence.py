@@ -68,8 +68,10 @@ def draw(content: dict, candidate: dict) -> Drawing | None:
     ends = [its[joined] for its in points]
     edge = outline(np.array(candidate["homography"], float), candidate["frame"])
     return Drawing(
-        *map(tuple, frames),
-        *map(_dots, points),
+        query_frame=tuple(frames[0]),
+        work_frame=tuple(frames[1]),
+        query_points=_dots(points[0]),
+        work_points=_dots(points[1]),
         lines=len(joined),
         outline="" if edge is None else _polygon(np.clip(edge, -FARTHEST, FARTHEST)),
         layouts=[_beside(*frames, *ends), _stacked(*frames, *ends)],
@@ -119,6 +121,7 @@ def _polygon(points: np.ndarray) -> str:
 def heat_map(content: dict) -> bytes:
     """Where the network looked, as a transparent PNG in the shape of the query: dark and clear to bright and solid."""
     small = cv2.imdecode(np.frombuffer(base64.b64decode(content["attention"]), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert small is not None  # web.asking encoded it
     height, width = content["frame"]
     scale = HEAT_SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))

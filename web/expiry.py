@@ -86,7 +86,7 @@ def _delete_events(before: datetime) -> None:
 
 def delete_queries(ids: Sequence[str]) -> None:
     """Delete queries with their answers and pictures; a photograph goes with its last query. Commits."""
-    files = []
+    files: list[str] = []
     for some in _batches(ids):
         photographs = db.session.scalars(db.select(Query.photograph_id).where(Query.id.in_(some))).all()
         _delete_rows(Query, some)
@@ -101,7 +101,7 @@ def delete_queries(ids: Sequence[str]) -> None:
 
 def delete_photographs(ids: Sequence[str]) -> None:
     """Delete photographs with all that was asked about them. Commits."""
-    files = []
+    files: list[str] = []
     for some in _batches(ids):
         files += db.session.scalars(db.select(Query.id).where(Query.photograph_id.in_(some))).all()
         _delete_rows(Photograph, some)  # the database deletes queries and answers along
@@ -110,7 +110,7 @@ def delete_photographs(ids: Sequence[str]) -> None:
     uploads().delete(*files)
 
 
-def _delete_rows(table: type, ids: Sequence[str]) -> None:
+def _delete_rows(table: type[Photograph] | type[Query], ids: Sequence[str]) -> None:
     db.session.execute(db.delete(table).where(table.id.in_(ids)), execution_options={"synchronize_session": False})
 
 
@@ -123,7 +123,7 @@ def _delete_leftovers(before: datetime) -> int:
         with contextlib.suppress(FileNotFoundError):  # another process may be sweeping too
             if path.suffix in (".jpg", PART) and path.stat().st_mtime < limit:
                 old.setdefault(path.name.split(".")[0], []).append(path)
-    known = set()
+    known: set[str] = set()
     for some in _batches(list(old)):
         for table in (Photograph, Query):
             known.update(db.session.scalars(db.select(table.id).where(table.id.in_(some))))

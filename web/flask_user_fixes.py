@@ -54,7 +54,7 @@ class Argon2PasswordManager(PasswordManager):
 class MailAdapter(EmailAdapterInterface):
     """The site's own letters, for what Flask-User sends itself: that a password or a name was changed."""
 
-    def send_email_message(self, recipient, subject, html_message, text_message, sender_email, sender_name):
+    def send_email_message(self, recipient, subject, html_message, text_message, *_sender):
         mail.send(recipient, subject, text_message, html_message)  # where it fails, the log says so: the change holds
 
 

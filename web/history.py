@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from flask import (
     Blueprint,
     Flask,
-    Response,
     abort,
+    current_app,
     flash,
     make_response,
     redirect,
@@ -21,7 +21,9 @@ from flask import (
     url_for,
 )
 from flask_user import current_user, login_required
+from sqlalchemy import Select
 from sqlalchemy.orm import joinedload
+from werkzeug import Response
 
 from database.tables import ID, Query, Work, db, now
 from models.answer import VERDICTS
@@ -89,7 +91,8 @@ def answer(query_id: str) -> str:
     candidates = _candidates(content)
     best = candidates[content["after"][0]] if content["after"] else None
     shown = _chosen(candidates) or (best if query.verdict != "not found" else None)
-    others = [candidates[image] for image in content["after"] if query.verdict == "not found" or image != best.id]
+    mine = best.id if best and query.verdict != "not found" else None
+    others = [candidates[image] for image in content["after"] if image != mine]
     return render_template(
         "history/answer.html",
         query=query,
@@ -233,7 +236,7 @@ class Filter:
             abort(400, "The last day lies before the first.")
         return cls(verdict, first, last)
 
-    def select(self) -> db.Select:
+    def select(self) -> Select:
         """One's own queries that pass, newest first."""
         chosen = db.select(Query).where(Query.user_id == current_user.id)
         if self.verdict:
@@ -274,7 +277,7 @@ def history() -> str:
 def download() -> Response:
     """One's own answers as a table; the same filter as the page."""
     rows = _rows(Filter.read(request.args))
-    response = Response(stream_with_context(rows), mimetype="text/csv")
+    response = current_app.response_class(stream_with_context(rows), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="answers {now():%Y-%m-%d}.csv"'
     return response
 

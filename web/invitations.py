@@ -30,10 +30,10 @@ def find(secret: str) -> Invitation | None:
 
 def use_up(invitation: Invitation) -> bool:
     """Mark it as used (not committed); False where another request was quicker."""
-    changed = db.session.execute(
-        db.update(Invitation).where(Invitation.id == invitation.id, Invitation.used_at.is_(None)).values(used_at=now())
+    mine = Invitation.id == invitation.id, Invitation.used_at.is_(None)
+    return (
+        db.session.scalar(db.update(Invitation).where(*mine).values(used_at=now()).returning(Invitation.id)) is not None
     )
-    return changed.rowcount == 1
 
 
 def state(invitation: Invitation) -> str:

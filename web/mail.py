@@ -96,6 +96,7 @@ class _Connection(flask_mail.Connection):
 
     def configure_host(self) -> smtplib.SMTP:
         mail, context = self.mail, ssl.create_default_context()
+        host: smtplib.SMTP
         if mail.use_ssl:
             host = smtplib.SMTP_SSL(mail.server, mail.port, timeout=SECONDS, context=context)
         else:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flask import Response, current_app, send_file
 
+from config import Settings
 from database.tables import Work
 from utils import images
 from web import jpeg
@@ -45,7 +46,7 @@ def made(work: Work, side: int) -> Made:
     return Made(path, version, status.st_mtime)
 
 
-def _make(source: Path, path: Path, side: int, settings) -> None:
+def _make(source: Path, path: Path, side: int, settings: Settings) -> None:
     pixels = images.load(source, max_pixels=settings.max_pixels, min_side=settings.min_side, at_least=side)
     path.parent.mkdir(parents=True, exist_ok=True)
     for old in path.parent.glob(f"{path.name.rpartition('-')[0]}-*.jpg"):
@@ -59,7 +60,7 @@ def send(work: Work, side: int) -> Response:
     try:
         picture = made(work, side)
     except images.ImageProblem:
-        response = send_file(Path(current_app.static_folder) / "images/missing.svg", conditional=False)
+        response = send_file(Path(current_app.root_path) / "static/images/missing.svg", conditional=False)
         response.status_code = 404
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -32,7 +32,7 @@ class Service(Worker):
     computing: questions that are computed at the same time. waiting: questions that wait for their turn.
     """
 
-    def __init__(self, open_engine: Callable, computing: int, waiting: int, ready: Callable = lambda engine: None):
+    def __init__(self, open_engine: Callable, computing: int, waiting: int, ready: Callable = lambda _: None):
         super().__init__("engine")
         self._open, self._ready = open_engine, ready
         self._computing = threading.BoundedSemaphore(computing)

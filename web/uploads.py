@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from flask import current_app
 
+from config import Settings
 from database.tables import Photograph, Query
 from utils import images
 from web import jpeg
@@ -29,8 +30,8 @@ class Uploads:
     side: int  # pixels; the long side of what is kept
 
     @classmethod
-    def of(cls, settings) -> "Uploads":
-        """As the settings (a config.Settings) say."""
+    def of(cls, settings: Settings) -> "Uploads":
+        """As the settings say."""
         return cls(
             settings.database.absolute() / "uploads", settings.upload_pixels, settings.min_side, settings.upload_side
         )

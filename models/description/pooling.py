@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-POOLINGS = ("cam", "cam_gem", "crow", "spoc", "mac", "gem", "rmac")
 LEVELS = {"cam_gem": ("fine", "coarse")}  # of the network (see models/description/network.py); all others: coarse
 OF_COLLECTION = ("cam_gem",)  # poolings within the maps of classes that all images share, instead of each image's own
 POWER = 3.0  # of generalised means; Radenovic et al. 2018 learned 2.9

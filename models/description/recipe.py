@@ -4,14 +4,14 @@ import hashlib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from config import POOLINGS, Settings, sides
 from models.collection.store import Store
 from models.description import pooling
 from models.description.network import known
-from models.description.pooling import POOLINGS
 from utils.errors import WrongUse
 
 METHOD = 1  # counted up when the code computes descriptors differently
-MIN_POSITIONS, MAX_SIDE = 4, 4096  # of the network's features along a side; pixels of its input
+MIN_POSITIONS = 4  # of the network's features along a side
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Recipe:
     network: str = "vgg16"  # a name in models.description.network.NETWORKS
 
     @classmethod
-    def asked(cls, settings, options: dict, store: Store, update: bool) -> "Recipe":
+    def asked(cls, settings: Settings, options: dict, store: Store, update: bool) -> "Recipe":
         """What this run computes: the options given, the rest from the settings, or with `update` from the store.
 
-        settings: a config.Settings. options: field -> value, None where it was not given.
+        options: field -> value, None where it was not given.
         Raises WrongUse where the options make no sense or are not those that the store was made with.
         """
         stored = store.get_meta("recipe")
@@ -68,12 +68,12 @@ class Recipe:
     def sides(self) -> tuple[int, int]:
         """(long, short) side of the network's input in pixels. Raises WrongUse for a size that cannot be used."""
         try:
-            long, short = (int(side) for side in self.size.lower().split("x"))
-        except ValueError:
-            raise WrongUse(f"The size {self.size!r} is not understood: write it like 512x384.") from None
+            long, short = sides(self.size)
+        except ValueError as problem:
+            raise WrongUse(f"The size {self.size!r} {problem}") from None
         least = MIN_POSITIONS * known(self.network).levels["coarse"].stride
-        if not least <= short <= long <= MAX_SIDE:
-            raise WrongUse(f"The size {self.size} does not fit: long side first, from {least} to {MAX_SIDE} pixels.")
+        if short < least:
+            raise WrongUse(f"The size {self.size!r} does not fit: the network needs {least} pixels a side or more.")
         return long, short
 
     def channels(self) -> int:

@@ -46,7 +46,7 @@ class Extractor(ABC):
         """As `nearest_two`, where a kind has a faster search that misses a neighbour now and then."""
         return cls.nearest_two(descriptors, among)
 
-    def enlargement(self, frame: tuple[int, int]) -> float:
+    def enlargement(self, frame: tuple[int, int]) -> float:  # noqa: ARG002  (for kinds that do)
         """How many times a picture of this frame, (height, width), is enlarged before it is searched."""
         return 1.0
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -65,7 +66,7 @@ def _reduced(picture: np.ndarray, short_side: int) -> np.ndarray:
 class Crops(keras.utils.PyDataset):
     """Batches of (disturbed crops, clean crops), each (batch, side, side, 3) uint8 BGR, for a range of steps."""
 
-    def __init__(self, pictures: Sequence[np.ndarray], side: int, batch: int, seed: int, steps: range, **workers):
+    def __init__(self, pictures: Sequence[np.ndarray], side: int, batch: int, seed: int, steps: range, **workers: Any):
         super().__init__(**workers)
         self.pictures, self.side, self.batch, self.seed, self.steps = pictures, side, batch, seed, steps
 

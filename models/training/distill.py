@@ -16,7 +16,6 @@ ImageMagick: mogrify -path SMALL -resize '192x192^>' -quality 85 FOLDER/*.jpg
 
 import argparse
 import json
-import os
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -32,9 +31,10 @@ from models.description.vgg16 import MEAN
 from models.training.crops import Crops, centre, read
 from models.training.student import GUIDED, fit_adapters, fold, student, unfold
 from models.training.teacher import MEAN as TEACHER_MEAN
-from models.training.teacher import Teacher
+from models.training.teacher import Teacher, Tensor
 from utils import files, script
 from utils.errors import WrongUse
+from utils.work import cores
 
 ops = keras.ops
 
@@ -68,13 +68,20 @@ class Distiller(keras.Model):
         self.built = True
 
     @property
-    def metrics(self):
+    def metrics(self) -> list:
         return list(self.means.values())
 
-    def call(self, pictures, training=False):
+    def call(self, pictures: Tensor, training: bool = False) -> Tensor:
         return self.pupil(ops.subtract(ops.cast(pictures, "float32"), MEAN), training=training)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Tensor = None,  # noqa: ARG002  (Keras hands these three over by name)
+        y: Tensor = None,
+        y_pred: Sequence[Tensor] = (),
+        sample_weight: Tensor = None,  # noqa: ARG002
+        training: bool = True,  # noqa: ARG002
+    ) -> Tensor:
         """The loss of a batch, a float32 scalar. y: (batch, side, side, 3) uint8 BGR pictures for the teacher."""
         maps = self.maps(ops.subtract(ops.cast(y, "float32"), TEACHER_MEAN), training=False)
         found = list(y_pred)
@@ -90,20 +97,20 @@ class Distiller(keras.Model):
             self.means[name].update_state(value)
         return loss
 
-    def scores(self, maps):
+    def scores(self, maps: Tensor) -> Tensor:
         """What the teacher's classifier says of the last maps, its own or the student's."""
         return ops.add(ops.matmul(_pool(maps), self.kernel), self.bias)
 
 
-def _squared_error(found, wanted):
+def _squared_error(found: Tensor, wanted: Tensor) -> Tensor:
     return ops.mean(ops.square(found - wanted))
 
 
-def _pool(maps):
+def _pool(maps: Tensor) -> Tensor:
     return ops.mean(maps, axis=(1, 2))
 
 
-def _divergence(wanted, found):
+def _divergence(wanted: Tensor, found: Tensor) -> Tensor:
     """The mean over a batch of sum_c p_c (log p_c - log q_c), p and q being the softmax of (batch, classes) scores."""
     wanted, found = ops.log_softmax(wanted), ops.log_softmax(found)
     return ops.mean(ops.sum(ops.exp(wanted) * (wanted - found), axis=1))
@@ -174,7 +181,13 @@ def _start(name: str, teacher: Teacher) -> keras.Model:
     return plain
 
 
-def _prepared(options, teacher, start, pictures, precision) -> tuple[Distiller, "Checkpoint"]:
+def _prepared(
+    options: argparse.Namespace,
+    teacher: Teacher,
+    start: keras.Model | None,
+    pictures: list[np.ndarray],
+    precision: str,
+) -> tuple[Distiller, "Checkpoint"]:
     """The distiller, ready to learn or to go on learning."""
     widths = [model.shape[-1] for model in teacher.maps.outputs]
     pupil = student(widths[: len(GUIDED)], widths[-1], precision)
@@ -200,7 +213,7 @@ def _batches(crops: Crops) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield disturbed - MEAN, clean - TEACHER_MEAN
 
 
-def _optimizer(options, pupil: keras.Model) -> keras.optimizers.Optimizer:
+def _optimizer(options: argparse.Namespace, pupil: keras.Model) -> keras.optimizers.Optimizer:
     steps = _steps(options)
     warm_up = round(WARM_UP * steps)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -216,23 +229,25 @@ def _optimizer(options, pupil: keras.Model) -> keras.optimizers.Optimizer:
     return made
 
 
-def _steps(options) -> int:
+def _steps(options: argparse.Namespace) -> int:
     return -(-options.crops // options.batch_size)
 
 
-def _work(options, step: int) -> int:
+def _work(options: argparse.Namespace, step: int) -> int:
     """What is left to do after so many steps: pixels, but for a factor."""
     steps, larger = _steps(options), round(LAST_PART * _steps(options))
     return max(0, larger - step) * options.side**2 + (steps - max(step, larger)) * options.last_side**2
 
 
-def _train(distiller: Distiller, options, pictures: list[np.ndarray], checkpoint: "Checkpoint") -> None:
+def _train(
+    distiller: Distiller, options: argparse.Namespace, pictures: list[np.ndarray], checkpoint: "Checkpoint"
+) -> None:
     done = int(distiller.optimizer.iterations)
     steps, larger = _steps(options), round(LAST_PART * _steps(options))
     watching = [checkpoint, Progress(options, done)]
     for side, part in ((options.side, range(larger)), (options.last_side, range(larger, steps))):
         if part := part[max(0, done - part.start) :]:
-            workers = {"workers": os.cpu_count(), "max_queue_size": 4 * os.cpu_count()}
+            workers = {"workers": cores(0), "max_queue_size": 4 * cores(0)}
             crops = Crops(pictures, side, options.batch_size, options.seed, part, **workers)
             distiller.fit(crops, shuffle=False, verbose=0, callbacks=watching)
     checkpoint.save()
@@ -241,7 +256,7 @@ def _train(distiller: Distiller, options, pictures: list[np.ndarray], checkpoint
 class Checkpoint(keras.callbacks.Callback):
     """The state of the training on disk, whole or not at all."""
 
-    def __init__(self, options, distiller: Distiller):
+    def __init__(self, options: argparse.Namespace, distiller: Distiller):
         super().__init__()
         self.path = options.output / "checkpoint.npz"
         names = ("crops", "side", "last_side", "batch_size", "learning_rate", "seed", "start")
@@ -249,7 +264,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.variables = [*distiller.pupil.variables, *distiller.optimizer.variables]
         self.saved = time.monotonic()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:  # noqa: ARG002  (as Keras calls it)
         if time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
             self.save()
 
@@ -281,13 +296,13 @@ class Checkpoint(keras.callbacks.Callback):
 class Progress(keras.callbacks.Callback):
     """A line every so often: the step, crops a second, the losses since the last line, and the time left."""
 
-    def __init__(self, options, done: int):
+    def __init__(self, options: argparse.Namespace, done: int):
         super().__init__()
         self.options, self.steps, self.done = options, _steps(options), done
         self.told = time.monotonic()
         self.told_step = done
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:  # noqa: ARG002  (as Keras calls it)
         self.done += 1
         now = time.monotonic()
         if now - self.told < TELL_SECONDS and self.done < self.steps:
@@ -302,7 +317,9 @@ class Progress(keras.callbacks.Callback):
         self.told, self.told_step = now, self.done
 
 
-def _classifier(pupil: keras.Model, teacher: Teacher, options, pictures) -> tuple[np.ndarray, np.ndarray]:
+def _classifier(
+    pupil: keras.Model, teacher: Teacher, options: argparse.Namespace, pictures: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     """The kernel (channels, classes) and bias (classes,) that give the teacher's scores from the student's maps.
 
     What the teacher's own classifier leaves unexplained is fitted by ridge regression: the student's channels are like
@@ -315,10 +332,10 @@ def _classifier(pupil: keras.Model, teacher: Teacher, options, pictures) -> tupl
         pooled.append(np.asarray(pupil.predict_on_batch(pixels)[-1]).mean((1, 2)))
         last = np.asarray(teacher.maps.predict_on_batch(clean)[-1]).mean((1, 2))
         wanted.append(last @ teacher.kernel + teacher.bias)
-    pooled, wanted = np.concatenate(pooled), np.concatenate(wanted)
-    spread = pooled.std(axis=0) + 1e-4
-    left = wanted - (pooled @ teacher.kernel + teacher.bias)
-    fitted = Ridge(RIDGE * len(pooled)).fit(pooled / spread, left)
+    seen, scores = np.concatenate(pooled), np.concatenate(wanted)
+    spread = seen.std(axis=0) + 1e-4
+    left = scores - (seen @ teacher.kernel + teacher.bias)
+    fitted = Ridge(RIDGE * len(seen)).fit(seen / spread, left)
     return teacher.kernel + fitted.coef_.T / spread[:, None], teacher.bias + fitted.intercept_
 
 
@@ -351,7 +368,7 @@ def agreement(found: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
     return {"r2": float(1 - unexplained), "top5": float(np.mean(kept))}
 
 
-def _write(plain: keras.Model, options, told: dict, found: dict) -> None:
+def _write(plain: keras.Model, options: argparse.Namespace, told: dict, found: dict) -> None:
     path = options.output / "vgg16_cam.weights.h5"
     with files.whole(path, ending=".weights.h5") as part:  # Keras refuses other names
         weights.save_half(plain, part)

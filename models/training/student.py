@@ -10,6 +10,7 @@ import numpy as np
 
 from models.description.backend import keras
 from models.description.vgg16 import BLOCKS, vgg16_cam
+from models.training.teacher import Tensor
 
 layers = keras.layers
 
@@ -32,14 +33,14 @@ def student(adapters: Sequence[int], channels: int, precision: str = "float32") 
     """
     policy = keras.DTypePolicy("mixed_bfloat16" if precision == "bfloat16" else "float32")
 
-    def convolve(x, width, name):
+    def convolve(x: Tensor, width: int, name: str) -> Tensor:
         options = {"padding": "same", "use_bias": False, "kernel_initializer": "he_normal", "dtype": policy}
         x = layers.Conv2D(width, 3, name=name, **options)(x)
         # Crops grow in the last fifth: a few hundred steps have to be enough for the statistics to follow.
         x = layers.BatchNormalization(momentum=0.97, name=f"{name}_norm", dtype=policy)(x)
         return layers.ReLU(name=f"{name}_relu", dtype=policy)(x)
 
-    def exact(x):
+    def exact(x: Tensor) -> Tensor:
         return layers.Activation("linear", dtype="float32")(x)
 
     pixels = x = layers.Input((None, None, 3), dtype="float32")
@@ -122,7 +123,7 @@ def fit_adapters(model: keras.Model, batches: Iterable[tuple[np.ndarray, Sequenc
     """
     adapters = [model.get_layer(f"adapter{k}") for k in range(1, len(GUIDED) + 1)]
     inside = keras.Model(model.input, [adapter.input for adapter in adapters])
-    products = [[0.0, 0.0] for _ in adapters]
+    products: list[list] = [[0.0, 0.0] for _ in adapters]  # they grow to matrices with the first batch
     for pixels, wanted in batches:
         for sums, one, target in zip(products, inside.predict_on_batch(pixels), wanted, strict=True):
             flat = np.asarray(one, np.float32).reshape(-1, one.shape[-1])

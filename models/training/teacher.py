@@ -5,6 +5,7 @@ dense layer, so its class activation maps are exact (Zhou et al. 2016), and it c
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ CONVOLUTIONS = (
 )
 
 Arrays = dict[str, np.ndarray]
+Tensor = Any  # of Keras' back end, whichever it is
 
 
 class Teacher:
@@ -84,7 +86,7 @@ def _googlenet(arrays: Arrays, precision: str) -> keras.Model:
     """Pixels to the six maps; the widths are those of the arrays."""
     policy = keras.DTypePolicy("mixed_bfloat16" if precision == "bfloat16" else "float32")
 
-    def convolve(x, name, **options):
+    def convolve(x: Tensor, name: str, **options: Any) -> Tensor:
         kernel = arrays[f"{name}/kernel"]
         options = {"padding": "same"} | options
         made = layers.Conv2D(kernel.shape[3], kernel.shape[:2], activation="relu", dtype=policy, **options)
@@ -92,14 +94,14 @@ def _googlenet(arrays: Arrays, precision: str) -> keras.Model:
         made.set_weights([kernel, arrays[f"{name}/bias"]])
         return y
 
-    def halve(x):
+    def halve(x: Tensor) -> Tensor:
         # Caffe rounds the size up; for even sides that is "same", which then pads one row below and one on the right.
         return layers.MaxPooling2D(3, 2, padding="same", dtype=policy)(x)
 
-    def normalise(x):
+    def normalise(x: Tensor) -> Tensor:
         return LocalResponseNormalization(dtype=policy)(x)
 
-    def inception(x, name):
+    def inception(x: Tensor, name: str) -> Tensor:
         name = f"inception_{name}"
         pooled = layers.MaxPooling2D(3, 1, padding="same", dtype=policy)(x)
         branches = [
@@ -126,7 +128,7 @@ def _googlenet(arrays: Arrays, precision: str) -> keras.Model:
     return model
 
 
-class LocalResponseNormalization(layers.Layer):
+class LocalResponseNormalization(keras.layers.Layer):
     """x_k / (1 + alpha / 5 * sum of x_j^2 over the five channels around k)^0.75 (Krizhevsky et al. 2012, section 3.3).
 
     alpha is 1e-4 and, as in Caffe and PyTorch, divided by the number of channels summed. Computed in float32.
@@ -135,7 +137,7 @@ class LocalResponseNormalization(layers.Layer):
     ALPHA = 1e-4
     SIZE = 5
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         wide = ops.cast(x, "float32")
         around, channels = self.SIZE // 2, x.shape[-1]
         squares = ops.pad(ops.square(wide), [(0, 0)] * 3 + [(around, around)])
@@ -144,5 +146,5 @@ class LocalResponseNormalization(layers.Layer):
         # base^-0.75, without the slow power.
         return ops.cast(wide * ops.rsqrt(base * ops.sqrt(base)), self.compute_dtype)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shape

@@ -3,6 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from config import POOLINGS
 from models.description import pooling
 
 # Two by two positions, three channels; the last channel is 0 everywhere.
@@ -225,7 +226,7 @@ def pooled(name, features):
     return getattr(pooling, name)(features)
 
 
-@pytest.mark.parametrize("name", pooling.POOLINGS)
+@pytest.mark.parametrize("name", POOLINGS)
 def test_vectors_have_length_1(name):
     vectors = pooled(name, some_features())
     assert vectors.shape[1:] == (6,)
@@ -233,13 +234,13 @@ def test_vectors_have_length_1(name):
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", pooling.POOLINGS)
+@pytest.mark.parametrize("name", POOLINGS)
 def test_stronger_features_give_the_same_vectors(name):
     features = some_features()
     np.testing.assert_allclose(pooled(name, 8 * features), pooled(name, features), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", sorted(set(pooling.POOLINGS) - {"rmac"}))
+@pytest.mark.parametrize("name", sorted(set(POOLINGS) - {"rmac"}))
 def test_the_order_of_positions_does_not_matter(name):
     features = some_features()
     shuffled = np.random.default_rng(4).permutation(features.reshape(-1, 6)).reshape(features.shape)
@@ -253,7 +254,7 @@ def test_rmac_of_a_turned_image_has_the_regions_turned():
     np.testing.assert_array_equal(upright[key(upright.T)], turned[key(turned.T)])
 
 
-@pytest.mark.parametrize("name", pooling.POOLINGS)
+@pytest.mark.parametrize("name", POOLINGS)
 def test_features_that_are_all_zero_give_zero_vectors(name):
     vectors = pooled(name, np.zeros((3, 4, 6), np.float32))
     np.testing.assert_array_equal(vectors, np.zeros((len(vectors), 6)))

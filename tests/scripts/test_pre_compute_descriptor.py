@@ -206,6 +206,14 @@ def test_options_that_do_not_fit_are_refused(folder, option, capsys):
     assert option[0] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("more", [(), ("--update",)])
+def test_a_kind_of_local_features_that_there_is_not_is_refused(folder, more, capsys):
+    run(capsys, folder)
+    code, shown, told = finish(process(folder, *more, env=os.environ | {"RETRIEVAL_FEATURE": "nonsense"}))
+    sentence = "RETRIEVAL_FEATURE='nonsense' is not known: choose one of orb, sift."
+    assert (code, shown, told) == (2, "", f"pre_compute_descriptor.py: {sentence}\n")
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory) -> Path:
     """Enough pictures for three transactions, twelve of them different."""

@@ -12,6 +12,7 @@ from argon2 import PasswordHasher
 from flask.testing import FlaskClient
 
 from app import create_app
+from config import Settings
 from database.tables import Role, User, db, now
 from database.works import follow
 from tests import small_collection
@@ -47,7 +48,7 @@ def migrated(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def settings(collection, tmp_path):
+def settings(collection, tmp_path) -> Settings:
     """Of a site of its own, with an empty database, for one test."""
     return replace(
         small_collection.SETTINGS,

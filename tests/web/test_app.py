@@ -9,7 +9,7 @@ from flask import abort
 from app import create_app
 from database.tables import db
 from tests.web.conftest import add_user, browser, signed_in
-from utils.errors import Failed
+from utils.errors import Failed, WrongUse
 from utils.images import ImageProblem
 from utils.version import VERSION
 from web.service import Service, Unavailable
@@ -43,6 +43,11 @@ def test_while_the_engine_is_missing_it_is_alive_but_not_ready_and_its_pages_ope
         assert client.get("/").status_code == 200
     finally:
         service.stop()
+
+
+def test_a_kind_of_local_features_that_there_is_not_is_refused_at_the_start(make_site):
+    with pytest.raises(WrongUse, match=r"^RETRIEVAL_FEATURE='nonsense' is not known: choose one of orb, sift\.$"):
+        make_site(feature="nonsense")
 
 
 # What every answer carries

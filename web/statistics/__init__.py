@@ -4,8 +4,9 @@ import functools
 import re
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, redirect, send_file, url_for
+from flask import Blueprint, Flask, redirect, send_file, url_for
 from flask_user import roles_required
+from werkzeug import Response
 
 blueprint = Blueprint("statistics", __name__)
 

@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
-from flask import Response, abort, current_app, flash, redirect, render_template, request, url_for
+from flask import abort, current_app, flash, redirect, render_template, request, url_for
+from werkzeug import Response
 
 from database.tables import Work, db
 from models.collection.store import Store

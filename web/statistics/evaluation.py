@@ -8,7 +8,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from flask import Response, abort, current_app, flash, redirect, render_template, request, send_file, url_for
+from flask import abort, current_app, flash, redirect, render_template, request, send_file, url_for
+from werkzeug import Response
 
 from models.evaluation.records import RIGHT
 from models.verdict.calibration import NAME as VERDICT
@@ -62,7 +63,7 @@ def evaluation() -> str | tuple[str, int]:
         probability, ruling = [None] * len(read), None
     sliders = measures.sliders(ruling)
     values = _values(sliders)
-    panels = [_panel(run, its, sliders, values) for run, its in zip(read, probability, strict=True)]
+    panels = [_panel(run, its, values) for run, its in zip(read, probability, strict=True)]
     return render_template(
         "statistics/evaluation.html",
         runs=known,
@@ -230,7 +231,7 @@ def _measured(run: Run, probability: dict[int, float], values: dict[str, float])
 # What is shown
 
 
-def _panel(run: Run, probability: dict[int, float] | None, sliders: list[Slider], values: dict[str, float]) -> Panel:
+def _panel(run: Run, probability: dict[int, float] | None, values: dict[str, float]) -> Panel:
     rows, inside = run.known, run.inside
     judged = measures.judge(rows, values, probability)
     with_answer = [row for row in rows if row.first_after]

@@ -20,7 +20,8 @@ def init_app(app: Flask) -> None:
 
 
 def _note(response: Response) -> Response:
-    if response.status_code >= 400 and request.blueprint in WATCHED and response.status_code not in UNREMARKABLE:
+    refused = response.status_code >= 400 and response.status_code not in UNREMARKABLE
+    if refused and request.endpoint and request.blueprint in WATCHED:
         try:
             user = current_user.id if current_user.is_authenticated else None
             db.session.rollback()  # ends what the failed request left open, or SQLite would wait for it

@@ -145,7 +145,7 @@ def _days(span: Span, _most: int | None) -> Table:
 
 def _verdicts(span: Span, _most: int | None) -> Table:
     rows = _by_day(span)
-    sums = [sum(row[place] for row in rows) for place in (1, 2, 3)]
+    sums = [sum(row[1:][place] for row in rows) for place in range(len(counts.VERDICTS))]
     total = sum(sums)
     named = [(SAID[verdict], count) for verdict, count in zip(counts.VERDICTS, sums, strict=True)]
     return Table(
@@ -203,7 +203,7 @@ def _feedback(span: Span, _most: int | None) -> Table:
     rows = counts.feedback(span)
     said = counts.accuracy(rows)
     note = "Nobody said whether an answer was right."
-    if said.judged:
+    if said.interval is not None:
         low, high = said.interval
         note = (
             f"{said.right:,} of {said.judged:,} judged answers were right: {percent(said.share)} "

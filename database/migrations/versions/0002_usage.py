@@ -11,7 +11,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-INDEXES = {
+INDEXES: dict[str, list[tuple[str, ...]]] = {
     "photographs": [("source", "created_at")],
     "queries": [
         ("verdict", "created_at"),
@@ -39,7 +39,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_events_user_id"), "events", ["user_id"])
     for table, indexes in INDEXES.items():
         for columns in indexes:
-            op.create_index(f"ix_{table}_{'_'.join(columns)}", table, columns)
+            op.create_index(f"ix_{table}_{'_'.join(columns)}", table, list(columns))
 
 
 def downgrade() -> None:
