@@ -49,8 +49,9 @@ KINDS = "JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000, JPEG XL or came
 MAX_BYTES = 4 << 30
 # A PNG of more pixels is decoded in strips and reduced meanwhile; Pillow needs ten bytes a pixel.
 IN_STRIPS = 50_000_000
-# Share of a JPEG's pixels that may be missing at its end. More than that is a damaged picture.
-MISSING = 0.05
+# The share of a JPEG's pixels that may be missing at its end: a picture that lacks more is damaged.
+LOST = 0.1
+BLOCK = 16  # pixels; the side of what a JPEG decoder decodes at once
 END_OF_JPEG = b"\xff\xd9"
 
 ORIENTATION = 0x0112  # the EXIF tag
@@ -242,48 +243,51 @@ def _open_with_pillow(file: BinaryIO, limits: Limits, turned: bool = False) -> O
 
 def _decoded(image: Image.Image, file: BinaryIO, at_least: int | None, notes: list[str]) -> Image.Image:
     """The picture with its pixels decoded, reduced where its format can do so."""
-    _reduce(image, at_least)
+    pixels = image.width * image.height
     try:
-        image.load()
-        return image
+        return _loaded(image, at_least)
     except OSError:
+        if image.format == "JPEG2000" and at_least:  # it may not hold as many reduced versions
+            return _loaded(_again(file, "JPEG2000"), None)
         if image.format not in ("JPEG", "MPO"):
             raise
-    # The end is missing. With one put behind what is there, the decoder fills what is missing with grey.
-    file.seek(0)
-    image = Image.open(io.BytesIO(file.read() + END_OF_JPEG), formats=["JPEG"])
-    _reduce(image, at_least)
-    image.load()
-    missing = _grey_at_the_end(image)
-    if missing > MISSING:
+    # With an end put behind what is there, the decoder fills what is missing with grey.
+    image = _loaded(_again(file, "JPEG", END_OF_JPEG), at_least)
+    grey = _grey_at_the_end(image)
+    if image.info.get("progressive") and not grey:
+        notes.append("its end is missing: it may be less sharp than it was")
+        return image
+    lost = grey + BLOCK**2 / pixels  # the block where it breaks off is not grey, nor right
+    if lost > LOST:
         raise ImageProblem("damaged or cut off")
-    notes.append("its end is missing" + (f" ({missing:.1%} of the picture, at the bottom)" if missing else ""))
+    notes.append(f"its end is missing, and with it up to {max(lost, 0.001):.1%} of the picture")
     return image
 
 
-def _reduce(image: Image.Image, at_least: int | None) -> None:
-    if at_least is None:
-        return
+def _again(file: BinaryIO, form: str, end: bytes = b"") -> Image.Image:
+    file.seek(0)
+    return Image.open(io.BytesIO(file.read() + end), formats=[form])
+
+
+def _loaded(image: Image.Image, at_least: int | None) -> Image.Image:
+    """The picture decoded, reduced where its format can do so while it is decoded."""
     width, height = image.size
-    if image.format in ("JPEG", "MPO"):
+    if at_least and image.format in ("JPEG", "MPO"):
         # The other side is free: Pillow takes the largest reduction that keeps both.
         image.draft(None, (at_least, 1) if width >= height else (1, at_least))
+    elif at_least and image.format == "JPEG2000" and max(width, height) >= 2 * at_least:
+        image.reduce = int(np.log2(max(width, height) / at_least))  # halvings
+    image.load()
+    return image
 
 
 def _grey_at_the_end(image: Image.Image) -> float:
-    """The share of a decoded JPEG that is filled with the middle of each range, counted from its end: 0..1."""
+    """The share of a decoded JPEG, counted from its end, that lies in the middle of every range: 0..1."""
     values = np.asarray(image)
     middle = (np.abs(values.astype(np.int16) - 128) <= 1).reshape(*values.shape[:2], -1).all(-1)
-    height, width = middle.shape
-    side = 8  # pixels; rows of blocks, and blocks, are what a decoder fills
-    missing = 0
-    for top in reversed(range(0, height, side)):
-        row = middle[top : top + side].all(0)
-        filled = len(row) - (np.flatnonzero(~row)[-1] + 1 if not row.all() else 0)
-        missing += filled
-        if filled < width:
-            break
-    return missing * side / (height * width)
+    runs = np.where(middle.all(1), middle.shape[1], middle[:, ::-1].argmin(1))[::-1]  # at the end of each row
+    rows = len(runs) if runs.all() else int(runs.argmin())
+    return float(runs[:rows].sum() / middle.size)
 
 
 def _gif_size(file: BinaryIO) -> tuple[int, int]:
