@@ -92,8 +92,10 @@ def curved(profile_gamma: float, primaries: str) -> bytes:
     tags = {b"desc": b"desc" + bytes(4) + struct.pack(">I", len(name)) + name + bytes(80), b"wtpt": white}
     tags[b"cprt"] = b"text" + bytes(4) + b"none\0"
     if columns:
-        tags |= {key: b"XYZ " + bytes(4) + fixed(*xyz) for key, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns)}
-        tags |= {key: curve for key in (b"rTRC", b"gTRC", b"bTRC")}
+        tags |= {
+            key: b"XYZ " + bytes(4) + fixed(*xyz) for key, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)
+        }
+        tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
     else:
         tags[b"kTRC"] = curve
     table, body, offset = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
@@ -253,9 +255,9 @@ def test_the_full_picture_is_taken_and_not_its_thumbnail(tmp_path, how, bigtiff)
             writer.write(picture(), photometric="rgb", metadata=None)
             writer.write(small, photometric="rgb", subfiletype=1, metadata=None)
         elif how == "mask":
-            mask = np.zeros((HEIGHT * 2, WIDTH * 2), np.uint8)
+            mask = np.zeros((HEIGHT * 2, WIDTH * 2), bool)
             writer.write(picture(), photometric="rgb", metadata=None)
-            writer.write(mask, photometric="minisblack", subfiletype=4, metadata=None)
+            writer.write(mask, photometric=4, subfiletype=4, metadata=None)
         else:
             count = {"chain": 0, "sub-directory": 1, "two sub-directories": 2}[how]
             writer.write(small, photometric="rgb", subfiletype=1, metadata=None, subifds=count)
@@ -317,14 +319,46 @@ def test_a_compression_that_nobody_here_reads_is_named(compression):
 # Camera raw
 
 
-def test_a_sensor_s_picture_that_cannot_be_read_says_that_it_is_raw(tmp_path):
-    path = tmp_path / "a.nef"
+def dng(path: Path) -> np.ndarray:
+    """Write a DNG with a preview and a sensor's picture; returns what it shows, (200, 300, 3) uint8."""
+    shown = np.asarray(Image.fromarray(picture()).resize((300, 200), Image.Resampling.BICUBIC))
+    linear = np.where(shown / 255 <= 0.04045, shown / 255 / 12.92, ((shown / 255 + 0.055) / 1.055) ** 2.4)
+    sensor = np.zeros(shown.shape[:2], np.uint16)
+    for row, column, colour in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):  # red, green; green, blue
+        sensor[row::2, column::2] = np.rint(linear[row::2, column::2, colour] * 65535)
+    to_camera = (3.2404542, -1.5371385, -0.4985314, -0.969266, 1.8760108, 0.041556, 0.0556434, -0.2040259, 1.0572252)
+    matrix = tuple(part for number in to_camera for part in (round(number * 10000), 10000))
+    camera = [
+        (50706, 1, 4, b"\1\4\0\0", True),  # DNGVersion
+        (50708, 2, 5, "made", True),  # UniqueCameraModel
+        (50721, 10, 9, matrix, True),  # ColorMatrix1
+        (50778, 3, 1, 21, True),  # CalibrationIlluminant1: D65
+        (50728, 5, 3, (1, 1) * 3, True),  # AsShotNeutral
+    ]
+    pattern = [(33421, 3, 2, (2, 2), True), (33422, 1, 4, b"\0\1\1\2", True), (50717, 4, 1, 65535, True)]
     with tifffile.TiffWriter(path) as writer:
-        writer.write(np.full((16, 24, 3), 90, np.uint8), photometric="rgb", subfiletype=1, metadata=None, subifds=1)
-        writer.write(sixteen(grey()), photometric=32803, metadata=None)
-    for read in (lambda: load(path), lambda: load(path.read_bytes()), lambda: images.probe(path, **LIMITS)):
-        with pytest.raises(ImageProblem, match="^camera raw that cannot be read; export it as TIFF or JPEG$"):
-            read()
+        small = np.full((16, 24, 3), 90, np.uint8)
+        writer.write(small, photometric="rgb", subfiletype=1, metadata=None, subifds=1, extratags=camera)
+        writer.write(sensor, photometric=32803, metadata=None, extratags=pattern)
+    return shown
+
+
+def test_camera_raw_is_developed(tmp_path):
+    path = tmp_path / "a.dng"
+    shown = dng(path)
+    assert images.probe(path, **LIMITS) == images.ImageInfo("camera raw", 200, 300)
+    same(load(path)[4:-4, 4:-4], shown[4:-4, 4:-4], 5)
+    half = shown.reshape(100, 2, 150, 2, 3).mean((1, 3))
+    same(load(path.read_bytes(), at_least=150)[2:-2, 2:-2], half[2:-2, 2:-2], 5)
+
+
+def test_raw_that_cannot_be_read_says_that_it_is_raw(tmp_path):
+    path = tmp_path / "a.dng"
+    dng(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ImageProblem, match="camera raw that cannot be read; export it as TIFF or JPEG"):
+        load(path)
 
 
 @pytest.mark.parametrize("start", [b"IIU\0", b"FUJIFILMCCD-RAW 0201", b"\0\0\0\x18ftypcrx ", b"II*\0\x10\0\0\0CR\2\0"])
@@ -345,12 +379,11 @@ DOT_GAIN = curved(1.8, "grey")
 @pytest.mark.parametrize(
     ("form", "options", "tolerance"),
     [
-        ("JPEG", {"quality": 100, "subsampling": 0}, 6),
+        ("JPEG", {"quality": 100, "subsampling": 0}, 9),
         ("PNG", {}, CLOSE),
         ("TIFF", {}, CLOSE),
         ("WEBP", {"lossless": True}, CLOSE),
-        ("JXL", {"lossless": True}, CLOSE),
-        ("HEIF", {"quality": -1}, CLOSE + 1),
+        ("HEIF", {"quality": -1}, 5),
         ("AVIF", {"quality": 100, "subsampling": "4:4:4"}, 5),
     ],
 )
@@ -415,8 +448,8 @@ def test_a_cmyk_jpeg_is_inverted_as_adobe_does():
 
 
 def test_a_ycck_jpeg():
-    """Its first three components are the YCbCr of inverted CMY, which is RGB: so those of a colour JPEG."""
-    inverted = np.dstack([np.asarray(Image.fromarray(picture()).convert("YCbCr")), np.full_like(grey(), 255)])
+    """Its first three components are the YCbCr of 255 less what is stored as CMY, which Adobe stores inverted."""
+    inverted = np.dstack([np.asarray(Image.fromarray(255 - picture()).convert("YCbCr")), np.full_like(grey(), 255)])
     # Pillow stores CMYK inverted: so what is to lie in the file is handed over inverted.
     data = adobe(encoded(Image.fromarray(255 - inverted, "CMYK"), "JPEG", quality=100, subsampling=0), 2)
     same(load(data), picture(), 6)
@@ -453,10 +486,8 @@ def test_newer_formats_with_transparency(form):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("form", ["HEIF", "AVIF", "JXL", "JPEG2000"])
+@pytest.mark.parametrize("form", ["HEIF", "AVIF", "JXL"])
 def test_newer_formats_are_set_upright(tmp_path, form, orientation):
-    if form == "JPEG2000":
-        pytest.skip("has no field for it that Pillow writes")
     transposed = picture().transpose(1, 0, 2)
     stored = {
         1: picture(),
@@ -561,10 +592,12 @@ def test_a_jpeg_without_much_of_it_is_refused(share):
 # What a file may cost
 
 PEAK = """
-import resource, sys
+import sys
+from pathlib import Path
 from utils import images
 print(images.load(sys.argv[1], max_pixels=300_000_000, min_side=16, at_least=1024).shape)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+status = Path("/proc/self/status").read_text()
+print(int(status.partition("VmHWM:")[2].split()[0]) // 1024)
 """
 
 
@@ -596,7 +629,7 @@ def test_bombs_of_the_newer_formats_are_refused_by_their_header():
     data = bytearray(header)
     (count,) = struct.unpack_from("<H", data, first)
     for entry in range(first + 2, first + 2 + 12 * count, 12):
-        tag, kind = struct.unpack_from("<HH", data, entry)
+        (tag,) = struct.unpack_from("<H", data, entry)
         if tag in (256, 257):
             struct.pack_into("<HHII", data, entry, tag, 4, 1, 2_000_000)
     assert refused(bytes(data)) == f"too large (2000000 x 2000000 pixels; {limit})"

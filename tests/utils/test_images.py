@@ -268,8 +268,14 @@ def test_the_first_frame_of_an_animation(tmp_path, form, options):
             png_with_bad_pixels(100_000, 100_000),
             "too large (100000 x 100000 pixels; the limit is 1000000 pixels, RETRIEVAL_MAX_PIXELS)",
         ),
-        (gif_header((65535, 65535), (65535, 65535)), "too large (65535 x 65535 pixels; the limit is 1000000 pixels, RETRIEVAL_MAX_PIXELS)"),
-        (gif_header((20, 20), (65535, 60000)), "too large (65535 x 60000 pixels; the limit is 1000000 pixels, RETRIEVAL_MAX_PIXELS)"),
+        (
+            gif_header((65535, 65535), (65535, 65535)),
+            "too large (65535 x 65535 pixels; the limit is 1000000 pixels, RETRIEVAL_MAX_PIXELS)",
+        ),
+        (
+            gif_header((20, 20), (65535, 60000)),
+            "too large (65535 x 60000 pixels; the limit is 1000000 pixels, RETRIEVAL_MAX_PIXELS)",
+        ),
         (webp_bomb(30_000), "too large (30000 x 30000 pixels; the limit is 1000000 pixels, RETRIEVAL_MAX_PIXELS)"),
     ],
 )

@@ -38,8 +38,8 @@ def to_bgr(samples: Samples, at_least: int | None) -> np.ndarray:
     values, alpha, space, profile = samples.values, samples.alpha, samples.space, samples.profile
     convert = space == "lab" or (profile is not None and _changes(profile, space))
     if convert and at_least:
-        height, width = values.shape[:2]
-        values = fit(values, at_least).reshape(*fit(values[:, :, 0], at_least).shape, -1)
+        values = fit(values, at_least)
+        values = values[:, :, None] if values.ndim == 2 else values  # OpenCV drops a lone channel
         alpha = None if alpha is None else fit(alpha, at_least)
     if convert:
         rgb = _lab_to_rgb(values) if space == "lab" else _converted(values, space, profile)
@@ -96,9 +96,7 @@ def _converted(values: np.ndarray, space: str, profile: bytes) -> np.ndarray:
     name = VIPS[space][values.dtype == np.uint16]
     image = pyvips.Image.new_from_array(np.ascontiguousarray(values)).copy(interpretation=name)
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    return image.icc_transform(
-        "srgb", embedded=True, intent="relative", black_point_compensation=True, depth=8
-    ).numpy()
+    return image.icc_transform("srgb", embedded=True, intent="relative", black_point_compensation=True, depth=8).numpy()
 
 
 @functools.lru_cache(64)

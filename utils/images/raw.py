@@ -8,6 +8,7 @@ from utils.images.problem import ImageProblem
 
 # Of those raw files that are no TIFF by their first bytes: Olympus, Panasonic, Fujifilm, Sigma, Minolta.
 MAGIC = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM")
+SRGB = (2.4, 12.92)  # the curve of sRGB: its power, and its slope where it is dark
 TURNED = (5, 6)  # LibRaw's `flip` of a picture on its side
 
 
@@ -17,7 +18,6 @@ class Raw:
     def __init__(self, file: BinaryIO):
         import rawpy  # only now: it takes longer to import than most pictures take to read
 
-        self.post = rawpy.ColorSpace.sRGB
         try:
             file.seek(0)
             self.raw = rawpy.imread(file)
@@ -35,6 +35,7 @@ class Raw:
         half = at_least is not None and max(self.height, self.width) // 2 >= at_least
         try:
             with self.raw as raw:
-                return raw.postprocess(use_camera_wb=True, half_size=half, output_color=rawpy.ColorSpace.sRGB)
+                # The colours as measured: brightening, which is the default, would differ from picture to picture.
+                return raw.postprocess(use_camera_wb=True, half_size=half, no_auto_bright=True, gamma=SRGB)
         except (rawpy.LibRawError, rawpy.NotSupportedError):
             raise ImageProblem("camera raw that cannot be read; export it as TIFF or JPEG") from None

@@ -43,6 +43,8 @@ PILLOW = {
     "JPEG2000": "JPEG 2000",
     "JXL": "JPEG XL",
 }
+JPEGS = ("JPEG", "MPO")
+REDUCED = (*JPEGS, "JPEG2000")  # can be decoded at a fraction of their size
 KINDS = "JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000, JPEG XL or camera raw"
 
 # No picture of these formats needs more, and reading the header of some takes longer the longer the file.
@@ -202,22 +204,29 @@ def _open_tiff(file: BinaryIO, limits: Limits) -> Opened:
 
 
 def _open_png(file: BinaryIO, start: bytes, limits: Limits) -> Opened:
-    """By libvips where Pillow would drop bits, refuse harmless texts, or take much memory."""
+    """By libvips where Pillow would drop bits or take much memory, or where it fails: it minds much text."""
     width, height, depth = struct.unpack(">IIB", start[16:25])
     limits.check(height, width)
+    plain = None
     if depth <= 8 and height * width <= IN_STRIPS:
-        try:
-            return _open_with_pillow(file, limits)
-        except ImageProblem:
-            raise
-        except Exception:  # more text than Pillow admits, or a damaged one; the pixels are another matter
-            file.seek(0)
-    image = vips.opened("png", file)
-    orientation = image.get("orientation") if image.get_typeof("orientation") else 1
-    return Opened("PNG", image.height, image.width, orientation, lambda at_least, notes: _png(image, depth, at_least))
+        with contextlib.suppress(Exception):
+            plain = _open_with_pillow(file, limits)
+    if plain:
+        orientation = plain.orientation
+    else:
+        image = vips.opened("png", file)
+        orientation = image.get("orientation") if image.get_typeof("orientation") else 1
+
+    def decode(at_least: int | None, notes: list[str]) -> Samples:
+        if plain:
+            with contextlib.suppress(Exception):
+                return plain.decode(at_least, notes)
+        return _png(vips.opened("png", file), at_least if height * width > IN_STRIPS else None)
+
+    return Opened("PNG", height, width, orientation, decode)
 
 
-def _png(image: vips.Image, depth: int, at_least: int | None) -> Samples:
+def _png(image: vips.Image, at_least: int | None) -> Samples:
     profile = image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else None
     values = vips.reduced(image, at_least)
     space = "grey" if values.shape[2] < 3 else "rgb"
@@ -243,13 +252,16 @@ def _open_with_pillow(file: BinaryIO, limits: Limits, turned: bool = False) -> O
 
 def _decoded(image: Image.Image, file: BinaryIO, at_least: int | None, notes: list[str]) -> Image.Image:
     """The picture with its pixels decoded, reduced where its format can do so."""
-    pixels = image.width * image.height
+    size, pixels = image.size, image.width * image.height
     try:
-        return _loaded(image, at_least)
+        image = _loaded(image, at_least)
+        if image.size != size and image.format not in REDUCED:
+            raise ImageProblem("damaged or cut off")  # the header told another size than the pixels have
+        return image
     except OSError:
         if image.format == "JPEG2000" and at_least:  # it may not hold as many reduced versions
             return _loaded(_again(file, "JPEG2000"), None)
-        if image.format not in ("JPEG", "MPO"):
+        if image.format not in JPEGS:
             raise
     # With an end put behind what is there, the decoder fills what is missing with grey.
     image = _loaded(_again(file, "JPEG", END_OF_JPEG), at_least)
@@ -272,7 +284,7 @@ def _again(file: BinaryIO, form: str, end: bytes = b"") -> Image.Image:
 def _loaded(image: Image.Image, at_least: int | None) -> Image.Image:
     """The picture decoded, reduced where its format can do so while it is decoded."""
     width, height = image.size
-    if at_least and image.format in ("JPEG", "MPO"):
+    if at_least and image.format in JPEGS:
         # The other side is free: Pillow takes the largest reduction that keeps both.
         image.draft(None, (at_least, 1) if width >= height else (1, at_least))
     elif at_least and image.format == "JPEG2000" and max(width, height) >= 2 * at_least:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
+import tifffile
 
 from utils.images import vips
 from utils.images.colour import CHANNELS, Samples, full_range
@@ -14,16 +15,18 @@ from utils.images.problem import ImageProblem
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 DIRECTORIES = 1000  # that are looked at; a file of more is a film, and one whose directories form a ring has no end
 SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION = 254, 256, 257, 258, 259, 262, 274
-SUB_DIRECTORIES, EXTRA, SAMPLE_FORMAT, DNG = 330, 338, 339, 50706
-WANTED = {SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, SUB_DIRECTORIES, EXTRA, SAMPLE_FORMAT, DNG}
+PLANES, TILE, SUB_DIRECTORIES, EXTRA, SAMPLE_FORMAT = 284, 322, 330, 338, 339
+WANTED = {SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, PLANES, TILE, SUB_DIRECTORIES, EXTRA}
+WANTED |= {SAMPLE_FORMAT}
 TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}  # of a field -> struct's
 VALUES = 256  # that are read of a field; none of those wanted has more in earnest
 
 # Of a sensor: a colour filter array, or linear raw; and what Nikon, Sony and Pentax call their compressions.
 RAW_PHOTOMETRIC, RAW_COMPRESSION = {32803, 34892}, {34713, 32767, 65535}
-BILEVEL, JPEG, OLD_JPEG = (2, 3, 4, 32771), 7, 6
-READABLE = {1, *BILEVEL, 5, JPEG, 8, 32773, 32946, 50000}  # compressions
-CIELAB, ICCLAB, CMYK, YCBCR, RGB = 8, 9, 5, 6, 2
+# None, fax, LZW, JPEG, deflate, packed, deflate, Zstandard.
+READABLE = {1, 2, 3, 4, 5, 7, 8, 32773, 32946, 50000}
+CIELAB, ICCLAB, CMYK, RGB = 8, 9, 5, 2
+TRANSPARENT, ASSOCIATED = (1, 2), 1  # kinds of extra channels; all others are spot colours and masks
 SPACES = {"b-w": "grey", "grey16": "grey", "srgb": "rgb", "rgb16": "rgb", "rgb": "rgb", "scrgb": "rgb", "cmyk": "cmyk"}
 
 
@@ -111,7 +114,7 @@ def _fields(file: BinaryIO, offset: int, order: str, big: bool) -> tuple[dict[in
         raise struct.error("not a directory")
     entries = file.read(count * size)
     word = "Q" if big else "I"
-    (following,) = struct.unpack(order + word, (file.read(struct.calcsize(order + word)) + bytes(8))[:8 if big else 4])
+    (following,) = struct.unpack(order + word, (file.read(struct.calcsize(order + word)) + bytes(8))[: 8 if big else 4])
     fields, photometric_at = {}, None
     for number in range(count):
         tag, kind, values, inline = struct.unpack_from(order + entry, entries, number * size)
@@ -140,37 +143,70 @@ def check(directory: Directory) -> None:
         raise ImageProblem(f"a TIFF compressed by method {compression}, which cannot be read; save it with LZW")
     if directory.first(SAMPLE_FORMAT, 1) not in (1, 2, 3, 4):
         raise ImageProblem("a TIFF of complex numbers, which cannot be read")
+    if directory.first(BITS, 1) not in (1, 2, 4, 8, 16, 32, 64):
+        raise ImageProblem(
+            f"a TIFF of {directory.first(BITS, 1)} bits a channel, which cannot be read; save it with 16"
+        )
 
 
 def samples(file: BinaryIO, directory: Directory, at_least: int | None) -> Samples:
     """Its pixels. Raises vips.Error and ImageProblem."""
     photometric = directory.first(PHOTOMETRIC, RGB)
     lab = photometric in (CIELAB, ICCLAB)
-    if lab:
-        file = _patched(file, directory)
-    options = {"page": directory.page} | ({} if directory.sub is None else {"subifd": directory.sub})
-    image = vips.opened("tiff", file, **options)
-    if (image.width, image.height) != (directory.width, directory.height):
-        raise ImageProblem("damaged or cut off")
-    profile = image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else None
-    space = "lab" if lab else SPACES.get(image.interpretation)
-    if space is None and image.interpretation == "multiband":
-        space = "cmyk" if photometric == CMYK else "rgb" if image.bands >= 3 else "grey"
-    if space is None:  # LogLuv and the like
-        image, space = image.colourspace("srgb"), "rgb"
-    values = vips.reduced(image, at_least)
+    profile = None
+    if _beyond_vips(directory):
+        values = _by_tifffile(file, directory)
+        space = "cmyk" if photometric == CMYK else "rgb" if photometric == RGB else "grey"
+    else:
+        options = {"page": directory.page} | ({} if directory.sub is None else {"subifd": directory.sub})
+        image = vips.opened("tiff", _patched(file, directory) if lab else file, **options)
+        if (image.width, image.height) != (directory.width, directory.height):
+            raise ImageProblem("damaged or cut off")
+        if image.get_typeof("icc-profile-data"):
+            profile = image.get("icc-profile-data")
+        space = SPACES.get(image.interpretation)
+        if space is None and image.interpretation == "multiband":
+            space = "cmyk" if photometric == CMYK else "rgb" if image.bands >= 3 else "grey"
+        if space is None:  # LogLuv and the like
+            image, space = image.colourspace("srgb"), "rgb"
+        values = vips.reduced(image, at_least)
+    space = "lab" if lab else space
     count = CHANNELS[space]
     if values.shape[2] < count:
         raise ImageProblem(f"a TIFF of {values.shape[2]} inks, which cannot be read; convert it to RGB")
-    extra = directory.fields.get(EXTRA, ())
-    transparent = [count + place for place, kind in enumerate(extra) if kind in (1, 2)]
-    alpha = None
-    if transparent and transparent[0] < values.shape[2]:
-        alpha = full_range(values[:, :, transparent[0]])
+    transparent = [count + place for place, kind in enumerate(directory.fields.get(EXTRA, ())) if kind in TRANSPARENT]
+    alpha = full_range(values[:, :, transparent[0]]) if transparent and transparent[0] < values.shape[2] else None
     values = values[:, :, :count]
-    if lab:
-        return Samples(_lab(values, photometric), "lab", alpha)
-    return Samples(full_range(values), space, alpha, profile)
+    return Samples(_lab(values, photometric) if lab else full_range(values), space, alpha, profile)
+
+
+def _beyond_vips(directory: Directory) -> bool:
+    """Whether it is of one of the rare kinds that libvips refuses, or of the one that it reads wrongly."""
+    bits, kinds = directory.first(BITS, 1), directory.fields.get(EXTRA, ())
+    tiled_planes = directory.first(PLANES, 1) == 2 and TILE in directory.fields
+    associated_ink = bits == 16 and ASSOCIATED in kinds and directory.first(PHOTOMETRIC, RGB) == CMYK
+    return bits == 64 or tiled_planes or associated_ink
+
+
+def _by_tifffile(file: BinaryIO, directory: Directory) -> np.ndarray:
+    """(height, width, channels): the whole picture at once, its transparent colours not multiplied."""
+    file.seek(0)
+    with tifffile.TiffFile(file) as found:
+        page = found.pages[directory.page]
+        page = page if directory.sub is None else page.pages[directory.sub]
+        values = page.asarray()
+    if values.ndim == 3 and directory.first(PLANES, 1) == 2:
+        values = values.transpose(1, 2, 0)
+    values = values.reshape(directory.height, directory.width, -1)
+    kinds = directory.fields.get(EXTRA, ())
+    if ASSOCIATED in kinds:
+        place = values.shape[2] - len(kinds) + kinds.index(ASSOCIATED)
+        alpha = values[:, :, place : place + 1].astype(np.float64)
+        white = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 1
+        colour = np.minimum(values * (white / np.maximum(alpha, 1e-9)), white)
+        colour[:, :, place] = alpha[:, :, 0]
+        values = colour.astype(values.dtype)
+    return values
 
 
 def _patched(file: BinaryIO, directory: Directory) -> io.BytesIO:
