@@ -45,12 +45,15 @@ def uploads() -> Uploads:
     return current_app.extensions["uploads"]
 
 
-def keep_photograph(user: User, content: bytes, source: str, name: str | None) -> Photograph:
+def keep_photograph(
+    user: User, content: bytes, source: str, name: str | None, notes: list[str] | None = None
+) -> Photograph:
     """Decode an upload, keep it, and return its row (committed). Raises ImageProblem.
 
     content: the bytes of a file, trusted in nothing. source: one of SOURCES. name: as the sender calls it.
+    notes: takes a sentence for what is amiss with a picture that is read all the same.
     """
-    pixels = uploads().decode(content)
+    pixels = uploads().decode(content, notes)
     photograph = Photograph(
         id=random_id(),
         user_id=user.id,

@@ -6,7 +6,19 @@ from functools import wraps
 
 import cv2
 import numpy as np
-from flask import Blueprint, Flask, Response, abort, current_app, jsonify, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    current_app,
+    flash,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask_limiter.util import get_remote_address
 from flask_user import current_user, login_required
 
@@ -172,14 +184,23 @@ def _keep() -> Photograph:
         content = file.read()
         if len(content) > current_app.extensions["settings"].upload_megabytes << 20:
             abort(413)
-        return asking.keep_photograph(current_user, content, source, file.filename)
+        return _kept(content, source, file.filename)
     if not address:
         abort(400, "Please choose a picture first.")
     try:
         content, name = addresses.fetch_for_site(address)
     except addresses.Refused as problem:
         abort(422, str(problem))
-    return asking.keep_photograph(current_user, content, "address", name)
+    return _kept(content, "address", name)
+
+
+def _kept(content: bytes, source: str, name: str | None) -> Photograph:
+    """The photograph, kept; the next page says what is amiss with it, where it was read all the same."""
+    notes: list[str] = []
+    photograph = asking.keep_photograph(current_user, content, source, name, notes)
+    for note in notes:
+        flash(f"The picture was read, but {note}.", "warning")
+    return photograph
 
 
 def _photograph(photograph_id: str, also_admin: bool = True) -> Photograph:
