@@ -55,7 +55,7 @@ class Settings:
     data: Path = Path("../shared/data")  # evaluation pictures of tests and benchmarks; may be absent
 
     # Pictures
-    max_pixels: int = 200_000_000  # a larger picture is refused before it is decoded
+    max_pixels: int = 400_000_000  # a larger picture is refused before it is decoded
     min_side: int = 16  # pixels; a smaller picture shows nothing
 
     # Network and descriptor
@@ -101,8 +101,8 @@ class Settings:
     registration: str = setting("open", choices=("open", "invitation", "closed"))  # invitation: by an administrator
     private: bool = False  # on: the collection is shown to people with an account only
     addresses: bool = False  # on: a picture may be given by its web address, and the site fetches it
-    upload_megabytes: int = 20  # of an uploaded file, at most
-    upload_pixels: int = 60_000_000  # of an uploaded picture, at most
+    upload_megabytes: int = 200  # of an uploaded file, at most
+    upload_pixels: int = 250_000_000  # of an uploaded picture, at most
     upload_side: int = 2048  # pixels; the long side of what is kept of an upload
     keep_days: int = setting(365, least=0)  # uploads and answers older than this are deleted; 0: never
     computing: int = 2  # queries that compute at the same time

@@ -4,10 +4,11 @@ Examples:
   python create_list.py
   python create_list.py --dataset ~/pictures --lists dataset/lists
 
-JPEG, PNG, WebP, TIFF, BMP and GIF are told by their content, whatever their name. Sub-folders are searched, and links
-to folders followed; hidden files and folders are left out. It writes to the folder of the lists:
+JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000, JPEG XL and camera raw are told by their content, whatever
+their name. Sub-folders are searched, and links to folders followed; hidden files and folders are left out. It writes
+to the folder of the lists:
   horizontal.txt, vertical.txt   one path a line, relative to the dataset; square pictures are horizontal
-  skipped.csv                    every other file, with the reason
+  skipped.csv                    every other file, with the reason and the step that left it out
 """
 
 import os

@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Sequence
 
 from config import Settings
+from models.collection import lists
 from models.collection.reading import Reading
 from models.collection.store import Store
 from models.local.extractor import Extractor
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             store.restart_features(local_features=wanted)
         outcome = find_features(store, Reading.of(options.dataset, settings), extractor, settings.workers)
         outcome.tell_skipped()
+        lists.write_skipped(options.lists, outcome.skipped, "pre_compute_descriptor.py")
         print(f"{store.count('features')} images with local features in {store.path}: {outcome}")
 
 

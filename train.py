@@ -7,8 +7,8 @@ Examples:
   python train.py --pooling cam            the descriptor as it was published (Jimenez et al. 2017)
   python train.py --update                 after create_list.py: add, recompute, delete; train nothing
 
-The descriptors go to OUTPUT/collection.lmdb. A run that was interrupted goes on where it stopped. With --update the
-options of the first run hold.
+The descriptors go to OUTPUT/collection.lmdb; what could not be read, with the reason, to skipped.csv beside the lists. A
+run that was interrupted goes on where it stopped. With --update the options of the first run hold.
 """
 
 import argparse
@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         outcome = describe(store, reading, listed, describer, settings, options.update)
         store.set_meta(complete=True)
         outcome.tell_skipped()
+        skipped = [(path, reason) for path, (_, reason) in store.skipped().items()]
+        lists.write_skipped(options.lists, skipped, "train.py")
         print(f"{store.count('descriptors')} images described in {store.path}: {outcome}")
 
 

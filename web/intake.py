@@ -55,30 +55,33 @@ class Region:
         return np.ascontiguousarray(np.rot90(pixels, -self.turns))
 
 
-def keep_file(user: User, file: FileStorage, source: str) -> Photograph:
+def keep_file(user: User, file: FileStorage, source: str, notes: list[str] | None = None) -> Photograph:
     """Keep a file of a form; see `keep_photograph`. Refuses one above the site's limit with 413."""
     limit = current_app.extensions["settings"].upload_megabytes << 20
     content = file.read(limit + 1)
     if len(content) > limit:
         abort(413)
-    return keep_photograph(user, content, source, file.filename)
+    return keep_photograph(user, content, source, file.filename, notes)
 
 
-def keep_address(user: User, address: str) -> Photograph:
+def keep_address(user: User, address: str, notes: list[str] | None = None) -> Photograph:
     """Fetch a picture from the web and keep it; see `keep_photograph`. Refuses what cannot be fetched with 422."""
     try:
         content, name = addresses.fetch_for_site(address)
     except addresses.Refused as problem:
         abort(422, str(problem))
-    return keep_photograph(user, content, "address", name)
+    return keep_photograph(user, content, "address", name, notes)
 
 
-def keep_photograph(user: User, content: bytes, source: str, name: str | None) -> Photograph:
+def keep_photograph(
+    user: User, content: bytes, source: str, name: str | None, notes: list[str] | None = None
+) -> Photograph:
     """Decode an upload, keep it, and return its row (committed). Raises ImageProblem.
 
     content: the bytes of a file, trusted in nothing. source: one of SOURCES. name: as the sender calls it.
+    notes: takes a sentence for what is amiss with a picture that is read all the same.
     """
-    pixels = uploads().decode(content)
+    pixels = uploads().decode(content, notes)
     photograph = Photograph(
         id=random_id(),
         user_id=user.id,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import wraps
 
 import numpy as np
-from flask import Blueprint, Flask, Response, abort, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Response, abort, flash, jsonify, redirect, render_template, request, url_for
 from flask_limiter.util import get_remote_address
 from flask_user import current_user, login_required
 
@@ -152,11 +152,16 @@ def _keep() -> Photograph:
     source = "address" if address else request.form.get("source", "file")
     if source not in SOURCES:
         abort(400, "It is not known where this picture comes from.")
-    if file:
-        return intake.keep_file(current_user, file, source)
-    if not address:
+    if not file and not address:
         abort(400, "Please choose a picture first.")
-    return intake.keep_address(current_user, address)
+    notes: list[str] = []
+    if file:
+        photograph = intake.keep_file(current_user, file, source, notes)
+    else:
+        photograph = intake.keep_address(current_user, address, notes)
+    for note in notes:  # the next page shows them
+        flash(f"The picture was read, but {note}.", "warning")
+    return photograph
 
 
 def _photograph(photograph_id: str, also_admin: bool = True) -> Photograph:

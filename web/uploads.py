@@ -36,10 +36,14 @@ class Uploads:
             settings.database.absolute() / "uploads", settings.upload_pixels, settings.min_side, settings.upload_side
         )
 
-    def decode(self, content: bytes) -> np.ndarray:
-        """(height, width, 3) uint8 BGR, its long side at most `side`. Raises ImageProblem."""
+    def decode(self, content: bytes, notes: list[str] | None = None) -> np.ndarray:
+        """(height, width, 3) uint8 BGR, its long side at most `side`. Raises ImageProblem.
+
+        notes: takes a sentence for what is amiss with a picture that is read all the same.
+        """
+        limits = {"max_pixels": self.max_pixels, "min_side": self.min_side, "setting": "RETRIEVAL_UPLOAD_PIXELS"}
         with _decoding:
-            pixels = images.load(content, max_pixels=self.max_pixels, min_side=self.min_side, at_least=self.side)
+            pixels = images.load(content, **limits, at_least=self.side, notes=notes)
             return images.fit(pixels, self.side)
 
     def write(self, name: str, pixels: np.ndarray) -> None:

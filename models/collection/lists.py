@@ -6,6 +6,7 @@ A path in a list is relative to the dataset. Names that are not UTF-8 are carrie
 import csv
 import io
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -15,6 +16,7 @@ from utils.errors import WrongUse
 HORIZONTAL = "horizontal.txt"
 VERTICAL = "vertical.txt"
 SKIPPED = "skipped.csv"
+LISTING = "create_list.py"  # the step that writes the lists
 
 
 @dataclass(frozen=True)
@@ -74,24 +76,41 @@ def read(lists: Path) -> Lists:
 def write(lists: Path, images: Lists, skipped: list[tuple[str, str]]) -> None:
     """Write the three files to the folder `lists`, which is made where it is missing.
 
-    skipped: (file, reason). Each file is replaced in one step, so a reader sees the old one or the new one.
+    skipped: (file, reason). Each file is replaced in one step, so a reader sees the old one or the new one. What later
+    steps skipped stays in skipped.csv as long as the file is listed.
     """
-    write_skipped(lists, skipped)
+    write_skipped(lists, skipped, LISTING, {*images.horizontal, *images.vertical})
     for name, paths in ((HORIZONTAL, images.horizontal), (VERTICAL, images.vertical)):
         _write(lists / name, "".join(f"{path}\n" for path in sorted(paths, key=os.fsencode)))
 
 
-def write_skipped(lists: Path, skipped: list[tuple[str, str]]) -> None:
-    """Write skipped.csv alone, with the columns file and reason; for a dataset without a usable picture."""
+def write_skipped(
+    lists: Path, skipped: Iterable[tuple[str, str]], step: str = LISTING, listed: set[str] | None = None
+) -> None:
+    """Write skipped.csv alone, with the columns file, reason and step: what `step` skipped, in place of its old rows.
+
+    skipped: (file, reason). listed: the files whose rows of other steps stay; None: all.
+    """
     try:
         lists.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise WrongUse(f"{lists} is not a folder: choose another one with --lists.") from None
+    others = [row for row in read_skipped(lists) if row[2] != step and (listed is None or row[0] in listed)]
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["file", "reason"])
-    rows.writerows(sorted(skipped, key=lambda row: os.fsencode(row[0])))
+    rows.writerow(["file", "reason", "step"])
+    every = others + [(path, reason, step) for path, reason in skipped]
+    rows.writerows(sorted(every, key=lambda row: (os.fsencode(row[0]), row[2])))
     _write(lists / SKIPPED, text.getvalue())
+
+
+def read_skipped(lists: Path) -> list[tuple[str, str, str]]:
+    """The rows of skipped.csv, (file, reason, step); none where it is missing or damaged."""
+    try:
+        with (lists / SKIPPED).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return [(row["file"], row["reason"], row.get("step") or LISTING) for row in csv.DictReader(file)]
+    except (OSError, KeyError, csv.Error):
+        return []  # each step writes its rows anew
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

@@ -10,7 +10,8 @@ from utils import images
 from utils.images import ImageProblem
 from utils.text import printable
 
-TOLD = 10  # skipped files that are named on the terminal
+TOLD = 10  # files that are named on the terminal, of those skipped and of those noted
+LARGE = 64 << 20  # bytes; a larger file is read piece by piece rather than held in memory
 
 
 @dataclass(frozen=True)
@@ -28,20 +29,28 @@ class Reading:
         at_least = max(settings.feature_side, settings.query_side)
         return cls(dataset, settings.max_pixels, settings.min_side, at_least)
 
-    def content(self, path: str) -> tuple[Stamp, bytes]:
-        """A file's stamp and its bytes. Raises ImageProblem."""
+    def content(self, path: str) -> tuple[Stamp, bytes | Path]:
+        """A file's stamp and its bytes, or the file itself where it is large. Raises ImageProblem."""
         try:
             before = Stamp.of(self.dataset, path)  # a change while it is read shows in the next stamp
             if not (self.dataset / path).is_file():
                 raise ImageProblem("not a regular file")  # a pipe might block for ever
+            if before.size > LARGE:
+                with (self.dataset / path).open("rb") as file:
+                    found = checksum(iter(lambda: file.read(1 << 20), b""))
+                return replace(before, checksum=found), self.dataset / path
             content = (self.dataset / path).read_bytes()
             return replace(before, checksum=checksum(content)), content
         except OSError as problem:
             raise ImageProblem(problem.strerror or "cannot be read") from None
 
-    def decode(self, source: bytes | Path) -> np.ndarray:
-        """(height, width, 3) uint8 BGR. Raises ImageProblem."""
-        return images.load(source, max_pixels=self.max_pixels, min_side=self.min_side, at_least=self.at_least)
+    def decode(self, source: bytes | Path, notes: list[str] | None = None) -> np.ndarray:
+        """(height, width, 3) uint8 BGR. Raises ImageProblem.
+
+        notes: takes a sentence for what is amiss with a picture that is read all the same.
+        """
+        limits = {"max_pixels": self.max_pixels, "min_side": self.min_side}
+        return images.load(source, **limits, at_least=self.at_least, notes=notes)
 
 
 @dataclass
@@ -52,14 +61,16 @@ class Outcome:
     changed: int = 0
     deleted: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)  # (path, reason)
+    noted: list[tuple[str, str]] = field(default_factory=list)  # (path, what is amiss though it was read)
 
     def __str__(self) -> str:
         counts = {"added": self.added, "changed": self.changed, "deleted": self.deleted, "skipped": len(self.skipped)}
         return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing to do"
 
     def tell_skipped(self) -> None:
-        """Name the skipped files, or the first of many."""
-        for path, reason in self.skipped[:TOLD]:
-            print(f"skipped: {printable(path)}: {reason}")
-        if len(self.skipped) > TOLD:
-            print(f"skipped: {len(self.skipped) - TOLD} more")
+        """Name the files that were skipped, and those that were read though something is amiss; the first of many."""
+        for what, rows in (("skipped", self.skipped), ("noted", self.noted)):
+            for path, reason in rows[:TOLD]:
+                print(f"{what}: {printable(path)}: {reason}")
+            if len(rows) > TOLD:
+                print(f"{what}: {len(rows) - TOLD} more")

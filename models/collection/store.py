@@ -72,9 +72,13 @@ class Stamp:
         return (self.size, self.mtime) == (other.size, other.mtime)
 
 
-def checksum(content: bytes) -> str:
-    """What tells one content from another."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+def checksum(content: bytes | Iterable[bytes]) -> str:
+    """What tells one content from another, whole or in parts."""
+    parts = [content] if isinstance(content, bytes) else content
+    hashed = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        hashed.update(part)
+    return hashed.hexdigest()
 
 
 class Store:

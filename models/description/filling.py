@@ -53,7 +53,8 @@ def describe(store: Store, reading: Reading, listed: Lists, describer: Describer
     ):
         bar.update(len(paths) - len(todo))
         for chosen in (todo & sample, todo - sample):
-            for inputs, skipped in _batches(reading, describer, _ordered(listed, chosen, settings.batch_size), readers):
+            batches = _ordered(listed, chosen, settings.batch_size)
+            for inputs, skipped in _batches(reading, describer, batches, readers, outcome.noted):
                 stamps = [stamp for stamp, _ in inputs]
                 vectors = describer.vectors(np.stack([pixels for _, pixels in inputs]), poolers) if inputs else []
                 if fitted:
@@ -78,7 +79,8 @@ def _with_classes(
     ):
 
         def inputs() -> Iterator[np.ndarray]:
-            for found, skipped in _batches(reading, describer, _ordered(listed, chosen, batch_size), readers):
+            batches = _ordered(listed, chosen, batch_size)
+            for found, skipped in _batches(reading, describer, batches, readers, []):  # noted when they are described
                 if found:
                     yield np.stack([pixels for _, pixels in found])
                 bar.update(len(found) + len(skipped))
@@ -131,17 +133,27 @@ def _ordered(listed: Lists, chosen: set[str], size: int) -> list[list[str]]:
 
 
 def _batches(
-    reading: Reading, describer: Describer, batches: list[list[str]], readers: Executor
+    reading: Reading,
+    describer: Describer,
+    batches: list[list[str]],
+    readers: Executor,
+    noted: list[tuple[str, str]],
 ) -> Iterator[tuple[list[tuple[Stamp, np.ndarray]], list[tuple[Stamp, str]]]]:
-    """For each batch the network's inputs and what was skipped; the next two batches are read meanwhile."""
+    """For each batch the network's inputs and what was skipped; the next two batches are read meanwhile.
+
+    noted: takes (path, note) of what is read though something is amiss.
+    """
 
     def read(path: str) -> tuple[Stamp, np.ndarray | str]:
         try:
             stamp, content = reading.content(path)
         except ImageProblem as problem:
             return Stamp(path, 0, 0), str(problem)
+        notes: list[str] = []
         try:
-            return stamp, describer.prepare(reading.decode(content))
+            pixels = reading.decode(content, notes)
+            noted.extend((path, note) for note in notes)
+            return stamp, describer.prepare(pixels)
         except ImageProblem as problem:
             return stamp, str(problem)
 

@@ -151,9 +151,34 @@ def test_the_files_byte_by_byte(tmp_path):
     assert (tmp_path / "horizontal.txt").read_bytes() == b"a\xff.jpg\nb.jpg\n"
     assert (tmp_path / "vertical.txt").read_bytes() == "é/ü.png\n".encode()
     assert (tmp_path / "skipped.csv").read_bytes() == (
-        b'file,reason\n"new\nline, ""q""",damaged\nz,empty file\n\xfe,x\n'
+        b'file,reason,step\n"new\nline, ""q""",damaged,create_list.py\nz,empty file,create_list.py\n'
+        b"\xfe,x,create_list.py\n"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["horizontal.txt", "skipped.csv", "vertical.txt"]
+
+
+def test_every_step_names_what_it_skipped_and_replaces_only_its_own_rows(tmp_path):
+    lists.write(tmp_path, Lists(["a.jpg", "b.jpg", "c.jpg"], []), [("x.txt", "no picture")])
+    lists.write_skipped(tmp_path, [("a.jpg", "damaged"), ("b.jpg", "damaged")], "train.py")
+    lists.write_skipped(tmp_path, [("b.jpg", "changed")], "pre_compute_descriptor.py")
+    assert lists.read_skipped(tmp_path) == [
+        ("a.jpg", "damaged", "train.py"),
+        ("b.jpg", "changed", "pre_compute_descriptor.py"),
+        ("b.jpg", "damaged", "train.py"),
+        ("x.txt", "no picture", "create_list.py"),
+    ]
+    lists.write_skipped(tmp_path, [("b.jpg", "damaged")], "train.py")
+    lists.write(tmp_path, Lists(["a.jpg", "c.jpg", "b.jpg"], []), [("y.txt", "no picture")])
+    assert [row[0] for row in lists.read_skipped(tmp_path)] == ["b.jpg", "b.jpg", "y.txt"]
+    lists.write(tmp_path, Lists(["a.jpg"], []), [])  # what is no longer listed is nobody's to skip
+    assert lists.read_skipped(tmp_path) == []
+
+
+def test_a_list_of_skipped_files_of_an_earlier_version_is_step_one_s(tmp_path):
+    (tmp_path / "skipped.csv").write_bytes(b"file,reason\na\xff.jpg,damaged\n")
+    assert lists.read_skipped(tmp_path) == [(os.fsdecode(b"a\xff.jpg"), "damaged", "create_list.py")]
+    (tmp_path / "skipped.csv").write_text("something else\n1\n")
+    assert lists.read_skipped(tmp_path) == []
 
 
 def test_a_full_disk_leaves_the_old_lists(tmp_path, monkeypatch):

@@ -76,7 +76,10 @@ def test_pictures_are_sorted_into_horizontal_vertical_and_skipped(dataset):
         "wide.jpg",
     ]
     assert found.vertical == ["in a folder/tall.gif", "turned.jpg", "turned.tif"]
-    other = "not a picture (JPEG, PNG, WebP, TIFF, BMP or GIF)"
+    other = (
+        "not a picture of a kind that can be read "
+        "(JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000, JPEG XL or camera raw)"
+    )
     assert skipped(dataset) == {
         "Thumbs.db": other,
         "again": "the same folder as the dataset, which is listed once",

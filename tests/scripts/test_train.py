@@ -508,7 +508,8 @@ def test_pictures_that_cannot_be_read_are_skipped_counted_and_listed(tmp_path, b
     assert made.state()[2] == reasons and len(reasons) == 16
     assert {reasons.pop(f"{seed}.jpg") for seed in range(10, 20)} == {"damaged or cut off"}
     assert reasons == {
-        odd: "not a picture (JPEG, PNG, WebP, TIFF, BMP or GIF)",
+        odd: "not a picture of a kind that can be read "
+        "(JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000, JPEG XL or camera raw)",
         "empty.jpg": "empty file",
         "folder.jpg": "not a regular file",
         "pipe.jpg": "not a regular file",

@@ -170,4 +170,8 @@ class Question(Schema):
 
 
 class QuestionForm(Question):
-    picture = described(Upload, "A JPEG, PNG, WebP, TIFF, BMP or GIF. One of picture and address is wanted.")
+    picture = described(
+        Upload,
+        "A JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000, JPEG XL or camera raw. "
+        "Send either a picture or an address.",
+    )

@@ -1,6 +1,5 @@
 """What the collection holds, and what is amiss with it."""
 
-import csv
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from flask import abort, current_app, flash, redirect, render_template, request,
 from werkzeug import Response
 
 from database.tables import Work, db
+from models.collection.lists import read_skipped
 from models.collection.store import Store
 from models.duplicates import Pair, keypoint_counts, near_duplicates
 from utils import files
@@ -112,15 +112,9 @@ def _survey_of(store: Store, similarity: float, output: Path) -> Callable[[], Su
 
 
 def _skipped(store: Store, lists: Path) -> list[tuple[str, str, str]]:
-    """(file, reason, step that skipped it), of step 1 from its list and of step 2 from the store."""
-    found = [(printable(path), reason, "train.py") for path, (_, reason) in store.skipped().items()]
-    try:
-        with (lists / "skipped.csv").open(encoding="utf-8", errors="replace", newline="") as file:
-            rows = csv.DictReader(file)
-            found += [(row["file"] or "", row["reason"] or "", "create_list.py") for row in rows]
-    except (OSError, KeyError, csv.Error):
-        pass  # the list is written anew by every create_list.py; without it the store's own remain
-    return sorted(found)
+    """(file, reason, step that skipped it), as the steps wrote it; of step 2 also from the store."""
+    found = {(path, reason, "train.py") for path, (_, reason) in store.skipped().items()}
+    return sorted((printable(path), reason, step) for path, reason, step in found | set(read_skipped(lists)))
 
 
 def _labelled(counts: list[int]) -> list[tuple[str, int]]:

@@ -1,0 +1,113 @@
+"""From the numbers a file holds to the colours of sRGB: ranges, transparency, CMYK, Lab and ICC profiles."""
+
+import functools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pyvips
+
+from utils.images.arrays import fit
+
+CHANNELS = {"grey": 1, "rgb": 3, "cmyk": 4, "lab": 3}  # of a space
+VIPS = {"grey": ("b-w", "grey16"), "rgb": ("srgb", "rgb16"), "cmyk": ("cmyk", "cmyk")}  # its names: 8 and 16 bits
+UNSEEN = 2  # of 255; a profile that changes no colour by more than this is sRGB under another name
+DEPTHS = (8, 10, 12, 14, 16, 24, 32)  # bits that scanners and cameras fill of a larger container
+WHITES = (1, 255, 1023, 4095, 65535)  # the usual largest values of pictures in floating point
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A decoded picture as its file has it.
+
+    values: (height, width, channels) uint8 or uint16 over the whole range of the type, ink where the space is cmyk;
+    or, where it is lab, float32 with L in 0..100, a and b around 0.
+    """
+
+    values: np.ndarray
+    space: str  # one of CHANNELS
+    alpha: np.ndarray | None = None  # (height, width) uint8 or uint16; opaque is the largest number of the type
+    profile: bytes | None = None  # ICC
+
+
+def to_bgr(samples: Samples, at_least: int | None) -> np.ndarray:
+    """(height, width, 3) uint8 BGR in sRGB, with what is transparent laid over white.
+
+    at_least: pixels; where colours have to be converted, the picture is first reduced to this long side.
+    """
+    values, alpha, space, profile = samples.values, samples.alpha, samples.space, samples.profile
+    convert = space == "lab" or (profile is not None and _changes(profile, space))
+    if convert and at_least:
+        values = fit(values, at_least)
+        values = values[:, :, None] if values.ndim == 2 else values  # OpenCV drops a lone channel
+        alpha = None if alpha is None else fit(alpha, at_least)
+    if convert:
+        rgb = _lab_to_rgb(values) if space == "lab" else _converted(values, space, profile)
+    else:
+        rgb = _cmyk_to_rgb(values) if space == "cmyk" else eight_bits(values)
+    if alpha is not None:
+        opaque = eight_bits(alpha)[:, :, None].astype(np.uint32)
+        rgb = ((rgb * opaque + 255 * (255 - opaque) + 127) // 255).astype(np.uint8)
+    return cv2.cvtColor(rgb, cv2.COLOR_GRAY2BGR if rgb.shape[2] == 1 else cv2.COLOR_RGB2BGR)
+
+
+def eight_bits(values: np.ndarray) -> np.ndarray:
+    """uint8 or uint16 as uint8, rounded."""
+    return values if values.dtype == np.uint8 else ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def full_range(values: np.ndarray) -> np.ndarray:
+    """Numbers of any type as uint8 or uint16 over the whole range: black is 0, white the largest.
+
+    Where white lies is seen from the largest number: 12 bits in 16 have it at 4095, floats most often at 1. Where
+    there are negative numbers, or floats of no usual range, the darkest is black and the brightest white.
+    """
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)
+    low, high = values.min(), values.max()
+    if values.dtype == np.uint16 and high >= 1 << 14:
+        return values
+    if values.dtype.kind == "f":
+        white = next((white for white in WHITES if white / 4 < high <= white), None)
+    else:
+        signed = values.dtype.kind == "i"
+        white = next((white for white in ((1 << depth - signed) - 1 for depth in DEPTHS) if high <= white), None)
+    if low < 0 or white is None:
+        values, white = values.astype(np.float64) - float(low), float(high) - float(low)
+    return np.rint(values * (65535 / max(white, 1e-300))).astype(np.uint16)
+
+
+def _cmyk_to_rgb(ink: np.ndarray) -> np.ndarray:
+    """(height, width, 4) uint8 or uint16 as (height, width, 3) uint8: what a picture without a profile is given."""
+    light = 255 - eight_bits(ink).astype(np.uint16)
+    return ((light[:, :, :3] * light[:, :, 3:] + 127) // 255).astype(np.uint8)
+
+
+def _lab_to_rgb(lab: np.ndarray) -> np.ndarray:
+    """(height, width, 3) float32 under the white of ICC profiles, D50, as (height, width, 3) uint8 sRGB."""
+    image = pyvips.Image.new_from_array(np.ascontiguousarray(lab)).copy(interpretation="lab")
+    return image.icc_export(output_profile="srgb", intent="relative", depth=8).numpy()
+
+
+def _converted(values: np.ndarray, space: str, profile: bytes) -> np.ndarray:
+    """(height, width, 3) uint8 sRGB. Raises pyvips.Error where the profile is damaged or of another space."""
+    name = VIPS[space][values.dtype == np.uint16]
+    image = pyvips.Image.new_from_array(np.ascontiguousarray(values)).copy(interpretation=name)
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return image.icc_transform("srgb", embedded=True, intent="relative", black_point_compensation=True, depth=8).numpy()
+
+
+@functools.lru_cache(64)
+def _changes(profile: bytes, space: str) -> bool:
+    """Whether a profile is of this space and differs visibly from what the picture would be without it."""
+    if profile[16:20] != {"grey": b"GRAY", "rgb": b"RGB ", "cmyk": b"CMYK"}[space]:
+        return False
+    steps = np.linspace(0, 255, 256 if space == "grey" else 9).astype(np.uint8)
+    grid = np.stack(np.meshgrid(*[steps] * CHANNELS[space], indexing="ij"), -1).reshape(1, -1, CHANNELS[space])
+    try:
+        converted = _converted(grid, space, profile)
+    except pyvips.Error:  # a damaged profile spoils nothing else
+        return False
+    return space == "cmyk" or int(np.abs(converted.astype(int) - grid).max()) > UNSEEN
