@@ -7,8 +7,8 @@ Examples:
   python train.py --pooling cam            the descriptor as it was published (Jimenez et al. 2017)
   python train.py --update                 after create_list.py: add, recompute, delete; train nothing
 
-The descriptors go to OUTPUT/collection.lmdb; what could not be read, with the reason, to skipped.csv beside the lists. A run that was interrupted goes on where it stopped. With --update the
-options of the first run hold.
+The descriptors go to OUTPUT/collection.lmdb, and the names of files that could not be read to skipped.csv beside the
+lists. A run that was interrupted goes on where it stopped. With --update the options of the first run hold.
 """
 
 import argparse

@@ -243,7 +243,8 @@ class Question(Schema):
 class QuestionForm(Question):
     picture = described(
         Upload,
-        "A JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000, JPEG XL or camera raw. One of picture and address is wanted.",
+        "A JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000, JPEG XL or camera raw. "
+        "One of picture and address is wanted.",
     )
 
 
