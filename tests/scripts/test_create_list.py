@@ -111,7 +111,7 @@ def test_limits_come_from_the_settings(dataset):
     assert run(dataset, RETRIEVAL_MIN_SIDE="55").returncode == 0
     assert skipped(dataset) == {"a.png": "too small (100 x 50 pixels)"}
     assert run(dataset, RETRIEVAL_MAX_PIXELS="5000").returncode == 0
-    assert skipped(dataset) == {"b.png": "too large (100 x 60 pixels; the limit is 5000 pixels)"}
+    assert skipped(dataset) == {"b.png": "too large (100 x 60 pixels; the limit is 5000 pixels, RETRIEVAL_MAX_PIXELS)"}
 
 
 @pytest.mark.parametrize("name", ["none", "a file", "empty"])
