@@ -101,7 +101,9 @@ class Register:
         if not candidates:
             raise WrongUse(f"{self.path} has no visible sheet: name one with --sheet.")
         heads = {name: self._first(book.rows(name, LOOKED_AT)) for name in candidates}
-        chosen = next((name for name in candidates if max(map(self._known, heads[name]), default=0) >= 2), candidates[0])
+        chosen = next(
+            (name for name in candidates if max(map(self._known, heads[name]), default=0) >= 2), candidates[0]
+        )
         others = [name for name in book.visible if name != chosen]
         if others and not sheet:
             self.notes.append(f"Sheet {chosen!r} is read; use --sheet for another: {', '.join(others)}.")
@@ -214,9 +216,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[TextIO]:
         part.unlink(missing_ok=True)
 
 
-def read(
-    path: str | os.PathLike, sheet: str | None = None, mapping: Mapping[str, str] | None = None
-) -> list[Work]:
+def read(path: str | os.PathLike, sheet: str | None = None, mapping: Mapping[str, str] | None = None) -> list[Work]:
     """The works of a register, in its order. Arguments and errors as of Register."""
     return list(Register(path, sheet, mapping))
 

@@ -140,7 +140,10 @@ def test_a_failed_write_leaves_the_old_catalogue(tmp_path):
         (b"AUTHOR;TITLE;URL;title\n", "TITLE is there more than once"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "neither text"),
         (b"PK\x03\x04 broken", "cannot be read as one"),
-        (b'AUTHOR;TITLE;URL\na;"b;c\nd;e;f\n', "quotation mark that is not closed in the row that begins at line 2 and ends at line 3"),
+        (
+            b'AUTHOR;TITLE;URL\na;"b;c\nd;e;f\n',
+            "quotation mark that is not closed in the row that begins at line 2 and ends at line 3",
+        ),
         (b"AUTHOR;TITLE;URL\na;" + b"x" * 17_000_000 + b";u\n", "line 2 is no row"),
     ],
 )
