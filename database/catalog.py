@@ -50,8 +50,19 @@ class Work:
 FIELDS = [field.name for field in fields(Work) if field.name != "more"]
 # The columns that catalogues of the Web Gallery of Art have, in its order, and ours: the picture.
 GALLERY = [
-    "author", "born_died", "title", "date", "technique", "location", "url", "form", "type", "school", "timeframe", "file",
-]  # fmt: skip
+    "author",
+    "born_died",
+    "title",
+    "date",
+    "technique",
+    "location",
+    "url",
+    "form",
+    "type",
+    "school",
+    "timeframe",
+    "file",
+]
 
 
 class Register:
@@ -141,9 +152,10 @@ class Register:
             missing.append("URL (or FILE, or INVENTORY NUMBER)")
         if missing or len(known) < 2:
             found = ", ".join(cell[:30] for cell in rows[0][:15])
+            lacks = f"no column {', '.join(missing)}" if missing else "only one column is known"
             raise WrongUse(
-                f"{self.path} is not a catalogue of works: no column {', '.join(missing) or 'besides one'}; its first row "
-                f'is {found!r}. If its columns have other names, say which is which: --map "Title=..." --map "Image file=...".'
+                f"{self.path} is not a catalogue of works: {lacks}; its first row is {found!r}. If its columns have "
+                'other names, say which is which: --map "Title=..." --map "Image file=...".'
             )
         if place:
             self.notes.append(f"{place:,} row{'s' if place > 1 else ''} above the header are left out.")
@@ -189,15 +201,15 @@ class Register:
         notes = []
         if said["formulas"]:
             notes.append(
-                f"{said['formulas']:,} formulas have no stored value and are read as blanks: open the workbook in Excel or "
-                "LibreOffice and save it."
+                f"{said['formulas']:,} formulas have no stored value and are read as blanks: open the workbook "
+                "in Excel or LibreOffice and save it."
             )
         if said["filled"]:
             notes.append(f"{said['filled']:,} cells of merged ranges are filled with the range's value.")
         numbers = [column for column in self.columns if column.field == "number" and column.place in said["fractions"]]
         if numbers:
             notes.append(
-                f"Column {numbers[0].name!r} holds numbers instead of text: a number typed as 1921.10 has become 1921.1. "
+                f"Column {numbers[0].name!r} holds numbers, not text: what was typed as 1921.10 has become 1921.1. "
                 "Format the column as text."
             )
         return notes

@@ -191,7 +191,9 @@ class Work(db.Model):
     author_key = db.Column(sort_key(), nullable=False, default=LAST)
     title_key = db.Column(sort_key(), nullable=False, default=LAST)
     entry = db.Column(db.String(32), nullable=False, default="")  # a digest of its row of the register; "": it has none
-    pictures = db.relationship("Picture", back_populates="work", order_by="Picture.position", passive_deletes=True)
+    pictures = db.relationship(
+        "Picture", back_populates="work", order_by="Picture.position", lazy="selectin", passive_deletes=True
+    )
 
     @property
     def caption(self) -> str:

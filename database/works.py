@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -188,6 +188,21 @@ def _only_one(what: str = "") -> Iterator[None]:
         yield
 
 
+def export_rows() -> Iterator[catalog.Work]:
+    """The kept register with the files that were matched, and after it the pictures that no row has.
+
+    Loading what it gives changes nothing. Needs an application context.
+    """
+    images = _images()
+    matcher = _matcher(_folder() / kept.NAME, images)
+    named = set()
+    for row, shown, reason in matcher:
+        named.update(picture.image for picture in shown)
+        found = " | ".join(printable(images[picture.image]) for picture in shown)
+        yield row if reason or not shown else replace(row, file=found)
+    yield from (catalog.Work(file=printable(path)) for image, path in images.items() if image not in named)
+
+
 # What the tables should hold
 
 
@@ -227,8 +242,11 @@ def _target(matcher: Matcher, images: dict[int, str]) -> Target:
 
 
 def digest(row: catalog.Work) -> str:
-    """What tells one row of a register from another; 32 characters."""
-    content = json.dumps(astuple(row), ensure_ascii=True).encode()
+    """What tells one row of a register from another, its files aside; 32 characters, or empty where it says nothing."""
+    said = asdict(row) | {"file": ""}
+    if not any(said.values()):
+        return ""
+    content = json.dumps(said, ensure_ascii=True, sort_keys=True).encode()
     return hashlib.blake2b(FORMAT + content, digest_size=16).hexdigest()
 
 

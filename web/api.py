@@ -20,7 +20,7 @@ from models.local.drawing import outline
 from utils.text import printable
 from web import addresses
 from web.asking import Region, ask, keep_photograph, service, uploads
-from web.collection import similar_works
+from web.collection import similar_works, work_with
 from web.security import csrf, limiter
 from web.tokens import refuse, user_of_request
 
@@ -94,23 +94,40 @@ class WorkLinks(Schema):
     manifest = described(fields.Url, "IIIF Presentation 3.")
 
 
+class PictureSchema(Schema):
+    """One of a work's pictures."""
+
+    id = described(fields.Integer, "Leads to the work, too, at the addresses of works.", 17)
+    file = described(fields.String, "Relative to the dataset.", "landscape/landscape_001.jpg")
+    role = described(fields.String, "front, back, detail, frame or empty.", "front")
+
+
 class WorkSchema(Schema):
     """A work of the collection; what the catalogue does not say is an empty text."""
 
-    id = described(fields.Integer, "Never changes while the work is in the collection.", 17)
-    caption = described(fields.String, "The title, or the file's name.", "Peaks above Rochebrune")
+    id = described(fields.Integer, "That of its first picture; the id of any of its pictures leads to it.", 17)
+    caption = described(fields.String, "The title, inventory number or file's name.", "Peaks above Rochebrune")
+    number = described(fields.String, "Of the inventory.", "1921.2")
+    artists = described(fields.List, "The author's names, one by one.", ["MARVEEN, Joost van"], fields.String())
     author = described(fields.String, "As the catalogue writes it.", "MARVEEN, Joost van")
     born_died = described(fields.String, "Of the author.", "(b. 1609, Osterhaven, d. 1671, Velgorod)")
     title = described(fields.String, "Of the work.", "Peaks above Rochebrune")
     date = described(fields.String, "In words.", "1659")
+    first_year = described(fields.Integer, "What the date means; null: no year.", 1659, allow_none=True)
+    last_year = described(fields.Integer, "The same; both are included.", 1659, allow_none=True)
     technique = described(fields.String, "Technique, often with the size.", "Oil on canvas")
+    dimensions = described(fields.String, "Size.", "72 x 100 cm")
+    credit = described(fields.String, "Credit line.", "Gift of the artist")
+    rights = described(fields.String, "Who holds which rights.", "Public domain")
+    more = described(fields.Dict, "The register's other columns, by name.", {"Room": "12"})
     location = described(fields.String, "Where the work is.", "Museum of the Harbour, Osterhaven")
     school = described(fields.String, "Of the author.", "Dutch")
     form = described(fields.String, "Kind of object.", "painting")
     type = described(fields.String, "Kind of subject.", "landscape")
     timeframe = described(fields.String, "Period.", "1651-1700")
     url = described(fields.String, "The catalogue's page about the work.", "")
-    file = described(fields.String, "The picture, relative to the dataset.", "landscape/landscape_001.jpg")
+    file = described(fields.String, "The first picture, relative to the dataset.", "landscape/landscape_001.jpg")
+    pictures = fields.List(fields.Nested(PictureSchema))
     links = fields.Nested(WorkLinks)
 
 
@@ -129,8 +146,9 @@ class SimilarWork(Schema):
 class Place(Schema):
     """A candidate."""
 
-    work = described(fields.Integer, "Id of the work.", 17)
-    file = described(fields.String, "Its picture when the question was asked.", "landscape/landscape_001.jpg")
+    work = described(fields.Integer, "Id of the work; in a ranking once, however many pictures it has.", 17)
+    picture = described(fields.Integer, "Id of its picture that matched.", 17)
+    file = described(fields.String, "This picture's file when the question was asked.", "landscape/landscape_001.jpg")
     similarity = described(fields.Float, "Cosine of the descriptors, -1 to 1.", 0.83)
     score = described(fields.Float, "What the ranking after re-ranking is sorted by.", 112.83)
     matches = described(fields.Integer, "Pairs of local features that look alike.", 143)
@@ -152,7 +170,7 @@ class Evidence(Place):
     )
 
     class Meta:
-        exclude = ("work", "file", "score")
+        exclude = ("work", "picture", "file", "score")
 
 
 class Ranking(Schema):
@@ -194,7 +212,7 @@ class AnswerSchema(Schema):
 class WorksWanted(Schema):
     q = described(
         fields.String,
-        "Words that must all occur, accents aside.",
+        "Words that must all occur, each as the beginning of one, accents aside; in double quotes, a phrase.",
         "marveen",
         load_default="",
         validate=validate.Length(max=200),
@@ -205,6 +223,8 @@ class WorksWanted(Schema):
     type = described(fields.String, "Kind of subject.", "landscape")
     timeframe = described(fields.String, "Period.", "1651-1700")
     folder = described(fields.String, "Of the picture's file.")
+    first_year = described(fields.Integer, "Works of this year or later.", 1600)
+    last_year = described(fields.Integer, "Works of this year or earlier.", 1650)
     sort = described(
         fields.String, "What they are sorted by.", load_default="file", validate=validate.OneOf(tuple(works.SORTS))
     )
@@ -372,6 +392,7 @@ def answer_json(query: Query) -> dict:
     """An answer as programs get it."""
     content = query.answer.content
     found = query.verdict != "not found"
+    pictures = works.pictures_of(map(int, content["candidates"]))
     return {
         "id": query.id,
         "created_at": query.created_at,
@@ -379,7 +400,14 @@ def answer_json(query: Query) -> dict:
         "work": work_json(query.work) if found and query.work else None,
         "evidence": _evidence(content) if found else None,
         "ranking": {
-            order: [{"work": id, **_place(content["candidates"][str(id)])} for id in content[order]]
+            order: [
+                {
+                    "work": pictures[id].work_id if id in pictures else id,
+                    "picture": id,
+                    **_place(content["candidates"][str(id)]),
+                }
+                for id in works.once_a_work(content[order], pictures)
+            ]
             for order in ("before", "after")
         },
         "seconds": content["seconds"],
@@ -413,7 +441,8 @@ def _evidence(content: dict) -> dict:
 def list_works(wanted, pagination_parameters):
     """The works of the collection, or those that a search fits"""
     sort, text = wanted.pop("sort"), wanted.pop("q")
-    wanted = works.Wanted(text, wanted)
+    years = wanted.pop("first_year", None), wanted.pop("last_year", None)
+    wanted = works.Wanted(text, wanted, *years)
     here = pagination_parameters
     here.item_count = works.count_works(wanted)
     pages = math.ceil(here.item_count / here.page_size)
@@ -430,7 +459,7 @@ def list_works(wanted, pagination_parameters):
 @refusal(404, "There is no such work.")
 def get_work(id):
     """A work with its entry of the catalogue"""
-    return work_json(db.get_or_404(Work, id))
+    return work_json(work_with(id))
 
 
 @v1.route(WORK + "/similar", parameters=OF_THE_WORK)
@@ -456,7 +485,16 @@ def work_json(work: Work) -> dict:
 
     links = {name: link(f"collection.{name}") for name in ("picture", "thumbnail", "manifest")}
     links |= {"page": link("collection.work"), "similar": link("v1.similar")}
-    return {"id": work.id, "caption": work.caption, "file": printable(work.path), **texts, "links": links}
+    pictures = [{"id": each.id, "file": printable(each.path), "role": each.role} for each in work.pictures]
+    own = {name: getattr(work, name) for name in ("id", "caption", "artists", "first_year", "last_year", "more")}
+    return {
+        **own,
+        "number": work.number or "",
+        "file": printable(work.path),
+        **texts,
+        "pictures": pictures,
+        "links": links,
+    }
 
 
 # The page that shows the description

@@ -337,7 +337,7 @@ def test_a_catalogue_is_loaded_by_a_command(site, stored, tmp_path):
     assert "X, Missing 19, missing 19.jpg: there is no picture of the name missing 19.jpg." in done.stdout
     assert "Missing 20" not in done.stdout and "and 5 more." in done.stdout
     listed = (stored.output / "catalog_unmatched.csv").read_text().splitlines()
-    assert len(listed) == 26 and listed[0].startswith("REASON;AUTHOR;")
+    assert len(listed) == 26 and listed[0].startswith("REASON;Inventory number;Artist;")
     with site.app_context():
         assert {work.title for work in db.session.scalars(db.select(Work))} == {f"Title {n}" for n in range(12)}
 

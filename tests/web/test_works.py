@@ -7,8 +7,8 @@ from sqlalchemy import event, select
 
 from database import kept
 from database.catalog import Work as Row
-from database.tables import Work, db
 from database.register.files import Matcher
+from database.tables import Work, db
 from database.works import FACETS, Wanted, count_facets, count_works, follow, load_catalog, select_works
 
 AACHEN = "https://www.wga.hu/html/a/aachen/allegory.html"

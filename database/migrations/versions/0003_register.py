@@ -78,8 +78,7 @@ def _fill() -> None:
         made, indexed = [], []
         for row in rows:
             old = Work(**{name: row[name] for name in OLD})
-            entry = digest(old) if any(row[name] for name in OLD) else ""
-            new = work_row(row["id"], row["path"], old, entry)
+            new = work_row(row["id"], row["path"], old, digest(old))
             made.append({f"new_{name}": new[name] for name in ("id", "first_year", "last_year", *KEYS, "entry")})
             indexed.append(indexed_texts(row["id"], [row["path"]], old))
         changed = {name: sa.bindparam(f"new_{name}") for name in ("first_year", "last_year", *KEYS, "entry")}

@@ -7,10 +7,10 @@ from utils.errors import WrongUse
 
 NAMES = {
     "cp1250": ["CHEŁMOŃSKI, Józef;Żurawie", "Wyspiański;Śpiące dziecko"],
-    "mac_roman": ["Dürer, Albrecht", "Cézanne;Pommes", "Müller;Köln", "Géricault, Théodore;Le Radeau de la Méduse", "Größe"],
+    "mac_roman": ["Dürer, Albrecht", "Cézanne;Pommes", "Müller;Köln", "Géricault;Le Radeau de la Méduse", "Größe"],
     "cp1252": [
-        "DÜRER;Nürnberg – “Haus”", "Cézanne", "Goya;La niña", "L’Été", "Hokusai – Wave", "Ørsted", "Hammershøi", "Ångström",
-        "Œuvre de sœur", "10 × 12 cm; 5½", "50 €", "Šíma",
+        "DÜRER;Nürnberg – “Haus”", "Cézanne", "Goya;La niña", "L’Été", "Hokusai – Wave", "Ørsted", "Hammershøi",
+        "Ångström", "Œuvre de sœur", "10 × 12 cm; 5½", "50 €", "Šíma",
     ],
     "cp1251": ["Репин;Бурлаки на Волге"],
     "cp1253": ["Θεοτοκόπουλος;Άποψη του Τολέδο"],
