@@ -192,7 +192,12 @@ class Work(db.Model):
     title_key = db.Column(sort_key(), nullable=False, default=LAST)
     entry = db.Column(db.String(32), nullable=False, default="")  # a digest of its row of the register; "": it has none
     pictures = db.relationship(
-        "Picture", back_populates="work", order_by="Picture.position", lazy="selectin", passive_deletes=True
+        "Picture",
+        back_populates="work",
+        order_by="Picture.position",
+        lazy="selectin",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
     )
 
     @property

@@ -253,7 +253,7 @@ def digest(row: catalog.Work) -> str:
 def _agree(target: Target) -> None:
     """Make the tables hold what is wanted; what is as it should be stays untouched. Commits."""
     stored = _stored(target.images)
-    stale = [id for id, work in stored.items() if work != target.works.get(id)]
+    stale = [id for id, work in stored.items() if work is None or work != target.works.get(id)]
     fresh = {id for id, work in target.works.items() if work != stored.get(id)}
     connection = db.session.connection()
     for ids in _batches(stale):

@@ -77,7 +77,7 @@ def test_a_page_that_does_not_exist_is_the_nearest_one(big, page):
 def test_a_search_is_narrowed_down_and_widened_again(big):
     client = browser(big)
     page = text(client, "/collection?q=title+00")
-    assert "10 works" in page
+    assert "9 works" in page  # a word is looked for as the beginning of one, so 100 is not among them
     assert 'href="/collection?q=title+00&amp;school=Dutch"' in page
     narrowed = text(client, "/collection?q=title+00&school=Dutch")
     assert "5 works" in narrowed

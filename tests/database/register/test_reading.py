@@ -55,9 +55,11 @@ def notes(register: Register) -> str:
 
 
 def test_cells_of_several_lines_may_hold_delimiters(saved):
-    path = saved('AUTHOR,TITLE,FILE,DESCRIPTION\n"Dürer, A",Hare,a.jpg,"one, two;\nthree, four, five,\nsix, 1920."\nB,C,b.jpg,x\n')
+    path = saved(
+        'AUTHOR,TITLE,FILE,NOTES\n"A, B",Hare,a.jpg,"one, two;\nthree, four, five,\nsix, 1920."\nB,C,b.jpg,x\n'
+    )
     assert [work.title for work in catalog.read(path)] == ["Hare", "C"]
-    assert catalog.read(path)[0].more == {"DESCRIPTION": "one, two;\nthree, four, five,\nsix, 1920."}
+    assert catalog.read(path)[0].more == {"NOTES": "one, two;\nthree, four, five,\nsix, 1920."}
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "^", "~", ":", "\x1f"])
@@ -73,7 +75,7 @@ def test_a_line_that_names_the_delimiter_is_believed(saved, first):
 
 
 def test_rows_above_the_header_are_left_out_and_told(saved):
-    path = saved("Museum of the Harbour\n\nObject list, 2024;;\nInventory No;Artist;Title;Image\n1921.2;Dürer;Hare;a.jpg\n")
+    path = saved("Museum\n\nObject list, 2024;;\nInventory No;Artist;Title;Image\n1921.2;Dürer;Hare;a.jpg\n")
     register = Register(path)
     assert list(register) == [Work(number="1921.2", author="Dürer", title="Hare", file="a.jpg")]
     assert "2 rows above the header" in notes(register)
@@ -99,7 +101,7 @@ def test_blanks_and_unknown_columns_are_told(saved):
     register = Register(saved("Title;Image;Insured\nHare;a.jpg;12\n;b.jpg;\n"))
     assert "Kept under their own names: Insured" in notes(register)
     assert "Of 2 rows, 1 have no title" in notes(register)
-    assert list(register)[0].more == {"Insured": "12"}
+    assert next(iter(register)).more == {"Insured": "12"}
 
 
 def test_a_quotation_mark_that_is_closed_by_a_later_one_swallows_no_row_in_silence(saved):
@@ -188,7 +190,7 @@ def test_merged_cells_are_filled(workbook):
 
 def test_formulas_without_a_value_are_told(workbook):
     register = Register(workbook([HEADER, ["1", "=A2", "B", "c"]]))
-    assert list(register)[0].author == ""
+    assert next(iter(register)).author == ""
     assert "1 formulas have no stored value" in notes(register)
 
 
@@ -213,7 +215,7 @@ def test_a_zip_bomb_is_refused(workbook, tmp_path):
         with new.open("xl/worksheets/filler.xml", "w", force_zip64=True) as member:
             for _ in range(300):
                 member.write(bytes(1 << 20))
-    with pytest.raises(WrongUse, match="unpacks to more than 1.. MB"):
+    with pytest.raises(WrongUse, match=r"unpacks to more than 1\d\d MB"):
         catalog.read(bomb)
 
 
@@ -282,7 +284,8 @@ def test_an_opendocument_sheet_is_read(tmp_path):
         + "".join(
             "<table:table-row>"
             + "".join(
-                f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>' for cell in row
+                f'<table:table-cell office:value-type="string"><text:p>{text}</text:p></table:table-cell>'
+                for text in row
             )
             + "</table:table-row>"
             for row in (["Titel", "Bild"], ["Hase", "a.jpg"])
