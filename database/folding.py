@@ -20,6 +20,8 @@ KEY = 200  # characters of a sort key, at most
 
 def fold(text: str) -> str:
     """Small letters without accents; digits and signs stay."""
+    if text.isascii():
+        return text.casefold().replace("\0", " ")
     return MARKS.sub("", unicodedata.normalize("NFKD", DROPPED.sub("", text.casefold().translate(PLAIN))))
 
 
@@ -28,8 +30,8 @@ def words(text: str) -> list[list[str]]:
 
     ä, ae and a are the same (and ö, oe, o; ü, ue, u), so that Dürer, Duerer and Durer meet.
     """
-    folded = JOINTS.sub("'", fold(DROPPED.sub("", text)))
-    return [[UMLAUT.sub(r"\1", part) for part in re.split(r"['./]", word)] for word in WORD.findall(folded)]
+    folded = UMLAUT.sub(r"\1", JOINTS.sub("'", fold(text)))
+    return [[word] if word.isalnum() else re.split(r"['./]", word) for word in WORD.findall(folded)]
 
 
 def sort_key(text: str) -> str:

@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -243,10 +243,10 @@ def _target(matcher: Matcher, images: dict[int, str]) -> Target:
 
 def digest(row: catalog.Work) -> str:
     """What tells one row of a register from another, its files aside; 32 characters, or empty where it says nothing."""
-    said = asdict(row) | {"file": ""}
-    if not any(said.values()):
+    said = [getattr(row, name) for name in catalog.FIELDS if name != "file"]
+    if not (row.more or any(said)):
         return ""
-    content = json.dumps(said, ensure_ascii=True, sort_keys=True).encode()
+    content = json.dumps([*said, row.more], sort_keys=True).encode()
     return hashlib.blake2b(FORMAT + content, digest_size=16).hexdigest()
 
 
