@@ -13,7 +13,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -91,10 +91,16 @@ class Record:
     expected_picture: str | None = None
 
 
-def folder_queries(folder: Path, truth: Path | None, collection: dict[int, str]) -> list[Query]:
+def folder_queries(
+    folder: Path,
+    truth: Path | None,
+    collection: dict[int, str],
+    works: Collection[tuple[str, frozenset[int]]] = (),
+) -> list[Query]:
     """A query for every file directly in the folder, sorted by name; sub-folders and hidden files are left alone.
 
     truth: the ground truth; by default `ground_truth.csv` in the folder, if there is one.
+    works: (inventory number or "", ids of its images) of each work of the register.
     Raises WrongUse for a folder that is not there or empty, and for a ground truth that does not fit.
     """
     if not folder.is_dir():
@@ -110,7 +116,7 @@ def folder_queries(folder: Path, truth: Path | None, collection: dict[int, str])
     )
     if not files:
         raise WrongUse(f"{printable(str(folder))} holds no files: name a folder with pictures to ask for.")
-    expected = ground_truth.read(truth, [path.name for path in files], collection) if truth else {}
+    expected = ground_truth.read(truth, [path.name for path in files], collection, works) if truth else {}
     queries = []
     for path in files:
         wanted = expected.get(path.name)

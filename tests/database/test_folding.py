@@ -30,9 +30,9 @@ def test_a_word_of_several_parts_has_them_all():
 
 def test_texts_are_sorted_by_letters_numbers_by_size_and_nothing_last():
     names = ["DÜRER, Albrecht", "Émile Bernard", "Ørsted", "van Gogh, Vincent", "Zurbarán", ""]
-    assert sorted(names[::-1], key=sort_key) == names
+    assert sorted(set(names), key=sort_key) == names
     numbers = ["1921.2", "1921.10", "1921.10.1", "A 3", "A10"]
-    assert sorted(numbers[::-1], key=sort_key) == numbers
+    assert sorted(set(numbers), key=sort_key) == numbers
 
 
 @pytest.mark.parametrize(
