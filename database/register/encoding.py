@@ -127,7 +127,7 @@ codecs.register_error("register_cp1252", _as_cp1252)
 
 
 def _one_byte(path: Path) -> Encoding:
-    """The likeliest encoding of one byte a character: by what letters it gives, and by charset-normalizer's coherence."""
+    """The likeliest encoding of one byte a character, by the letters it gives and charset-normalizer's coherence."""
     lines, used, size = {}, set(), 0
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -190,7 +190,7 @@ def _speaks(before: str, character: str, after: str) -> float:
             return -3
     if not (before.isalpha() or after.isalpha()):
         return -1
-    if character.isupper() and (before.islower() or before.isupper() and after.islower()):
+    if character.isupper() and (before.islower() or (before.isupper() and after.islower())):
         return -3
     if character.islower() and before.isupper() and after.isupper():
         return -3

@@ -222,7 +222,7 @@ def role_of(path: str, number: str = "") -> str:
 
 
 def _is_sure(parts: list[str], start: int, end: int) -> bool:
-    """Whether these parts of a name are an inventory number and not a count: 12_detail is of number 12, 12_men is not."""
+    """Whether these parts of a name are an inventory number and not a count: in 12_detail, not in 12_men."""
     inside = parts[start:end]
     if len(inside) > 1 or (inside[0].isdigit() and len(inside[0]) >= STRONG):
         return start == 0 or not (parts[start - 1].isdigit() and inside[0].isdigit())

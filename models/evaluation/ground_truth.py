@@ -11,9 +11,9 @@ A CSV file with the columns `query,relevant`:
 Several relevant images are separated by blanks; none means that the query shows nothing in the
 collection. An image is named by its path relative to the dataset, or by its bare file name where
 that is unique. A cell that is one name as a whole may hold blanks as it is; among several names, one
-with blanks stands in double quotes. Where a register is loaded, an inventory number names all images of
-its work, and a file the other images of its work, too. (A cell that begins with one is quoted as a whole, and each quote
-in it doubled; spreadsheets write it so by themselves.)
+with blanks stands in double quotes. (A cell that begins with one is quoted as a whole, and each quote
+in it doubled; spreadsheets write it so by themselves.) Where a register is loaded, an inventory number
+names all images of its work, and a file the other images of its work, too.
 """
 
 import csv
