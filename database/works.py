@@ -391,8 +391,9 @@ def select_works(wanted: Wanted, sort: str = "file") -> Select:
     chosen = select(Work).where(*wanted.conditions())
     asked = fulltext.Asked(wanted.text)
     if sort == "relevance" and asked.has_words:
-        ranked = asked.ranked(db.engine.dialect.name)
-        chosen = chosen.join(ranked, ranked.c.id == Work.id).order_by(ranked.c.rank)
+        ranked = asked.ranked(db.session.connection())
+        if ranked is not None:
+            chosen = chosen.outerjoin(ranked, ranked.c.id == Work.id).order_by(func.coalesce(ranked.c.rank, 0))
     return chosen.order_by(*SORTS[sort])
 
 
