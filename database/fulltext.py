@@ -100,19 +100,29 @@ class Asked:
         found = text(f"SELECT rowid FROM work_texts WHERE {where}")
         return id.in_(found.bindparams(bindparam("asked", asked, unique=True)))
 
+    def found(self, dialect: str) -> Subquery:
+        """The ids of all works that are found."""
+        where, asked = self._where(dialect, PARTS)
+        found = text(f"SELECT rowid AS id FROM work_texts WHERE {where}")
+        return found.bindparams(bindparam("asked", asked, unique=True)).columns(column("id", Integer)).subquery()
+
+    def count(self, connection: Connection, parts: Sequence[str] = PARTS, most: int | None = None) -> int:
+        """How many works are found, by words in these parts; most: where it is enough to know that they are so many."""
+        where, asked = self._where(connection.dialect.name, parts)
+        some = f"SELECT 1 FROM work_texts WHERE {where}" + (f" LIMIT {most}" if most else "")
+        return connection.scalar(text(f"SELECT count(*) FROM ({some}) AS found"), {"asked": asked})
+
     def ranked(self, connection: Connection) -> Subquery | None:
         """(id, rank) of works: the lower the rank, which is below 0, the better the place where they match.
 
         Of more than MANY, which nobody looks through, only those are ranked that match in better places than the
-        rest; None where these are too many, too.
+        rest; None where there are none of these, or too many, too.
         """
+        dialect = connection.dialect.name
         for parts in (PARTS, PARTS[:-1]):
-            where, asked = self._where(connection.dialect.name, parts)
-            some = text(f"SELECT count(*) FROM (SELECT 1 FROM work_texts WHERE {where} LIMIT {MANY}) AS first")
-            if connection.scalar(some, {"asked": asked}) < MANY:
-                found = text(
-                    f"SELECT rowid AS id, {RANK[connection.dialect.name]} AS rank FROM work_texts WHERE {where}"
-                )
+            if 0 < self.count(connection, parts, MANY) < MANY:
+                where, asked = self._where(dialect, parts)
+                found = text(f"SELECT rowid AS id, {RANK[dialect]} AS rank FROM work_texts WHERE {where}")
                 found = found.bindparams(bindparam("asked", asked, unique=True))
                 return found.columns(column("id", Integer), column("rank", Float)).subquery()
         return None

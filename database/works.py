@@ -369,8 +369,8 @@ class Wanted:
     first_year: int | None = None  # works whose date reaches into these years, both included
     last_year: int | None = None
 
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """What SQL asks of a work."""
+    def conditions(self, with_words: bool = True) -> list[ColumnElement[bool]]:
+        """What SQL asks of a work; with_words: also what the index of words is asked."""
         conditions = [getattr(Work, facet) == _clean(value) for facet, value in self.facets.items()]
         if self.first_year is not None:
             conditions.append(Work.last_year >= self.first_year)
@@ -378,7 +378,8 @@ class Wanted:
             conditions.append(Work.first_year <= self.last_year)
         asked = fulltext.Asked(self.text)
         if asked.has_words:
-            conditions.append(asked.condition(db.engine.dialect.name, Work.id))
+            if with_words:
+                conditions.append(asked.condition(db.engine.dialect.name, Work.id))
         elif not asked.is_blank:  # signs alone are in no index of words
             sign = fold(self.text.strip())
             texts = (Work.title, Work.author, Work.technique, Work.dimensions)
@@ -388,17 +389,24 @@ class Wanted:
 
 def select_works(wanted: Wanted, sort: str = "file") -> Select:
     """The wanted works; sort: one of SORTS. By relevance: number, title, artist, all else; then by their ids."""
-    chosen = select(Work).where(*wanted.conditions())
     asked = fulltext.Asked(wanted.text)
-    if sort == "relevance" and asked.has_words:
-        ranked = asked.ranked(db.session.connection())
-        if ranked is not None:
-            chosen = chosen.outerjoin(ranked, ranked.c.id == Work.id).order_by(func.coalesce(ranked.c.rank, 0))
-    return chosen.order_by(*SORTS[sort])
+    if sort != "relevance" or not asked.has_words:
+        return select(Work).where(*wanted.conditions()).order_by(*SORTS[sort])
+    ranked = asked.ranked(db.session.connection())
+    if ranked is None:  # too many to be ranked: as the index has them, by their ids, so that it need not read them all
+        found = asked.found(db.engine.dialect.name)
+        others = wanted.conditions(with_words=False)
+        return select(Work).join(found, found.c.id == Work.id).where(*others).order_by(found.c.id)
+    ranking = func.coalesce(ranked.c.rank, 0)
+    chosen = select(Work).outerjoin(ranked, ranked.c.id == Work.id).where(*wanted.conditions())
+    return chosen.order_by(ranking, *SORTS[sort])
 
 
 def count_works(wanted: Wanted) -> int:
     """How many works are wanted."""
+    asked = fulltext.Asked(wanted.text)
+    if asked.has_words and not wanted.conditions(with_words=False):
+        return asked.count(db.session.connection())
     return db.session.scalar(select(func.count(Work.id)).where(*wanted.conditions()))
 
 
