@@ -56,7 +56,7 @@ class Loaded:
     pictures: int  # of these works
     new: int  # of these works, those that had no row before
     changed: int  # those that had another one
-    lost: int  # works that had a row and have none any more
+    lost: int  # works that had a row and, for one of their pictures at least, have none any more
     without_row: int  # works of the collection that have none
     repeated: int  # rows that only add pictures to the work of an earlier row
     cut: int  # cells that are longer than pages show; the kept register has them whole
@@ -115,7 +115,7 @@ class Plan:
 
     def loaded(self, with_rows: bool = False) -> Loaded:
         """What changes; with_rows: also the rows without a work, all in memory."""
-        before = self._before  # image -> digest of its row
+        before = {image: entry for image, (_, entry) in self._before.items()}
         with_entry = {id: work for id, work in self._wanted.works.items() if work.entry}
         now = {shown.image: work.entry for work in self._wanted.works.values() for shown in work.pictures}
         return Loaded(
@@ -124,7 +124,7 @@ class Plan:
             pictures=sum(len(work.pictures) for work in with_entry.values()),
             new=sum(not before.get(id) for id in with_entry),
             changed=sum(before.get(id, "") not in ("", work.entry) for id, work in with_entry.items()),
-            lost=sum(bool(entry) and not now.get(image) for image, entry in before.items()),
+            lost=len({work for image, (work, entry) in self._before.items() if entry and not now.get(image)}),
             without_row=len(self._wanted.works) - len(with_entry),
             repeated=self._matcher.repeated,
             cut=self._wanted.cut,
@@ -164,9 +164,10 @@ def _images() -> dict[int, str]:
     return known
 
 
-def _entries() -> dict[int, str]:
-    """Image -> digest of the row that its work has."""
-    found = dict(db.session.execute(select(Picture.id, Work.entry).join(Work, Work.id == Picture.work_id)).all())
+def _entries() -> dict[int, tuple[int, str]]:
+    """Image -> its work, and the digest of the row that the work has."""
+    asked = select(Picture.id, Work.id, Work.entry).join(Work, Work.id == Picture.work_id)
+    found = {image: (work, entry) for image, work, entry in db.session.execute(asked)}
     db.session.rollback()
     return found
 

@@ -29,8 +29,13 @@ def add_commands(manager) -> None:
     def load_catalog(file: Path, dry_run: bool, yes: bool, sheet: str | None, map: list[str] | None) -> None:
         """Artists, titles and inventory numbers of the works, from a CSV file or a workbook."""
         folder = current_app.extensions["settings"].database
-        mapping = kept.read_mapping(folder) | columns.parse_mapping(map or [])
+        said = columns.parse_mapping(map or [])
+        mapping = kept.read_mapping(folder) | said
         register = catalog.Register(file, sheet, mapping)
+        unknown = set(said) - {columns.plain(column.name) for column in register.columns}
+        if unknown:
+            names = ", ".join(column.name for column in register.columns)
+            raise WrongUse(f"{file} has no column {' or '.join(sorted(unknown))!r} to --map: it has {names}.")
         _follow_store()
         with works.Plan(register) as plan:
             _print_notes([*register.notes, *register.last_notes])
