@@ -89,7 +89,7 @@ class Store:
         self.environment, self.path = environment, path
         self.tables = {name: environment.open_db(name.encode(), create=False) for name in TABLES}
         self.file, self.lock_file = _identity(path), _identity(_lock_file(path))
-        self.transaction: "lmdb.Transaction[bytes] | None" = None  # of a snapshot
+        self.transaction: lmdb.Transaction[bytes] | None = None  # of a snapshot
 
     @classmethod
     @contextmanager
@@ -385,7 +385,7 @@ def _told(path: Path) -> Iterator[None]:
 
 def _opened(path: Path, map_size: int, readonly: bool = False) -> lmdb.Environment:
     environment = lmdb.open(
-        os.fspath(path), map_size, subdir=False, readonly=readonly, max_dbs=len(TABLES), max_readers=READERS
+        os.fspath(path), map_size=map_size, subdir=False, readonly=readonly, max_dbs=len(TABLES), max_readers=READERS
     )
     environment.reader_check()  # forget processes that were killed while they read: they would hold old pages for ever
     return environment
