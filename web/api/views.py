@@ -169,7 +169,7 @@ def get_query(id):
 
     To questions from programs and on the site alike. Administrators can read everybody's.
     """
-    query = db.session.get(Query, id, options=[joinedload(Query.answer)]) if ID.fullmatch(id) else None
+    query = db.session.get(Query, id, options=[joinedload(Query.answer)]) if ID.fullmatch(id) else None  # type: ignore[arg-type]  # tables.py has no types yet
     user = _user()
     if query is None or (query.user_id != user.id and not user.is_admin):
         abort(404)
@@ -184,7 +184,7 @@ def answer_json(query: Query) -> dict:
         "id": query.id,
         "created_at": query.created_at,
         "verdict": query.verdict,
-        "work": work_json(query.work) if found and query.work else None,
+        "work": work_json(query.work) if found and query.work else None,  # type: ignore[arg-type]  # the same
         "evidence": _evidence(content) if found else None,
         "ranking": {
             order: [{"work": id, **_place(content["candidates"][str(id)])} for id in content[order]]
