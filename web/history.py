@@ -91,9 +91,7 @@ def answer(query_id: str) -> str:
     query = _visible(query_id)
     content = query.answer.content
     candidates = _candidates(content)
-    before, after = ([each for each in candidates.values() if getattr(each, order)] for order in ("before", "after"))
-    before.sort(key=lambda candidate: candidate.before)
-    after.sort(key=lambda candidate: candidate.after)
+    before, after = (_ranked(candidates, order) for order in ("before", "after"))
     best = after[0] if after else None
     shown = _chosen(candidates) or (best if query.verdict != "not found" else None)
     others = [each for each in after if query.verdict == "not found" or each is not best]
@@ -122,6 +120,12 @@ def _visible(query_id: str) -> Query:
     return query
 
 
+def _ranked(candidates: dict[int, Candidate], order: str) -> list[Candidate]:
+    """Those with a place in a ranking, "before" or "after", the first place first."""
+    places = {place: each for each in candidates.values() if (place := getattr(each, order))}
+    return [places[place] for place in sorted(places)]
+
+
 def _candidates(content: dict) -> dict[int, Candidate]:
     """id -> candidate of an answer, with the works as the collection has them now.
 
@@ -140,7 +144,7 @@ def _candidates(content: dict) -> dict[int, Candidate]:
         image: Candidate(
             image,
             content["candidates"][str(image)],
-            pictures[image].work if image in pictures else None,
+            pictures[image].work if image in pictures else None,  # type: ignore[arg-type]  # tables.py has no types yet
             before.get(image),
             after.get(image),
         )

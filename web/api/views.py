@@ -273,7 +273,7 @@ def work_json(work: Work) -> dict:
 
     links = {name: link(f"collection.{name}") for name in ("picture", "thumbnail", "manifest")}
     links |= {"page": link("collection.work"), "similar": link("v1.similar")}
-    pictures = [{"id": each.id, "file": printable(each.path), "role": each.role} for each in work.pictures]
+    pictures = [{"id": each.id, "file": printable(each.path), "role": each.role} for each in work.pictures]  # type: ignore[attr-defined]  # tables.py has no types yet
     own = {name: getattr(work, name) for name in ("id", "caption", "artists", "first_year", "last_year", "more")}
     return {
         **own,
