@@ -59,9 +59,9 @@ def change_user(number: int) -> Response:
         case "enable":
             user.active, done = True, "is enabled again"
         case "give":
-            user.roles, done = [admin_role()], "is an administrator now"
+            user.roles, done = [admin_role()], "is an administrator now"  # type: ignore[assignment]  # tables.py has no types yet
         case "take":
-            user.roles, done = [], "is no administrator any more"
+            user.roles, done = [], "is no administrator any more"  # type: ignore[assignment]  # tables.py has no types yet
         case _:
             abort(400, "This cannot be done to a user.")
     name = user.username
@@ -137,7 +137,7 @@ def revoke_invitation(number: int) -> Response:
 def activity() -> str:
     """Everybody's queries, newest first; `user`, `verdict`, `from` and `to` narrow them down."""
     wanted = {name: one_line(request.args.get(name)) for name in ("user", "verdict", "from", "to")}
-    found = _narrowed(db.select(Query), wanted).options(joinedload(Query.user), joinedload(Query.work))
+    found = _narrowed(db.select(Query), wanted).options(joinedload(Query.user), joinedload(Query.work))  # type: ignore[arg-type]  # the same
     page = db.paginate(found.order_by(Query.created_at.desc(), Query.id), per_page=PAGE)
     verdicts = _narrowed(db.select(Query.verdict, db.func.count(Query.id)), wanted).group_by(Query.verdict)
     feedback = _narrowed(db.select(Query.feedback, db.func.count(Query.id)), wanted).group_by(Query.feedback)

@@ -91,9 +91,7 @@ def answer(query_id: str) -> str:
     query = _visible(query_id)
     content = query.answer.content
     candidates = _candidates(content)
-    before, after = ([each for each in candidates.values() if getattr(each, order)] for order in ("before", "after"))
-    before.sort(key=lambda candidate: candidate.before)
-    after.sort(key=lambda candidate: candidate.after)
+    before, after = (_ranked(candidates, order) for order in ("before", "after"))
     best = after[0] if after else None
     shown = _chosen(candidates) or (best if query.verdict != "not found" else None)
     others = [each for each in after if query.verdict == "not found" or each is not best]
@@ -122,6 +120,12 @@ def _visible(query_id: str) -> Query:
     return query
 
 
+def _ranked(candidates: dict[int, Candidate], order: str) -> list[Candidate]:
+    """Those with a place in a ranking, "before" or "after", the first place first."""
+    places = {place: each for each in candidates.values() if (place := getattr(each, order))}
+    return [places[place] for place in sorted(places)]
+
+
 def _candidates(content: dict) -> dict[int, Candidate]:
     """id -> candidate of an answer, with the works as the collection has them now.
 
@@ -140,7 +144,7 @@ def _candidates(content: dict) -> dict[int, Candidate]:
         image: Candidate(
             image,
             content["candidates"][str(image)],
-            pictures[image].work if image in pictures else None,
+            pictures[image].work if image in pictures else None,  # type: ignore[arg-type]  # tables.py has no types yet
             before.get(image),
             after.get(image),
         )
@@ -283,7 +287,7 @@ def history() -> str:
     number = request.args.get("page", "1")
     if not re.fullmatch("[1-9][0-9]{0,6}", number):
         abort(404)
-    page = db.paginate(chosen.select().options(joinedload(Query.work)), page=int(number), per_page=PAGE)
+    page = db.paginate(chosen.select().options(joinedload(Query.work)), page=int(number), per_page=PAGE)  # type: ignore[arg-type]  # tables.py has no types yet
     return render_template("history/history.html", page=page, filter=chosen, verdicts=VERDICTS)
 
 
@@ -299,7 +303,7 @@ def download() -> Response:
 
 def _rows(chosen: Filter) -> Iterator[str]:
     """The lines of the table, one at a time, so that a long history needs no more memory than a short one."""
-    options = joinedload(Query.work), joinedload(Query.photograph)
+    options = joinedload(Query.work), joinedload(Query.photograph)  # type: ignore[arg-type]  # the same
     queries = db.session.scalars(chosen.select().options(*options).execution_options(yield_per=200))
     yield "\ufeff"  # without it Excel takes the file for Latin-1
     yield spreadsheet.line(COLUMNS)

@@ -18,8 +18,8 @@ class FaissIndex:
     "SQfp16" compares a query with every descriptor, in half precision.
     """
 
-    def __init__(self, index: faiss.IndexIDMap):
-        self.index = index
+    def __init__(self, index: faiss.Index):
+        self.index = index  # with a map of ids
 
     @classmethod
     def trained(cls, ids: np.ndarray, descriptors: np.ndarray, factory: str) -> "FaissIndex":

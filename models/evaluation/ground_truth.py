@@ -18,7 +18,7 @@ names all images of its work, and a file the other images of its work, too.
 
 import csv
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from utils.errors import WrongUse
@@ -78,7 +78,7 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _rows(path: Path):
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """(line number, [query, relevant]) of each row; file names keep bytes that are not UTF-8."""
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:

@@ -1,6 +1,7 @@
 """What every kind of local feature has in common. Each kind is a file of its own, listed in models/local/kinds.py."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -71,7 +72,9 @@ class Extractor(ABC):
     def _features(self, frame: np.ndarray, table: np.ndarray, descriptors: np.ndarray) -> Features:
         return Features(frame.shape[:2], table, descriptors, self.kind)
 
-    def from_opencv(self, keypoints, descriptors: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def from_opencv(
+        self, keypoints: Sequence[cv2.KeyPoint], descriptors: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """What an OpenCV detector returns, as `detect` has to return it."""
         if descriptors is None or not len(keypoints):
             return np.zeros((0, 4), np.float32), np.zeros((0, self.width), self.dtype)

@@ -29,7 +29,7 @@ class Orb(Extractor):
 
     def detect(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As Extractor.detect. ORB finds next to nothing on a dark or blurred picture, so it looks again."""
-        detector = cv2.ORB_create(self.keypoints)
+        detector = cv2.ORB.create(self.keypoints)
         keypoints, descriptors = detector.detectAndCompute(grey, None)
         for threshold in FAINT:
             if len(keypoints) >= min(FEW, self.keypoints / 2):

@@ -10,10 +10,12 @@ from flask import Response, abort, current_app, jsonify, request, url_for
 from flask_smorest import Api, Blueprint
 from marshmallow import ValidationError
 from sqlalchemy.orm import joinedload
+from webargs import flaskparser
+from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import UnprocessableEntity
 
 from database import works
-from database.tables import ID, Photograph, Query, Work, db
+from database.tables import ID, Photograph, Query, User, Work, db
 from models.local.drawing import outline
 from utils.images import ImageProblem
 from utils.text import printable
@@ -51,8 +53,16 @@ csrf.exempt(v1)  # what is signed in by no cookie cannot be forged by another si
 @v1.before_request
 def _ask_for_a_token() -> None:
     open_to_all = request.endpoint in OPEN and not current_app.extensions["settings"].private
-    if user_of_request() is None and not open_to_all:
+    if user_of_request() is None and not open_to_all:  # a wrong token is refused in any case
+        _user()
+
+
+def _user() -> User:
+    """Whose token was sent. Raises Unauthorized where there is none."""
+    user = user_of_request()
+    if user is None:
         refuse("Please send a personal token: Authorization: Bearer TOKEN. Your profile page makes one.")
+    return user
 
 
 @v1.errorhandler(UnprocessableEntity)
@@ -102,19 +112,19 @@ def search():
     """
     question, file = _question()
     service().engine  # noqa: B018  (raises Unavailable before a picture is decoded in vain)
-    user, address = user_of_request(), question.get("address")
-    photograph = intake.keep_address(user, address) if address else intake.keep_file(user, file, "api")
+    user = _user()
+    photograph = intake.keep_file(user, file, "api") if file else intake.keep_address(user, question["address"])
     with intake.deleted_on_failure(photograph):
         query, *_ = ask(photograph, [_region(question, photograph)])
     return answer_json(query), 201, {"Location": url_for("v1.get_query", id=query.id)}
 
 
-def _question() -> tuple[dict, object]:
+def _question() -> tuple[dict, FileStorage | None]:
     """The question and the file of a request, where it has one."""
+    sent: dict[str, object]
     if request.mimetype in ("multipart/form-data", "application/x-www-form-urlencoded"):
-        sent, file = request.form.to_dict(), request.files.get("picture")
-        if "corners" in sent:
-            sent["corners"] = _parsed(sent["corners"])
+        form, file = request.form.to_dict(), request.files.get("picture")
+        sent = form | ({"corners": _parsed(form["corners"])} if "corners" in form else {})
     elif request.mimetype == "application/json":
         sent, file = request.get_json(), None
     else:
@@ -135,10 +145,8 @@ def _parsed(text: str) -> object:
         return text  # which is no list, and refused as such
 
 
-def _invalid(messages: dict) -> NoReturn:
-    problem = UnprocessableEntity()
-    problem.data = {"messages": messages}
-    raise problem
+def _invalid(messages: dict | list) -> NoReturn:
+    flaskparser.abort(422, messages=messages)
 
 
 def _region(question: dict, photograph: Photograph) -> Region:
@@ -161,8 +169,9 @@ def get_query(id):
 
     To questions from programs and on the site alike. Administrators can read everybody's.
     """
-    query = db.session.get(Query, id, options=[joinedload(Query.answer)]) if ID.fullmatch(id) else None
-    if query is None or (query.user_id != user_of_request().id and not user_of_request().is_admin):
+    query = db.session.get(Query, id, options=[joinedload(Query.answer)]) if ID.fullmatch(id) else None  # type: ignore[arg-type]  # tables.py has no types yet
+    user = _user()
+    if query is None or (query.user_id != user.id and not user.is_admin):
         abort(404)
     return answer_json(query)
 
@@ -176,7 +185,7 @@ def answer_json(query: Query) -> dict:
         "id": query.id,
         "created_at": query.created_at,
         "verdict": query.verdict,
-        "work": work_json(query.work) if found and query.work else None,
+        "work": work_json(query.work) if found and query.work else None,  # type: ignore[arg-type]  # the same
         "evidence": _evidence(content) if found else None,
         "ranking": {
             order: [
@@ -264,7 +273,7 @@ def work_json(work: Work) -> dict:
 
     links = {name: link(f"collection.{name}") for name in ("picture", "thumbnail", "manifest")}
     links |= {"page": link("collection.work"), "similar": link("v1.similar")}
-    pictures = [{"id": each.id, "file": printable(each.path), "role": each.role} for each in work.pictures]
+    pictures = [{"id": each.id, "file": printable(each.path), "role": each.role} for each in work.pictures]  # type: ignore[attr-defined]  # tables.py has no types yet
     own = {name: getattr(work, name) for name in ("id", "caption", "artists", "first_year", "last_year", "more")}
     return {
         **own,
