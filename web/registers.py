@@ -14,6 +14,7 @@ from models.collection.store import Store
 from utils.errors import WrongUse
 from utils.text import printable
 
+MAP_HELP = '"Image file=Bild": what a column is; remembered, and can be given several times'
 SHOWN = 20  # rows without a work that are printed
 UNMATCHED, WITHOUT_ROW = "catalog_unmatched.csv", "catalog_files_without_row.csv"  # in the output folder
 
