@@ -120,7 +120,7 @@ def sign_out():
     logout_user()
     for key in [key for key in session if key != "_remember"]:  # Flask-Login's wish to drop its cookie must stay
         session.pop(key)
-    flash("You are signed out.", "success")
+    flash("You have signed out.", "success")
     return redirect(url_for("search.start"))
 
 
@@ -158,14 +158,14 @@ def _invitation() -> Invitation | None:
     """The invitation in the address of the page; refuses where registering is not possible."""
     registration, secret = current_app.extensions["settings"].registration, request.args.get("invitation")
     if registration == "closed":
-        abort(403, "New accounts cannot be made here.")
+        abort(403, "New accounts cannot be created on this site.")
     if secret is None:
         if registration == "invitation":
-            abort(403, "An account can be made by invitation only. Please ask an administrator of this site for one.")
+            abort(403, "Accounts are by invitation only. Please ask an administrator of this site for an invitation.")
         return None
     invitation = invitations.find(secret)
     if invitation is None:
-        abort(404, "This invitation is not valid, or it has been used. Please ask for a new one.")
+        abort(404, "This invitation is not valid or has already been used. Please ask for a new one.")
     return invitation
 
 
@@ -175,14 +175,14 @@ def _add(user: User) -> None:
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
-        abort(409, "Somebody else took this user name a moment ago. Please go back and try again.")
+        abort(409, "Somebody else has just taken this user name. Please go back and choose another one.")
 
 
 def _accept(invitation: Invitation, user: User) -> Response:
     """An administrator vouches for an invited address: it needs no confirmation."""
     if user_manager().find_address(invitation.email) or not invitations.use_up(invitation):
         db.session.rollback()
-        abort(409, "This invitation has been used already. Please sign in.")
+        abort(409, "This invitation has already been used. Please sign in.")
     user.email_confirmed_at = now()
     _add(user)
     flash("Welcome. Your account is ready.", "success")
@@ -191,11 +191,10 @@ def _accept(invitation: Invitation, user: User) -> Response:
 
 def _look_into_your_mail(address: str, sent: bool) -> Response:
     if sent:
-        flash(f"Nearly done: we have sent a letter to {address}. Please open it and follow its link.", "success")
+        flash(f"Almost done: please follow the link in the e-mail we have sent to {address}.", "success")
         return redirect(url_for("user.login"))
     flash(
-        f"The letter to {address} could not be sent just now. Nothing is lost: please ask for it again here in a "
-        "few minutes.",
+        f"The e-mail to {address} could not be sent just now. Please request it again here in a few minutes.",
         "warning",
     )
     return redirect(url_for("user.resend_email_confirmation"))
@@ -206,9 +205,9 @@ def confirm_address(token: str) -> Response:
     users = user_manager()
     user = users.user_to_confirm(token)
     if user is None:
-        return _to_sign_in("This confirmation link is not valid, or it is too old. You can ask for a new letter.")
+        return _to_sign_in("This confirmation link is not valid or has expired. You can request a new one.")
     if user.email_confirmed_at:
-        return _to_sign_in("Your e-mail address is confirmed already. Please sign in.", "info")
+        return _to_sign_in("Your e-mail address is already confirmed. Please sign in.", "info")
     user.email_confirmed_at = now()
     db.session.commit()
     flash("Thank you, your e-mail address is confirmed.", "success")
@@ -229,7 +228,7 @@ def resend_confirmation():
         return _sent_form(render_template("flask_user/resend_confirm_email.html", form=form))
     mail.later(_send_confirmation_link, text_of(form.email))
     return _to_sign_in(
-        f"If an account with the address {form.email.data} waits for its confirmation, a letter is on its way.",
+        f"If an account with the address {form.email.data} still has to be confirmed, an e-mail is on its way.",
         "success",
     )
 
@@ -253,8 +252,8 @@ def forgot_password():
         return _sent_form(render_template("flask_user/forgot_password.html", form=form))
     mail.later(_send_reset_link, text_of(form.email))
     return _to_sign_in(
-        f"If there is an account with the address {form.email.data}, a letter is on its way. "
-        "Its link lets you choose a new password.",
+        f"If there is an account with the address {form.email.data}, an e-mail with a link to choose a new password is "
+        "on its way.",
         "success",
     )
 
@@ -271,7 +270,7 @@ def reset_password(token: str):
     users = user_manager()
     user = users.user_to_reset(token)
     if user is None:
-        return _to_sign_in("This link is not valid, or it has been used. You can ask for a new one.")
+        return _to_sign_in("This link is not valid or has already been used. You can request a new one.")
     form = NewPasswordForm()
     form.user = user
     if not form.validate_on_submit():
@@ -280,7 +279,7 @@ def reset_password(token: str):
     user.email_confirmed_at = user.email_confirmed_at or now()
     db.session.commit()
     users.email_manager.send_password_changed_email(user)
-    flash("Your new password is set.", "success")
+    flash("Your password has been changed.", "success")
     return users._do_login_user(user, url_for("search.start"))
 
 
@@ -295,7 +294,7 @@ def change_username():
         return _sent_form(user_manager().change_username_view())
     except IntegrityError:
         db.session.rollback()
-        abort(409, "Somebody else took this user name a moment ago. Please go back and try again.")
+        abort(409, "Somebody else has just taken this user name. Please go back and choose another one.")
 
 
 def change_names():
@@ -327,7 +326,7 @@ def make_token():
     if not form.validate_on_submit():
         return _profile(form), 400
     if db.session.scalar(db.select(db.func.count(Token.id)).filter_by(user_id=current_user.id)) >= MAX_TOKENS:
-        abort(409, f"You have {MAX_TOKENS} keys already. Please revoke one that is not used any more.")
+        abort(409, f"You already have {MAX_TOKENS} tokens. Please revoke one that you no longer use.")
     text = secrets.token_urlsafe(32)
     db.session.add(Token(user_id=current_user.id, name=form.name.data, digest=_digest(text)))
     db.session.commit()
@@ -341,7 +340,7 @@ def revoke_token(number: int) -> Response:
     token = db.first_or_404(db.select(Token).filter_by(id=number, user_id=current_user.id))
     db.session.delete(token)
     db.session.commit()
-    flash(f"The key “{token.name}” is revoked.", "success")
+    flash(f"The token “{token.name}” has been revoked.", "success")
     return redirect(url_for("accounts.profile"))
 
 

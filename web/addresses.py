@@ -104,8 +104,8 @@ def fetch(address: str, settings: Settings, network: Network = PUBLIC) -> tuple[
         try:
             address = urljoin(address, found)
         except ValueError:
-            raise Refused("That address leads on to one that cannot be read.") from None
-    raise Refused("That address leads on to others too many times.")
+            raise Refused("That address redirects to one that is not valid.") from None
+    raise Refused("That address redirects too many times.")
 
 
 def fetch_for_site(address: str) -> tuple[bytes, str]:
@@ -133,7 +133,7 @@ def _checked(address: str, network: Network) -> _Target:
     """Take an address apart. Raises Refused where it is not one that we go to."""
     address = address.strip()
     if len(address) > LENGTH:
-        raise Refused(f"That address is too long; {LENGTH} characters are the limit.")
+        raise Refused(f"That address is too long: the limit is {LENGTH} characters.")
     if not address.isprintable() or any(letter.isspace() or letter == "\\" for letter in address):
         raise Refused("That is not a web address.")
     try:
@@ -144,10 +144,10 @@ def _checked(address: str, network: Network) -> _Target:
     if parts.scheme not in PORTS or not parts.hostname:
         raise Refused("Please give a web address that begins with http:// or https://.")
     if "@" in parts.netloc:
-        raise Refused("An address with a user name or a password in it is not fetched.")
+        raise Refused("Addresses with a user name or password in them are not allowed.")
     port = PORTS[parts.scheme] if port is None else port
     if port != PORTS[parts.scheme] if network.ports is None else port not in network.ports:
-        raise Refused("Only the usual ports of the web are fetched from: 80 for http, 443 for https.")
+        raise Refused("Only the standard ports are allowed: 80 for http, 443 for https.")
     return _Target(parts.scheme, _host(parts.hostname), port, _path(parts))
 
 
@@ -191,7 +191,7 @@ def _address(target: _Target, deadline: float, network: Network) -> str:
     except (OSError, UnicodeError):
         found = []
     if not found:
-        raise Refused("There is no server of that name.")
+        raise Refused("There is no server with that name.")
     try:
         allowed = all(network.allowed(ipaddress.ip_address(each)) for each in found)
     except ValueError:
@@ -220,7 +220,7 @@ def _get(target: _Target, limit: int, deadline: float, network: Network) -> byte
                 content = _content(response, limit)
     except (HTTPError, HTTPException, OSError, ValueError):
         _left(deadline)
-        raise Refused("The server at that address did not answer as it should.") from None
+        raise Refused("The server at that address did not respond properly.") from None
     _left(deadline)  # what says nothing of its length seems whole where it was cut off
     return content
 
@@ -265,17 +265,17 @@ def _connection(target: _Target, address: str, deadline: float, network: Network
 def _content(response, limit: int) -> bytes:
     """The body of an answer. Raises Refused where it is no picture, or too large."""
     if response.status != 200:
-        raise Refused(f"The server at that address answered with an error ({response.status}).")
+        raise Refused(f"The server at that address responded with an error ({response.status}).")
     kind = response.headers.get("Content-Type", "").split(";")[0].strip().lower()
     if not kind.startswith("image/") and kind not in TYPES:
         raise Refused("There is no picture at that address. Please give the address of the picture itself.")
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Refused("The server at that address sends pictures in a packed form, which is not taken.")
+        raise Refused("The server at that address sends compressed responses, which are not accepted.")
     content = bytearray()
     for chunk in response.stream(CHUNK, decode_content=False):
         content += chunk
         if len(content) > limit:
-            raise Refused(f"The picture at that address is too large; {limit >> 20} MB are the limit.")
+            raise Refused(f"The picture at that address is too large: the limit is {limit >> 20} MB.")
     return bytes(content)
 
 

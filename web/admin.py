@@ -55,15 +55,15 @@ def change_user(number: int) -> Response:
     user = _user_to_change(number)
     match request.form.get("action"):
         case "disable":
-            user.active, done = False, "is disabled, and signed out everywhere"
+            user.active, done = False, "has been disabled and signed out everywhere"
         case "enable":
-            user.active, done = True, "is enabled again"
+            user.active, done = True, "has been enabled again"
         case "give":
-            user.roles, done = [admin_role()], "is an administrator now"
+            user.roles, done = [admin_role()], "is now an administrator"
         case "take":
-            user.roles, done = [], "is no administrator any more"
+            user.roles, done = [], "is no longer an administrator"
         case _:
-            abort(400, "This cannot be done to a user.")
+            abort(400, "The action must be disable, enable, give or take.")
     name = user.username
     db.session.commit()
     flash(f"{name} {done}.", "success")
@@ -78,7 +78,7 @@ def _user_to_change(number: int) -> User:
     if not (current_user.active and current_user.is_admin):
         abort(403)
     if number == current_user.id:
-        abort(409, "You cannot change your own account here. Another administrator can.")
+        abort(409, "You cannot change your own account here. Please ask another administrator.")
     return db.get_or_404(User, number)
 
 
@@ -91,13 +91,13 @@ def invite():
     if request.method == "GET":
         return _invitations(AddressForm(formdata=None))
     if current_app.extensions["settings"].registration == "closed":
-        abort(409, "New accounts cannot be made here: the site is set so.")
+        abort(409, "New accounts cannot be created: registration is closed on this site.")
     form = AddressForm()
     if not form.validate_on_submit():
         return _invitations(form), 400
     address = text_of(form.email).lower()
     if user_manager().find_address(address):
-        form.email.errors = ["There is an account with this address already."]
+        form.email.errors = ["There is already an account with this address."]
         return _invitations(form), 409
     secret = invitations.invite(address, current_user)
     db.session.commit()
@@ -126,7 +126,7 @@ def revoke_invitation(number: int) -> Response:
     invitation = db.first_or_404(db.select(Invitation).filter_by(id=number, used_at=None))
     db.session.delete(invitation)
     db.session.commit()
-    flash(f"The invitation of {invitation.email} is taken back.", "success")
+    flash(f"The invitation for {invitation.email} has been withdrawn.", "success")
     return redirect(url_for("admin.invite"))
 
 
@@ -159,7 +159,7 @@ def _narrowed(found: Select, wanted: dict[str, str]) -> Select:
         )
     if wanted["verdict"]:
         if wanted["verdict"] not in VERDICTS:
-            abort(400, "A verdict is one of: found, maybe, not found.")
+            abort(400, "The verdict must be found, maybe or not found.")
         found = found.where(Query.verdict == wanted["verdict"])
     if wanted["from"]:
         found = found.where(Query.created_at >= _midnight(wanted["from"]))
@@ -173,4 +173,4 @@ def _midnight(text: str, days: int = 0) -> datetime:
     try:
         return datetime.combine(date.fromisoformat(text) + timedelta(days), time())
     except (ValueError, OverflowError):
-        abort(400, "A date is written like 2026-05-03.")
+        abort(400, "Dates must be written like 2026-05-03.")

@@ -41,7 +41,7 @@ def ask(photograph: Photograph, regions: Sequence[Region]) -> list[Query]:
         db.session.rollback()
         uploads().delete(*(query.id for query in queries))
         if isinstance(problem, IntegrityError):  # the photograph, or the account, was deleted meanwhile
-            raise ImageProblem("it was deleted meanwhile") from None
+            raise ImageProblem("it has been deleted in the meantime") from None
         raise
     return queries
 

@@ -17,12 +17,12 @@ class CreateAdmin(Command):
     Where there is already an administrator of this name, it says so and changes nothing.
     """
 
-    help = "Make an administrator; asks for name, address and password."
+    help = "Create an administrator; asks for user name, e-mail address and password."
     option_list = (
-        Option("name", nargs="?", metavar="NAME", help="user name; asked for where it is missing"),
-        Option("email", nargs="?", metavar="EMAIL", help="e-mail address; asked for where it is missing"),
+        Option("name", nargs="?", metavar="NAME", help="user name; prompts if missing"),
+        Option("email", nargs="?", metavar="EMAIL", help="e-mail address; prompts if missing"),
         Option("--password-from-stdin", action="store_true", help="read the password from the first line of input"),
-        Option("--random-password", action="store_true", help="make a password, and print it this once"),
+        Option("--random-password", action="store_true", help="generate a password and print it once"),
     )
 
     def run(self, name: str | None, email: str | None, password_from_stdin: bool, random_password: bool) -> None:
@@ -43,9 +43,9 @@ class CreateAdmin(Command):
         if problem := password_problem(password, name, email):
             raise WrongUse(problem)
         add_admin(name, email, password)
-        print(f"Administrator {name} is there.")
+        print(f"Administrator {name} has been created.")
         if random_password:
-            print(f"The password, shown only this once: {password}")
+            print(f"Password (it will not be shown again): {password}")
 
 
 def add_admin(name: str, email: str, password: str) -> None:
@@ -63,13 +63,13 @@ def admin_role() -> Role:
 def _is_there(name: str) -> bool:
     user = user_manager().db_manager.find_user_by_username(name)
     if user and not user.is_admin:
-        raise WrongUse(f"There is already an account named {name}, and it is no administrator's. Choose another name.")
+        raise WrongUse(f"There is already an account named {name}, which is not an administrator. Choose another name.")
     return user is not None
 
 
 def _checked(text: str, problem_of) -> str:
     if problem := problem_of(text):
-        raise WrongUse(f"{text!r} does not fit: {problem}")
+        raise WrongUse(f"{text!r} is not valid. {problem}")
     return text
 
 
@@ -78,13 +78,15 @@ def _ask(question: str) -> str:
         return input(question).strip()
     except EOFError:
         print()
-        raise WrongUse("Give NAME and EMAIL on the command line where nobody can be asked.") from None
+        raise WrongUse("Give NAME and EMAIL on the command line when there is no terminal to prompt on.") from None
 
 
 def _ask_password() -> str:
     if not sys.stdin.isatty():
-        raise WrongUse("Nobody can be asked for the password: use --password-from-stdin or --random-password.")
+        raise WrongUse(
+            "There is no terminal to prompt for the password: use --password-from-stdin or --random-password."
+        )
     password = getpass("Password (10 characters or more): ")
-    if getpass("The password again: ") != password:
-        raise WrongUse("The two passwords are not the same.")
+    if getpass("Repeat the password: ") != password:
+        raise WrongUse("The two passwords do not match.")
     return password

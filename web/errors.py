@@ -16,10 +16,10 @@ SENTENCES = {
     400: "This request could not be understood.",
     401: "Please sign in first.",
     403: "You are not allowed to see this.",
-    404: "There is nothing here. It may have been deleted, or it belongs to somebody else.",
-    405: "This address does not take such a request.",
+    404: "This page does not exist. It may have been deleted, or it may belong to somebody else.",
+    405: "This address does not accept such requests.",
     413: "The file is too large for this site.",
-    500: "Something went wrong on our side. It was written to the log.",
+    500: "Something went wrong on our side. The error has been logged.",
 }
 KEPT_HEADERS = ("Retry-After", "Allow", "WWW-Authenticate")
 
@@ -55,15 +55,15 @@ def tell(code: int, sentence: str, headers: dict[str, str] | None = None) -> Res
 def _csrf(problem: CSRFError) -> Response:
     return tell(
         400,
-        "The form was not accepted, because it was open for too long, or your browser did not send the site's cookie. "
-        f"Please open the page again and repeat it. ({problem.description})",
+        "The form was not accepted, because it was open for too long or your browser did not send the site's cookie. "
+        f"Please reload the page and try again. ({problem.description})",
     )
 
 
 def _unknown_host(_problem: SecurityError) -> Response:
     """The Host header names none of TRUSTED_HOSTS: no page can be made, because its links would lead there."""
     return Response(
-        "This site is not reached by that name (see RETRIEVAL_HOSTS in config.py).\n", 400, mimetype="text/plain"
+        "This site does not answer to that host name (see RETRIEVAL_HOSTS in config.py).\n", 400, mimetype="text/plain"
     )
 
 
@@ -71,7 +71,7 @@ def _too_often(_problem: RateLimitExceeded) -> Response:
     assert limiter.current_limit is not None  # it has just been exceeded
     seconds = max(1, round(limiter.current_limit.reset_at - time.time()))
     when = f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
-    return tell(429, f"That was too often in a short time. Please try again in {when}.", {"Retry-After": str(seconds)})
+    return tell(429, f"Too many requests in a short time. Please try again in {when}.", {"Retry-After": str(seconds)})
 
 
 def _http(problem: HTTPException) -> Response | HTTPException:

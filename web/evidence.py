@@ -138,22 +138,22 @@ def heat_map(content: dict) -> bytes:
 def reason(query: Query, content: dict) -> str:
     """Why the verdict is what it is, for people who know nothing of the method."""
     if not content["after"]:
-        return "There is nothing in the collection yet that the picture could be compared with."
+        return "The collection is still empty, so there is nothing to compare the picture with."
     best = content["candidates"][str(content["after"][0])]
     if query.verdict == "found":
         return (
-            f"{best['inliers']} details of your picture lie in the same places on this work, "
+            f"{best['inliers']} details of your picture are in the same places on this work, "
             f"and together they cover {best['work_area']:.0%} of it."
         )
     if query.verdict == "not found":
         return (
-            "We compared the whole picture, the paintings that we could make out on it, and the picture on its sides "
-            "and upside down. No work of the collection agrees well enough."
+            "We compared the whole picture, any paintings detected in it, and the picture turned sideways and upside "
+            "down. No work in the collection matches well enough."
         )
     if best["inliers"] >= DETAILS:
         return (
-            f"{best['inliers']} details of your picture lie in the same places on this work, but as a whole the two do "
-            "not agree well enough. That can happen by chance, or where both have the same stamp or frame. "
+            f"{best['inliers']} details of your picture are in the same places on this work, but overall the two do "
+            "not match well enough. That can happen by chance, or when both have the same stamp or frame. "
             "Please compare the two yourself."
         )
-    return "The two pictures look alike as a whole, but too few details agree. Please compare the two yourself."
+    return "The two pictures look similar overall, but too few details match. Please compare the two yourself."

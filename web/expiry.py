@@ -37,7 +37,7 @@ class Sweeper(Worker):
                 with self._app.app_context():
                     sweep()
             except Exception:  # this thread must live: without it nothing would ever be deleted
-                log.exception("Old pictures could not be deleted; tomorrow is another day.")
+                log.exception("Old pictures could not be deleted; the next attempt is tomorrow.")
 
 
 def init_app(app: Flask) -> None:
@@ -53,9 +53,9 @@ def add_commands(manager) -> None:
 
 
 def _sweep_and_tell() -> None:
-    """Delete the uploads and answers that are older than the settings keep them."""
+    """Delete the uploads and answers that have expired (see RETRIEVAL_KEEP_DAYS)."""
     photographs, files = sweep()
-    print(f"Deleted photographs, with their answers: {photographs}. Deleted files that belonged to nothing: {files}.")
+    print(f"Deleted {photographs} photographs with their answers, and {files} leftover files.")
 
 
 def sweep(moment: datetime | None = None) -> tuple[int, int]:
@@ -74,7 +74,7 @@ def sweep(moment: datetime | None = None) -> tuple[int, int]:
     delete_photographs(chosen)
     files = _delete_leftovers(moment - LEFTOVER)
     if chosen or files:
-        log.info("Deleted %d photographs that were too old, and %d files without a row.", len(chosen), files)
+        log.info("Deleted %d expired photographs and %d leftover files.", len(chosen), files)
     return len(chosen), files
 
 

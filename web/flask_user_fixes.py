@@ -127,8 +127,8 @@ class AccountManager(UserManager):
             return redirect(url_for("user.login"))
         if not user.email_confirmed_at:
             flash(
-                "Your e-mail address is not confirmed yet. Please follow the link in the letter that we sent you. "
-                "You can ask for the letter again here.",
+                "Your e-mail address is not confirmed yet. Please follow the link in the e-mail that we sent you. "
+                "You can request a new e-mail here.",
                 "error",
             )
             return redirect(url_for("user.resend_email_confirmation"))

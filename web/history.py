@@ -190,9 +190,9 @@ def feedback(query_id: str) -> Response:
     query = _visible(query_id)
     said = request.form.get("feedback", "")
     if query.user_id != current_user.id:
-        abort(403, "Only the person who asked can say whether the answer is right.")
+        abort(403, "Only the person who submitted the picture can rate the answer.")
     if said and said not in FEEDBACK:
-        abort(400, "An answer can be right, wrong, or the work is not in the collection.")
+        abort(400, "The feedback must be right, wrong or absent.")
     query.feedback, query.feedback_at = (said, now()) if said else (None, None)
     db.session.commit()
     return redirect(url_for(".answer", query_id=query.id, _anchor="feedback"), 303)
@@ -230,10 +230,10 @@ class Filter:
         """From an address or a form. Aborts with 400 where it makes no sense."""
         verdict = values.get("verdict", "")
         if verdict and verdict not in VERDICTS:
-            abort(400, "A verdict is found, maybe or not found.")
+            abort(400, "The verdict must be found, maybe or not found.")
         first, last = _day(values.get("from", "")), _day(values.get("to", ""))
         if first and last and last < first:
-            abort(400, "The last day lies before the first.")
+            abort(400, "The last day must not be before the first.")
         return cls(verdict, first, last)
 
     def select(self) -> Select:
@@ -257,7 +257,7 @@ def _day(text: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        abort(400, "A day is written like 2026-11-24.")
+        abort(400, "Dates must be written like 2026-11-24.")
 
 
 @blueprint.get("/history")
@@ -343,10 +343,13 @@ def _chosen_ids(values) -> list[str]:
         chosen = chosen.where(Query.id.in_(named))
     ids = list(db.session.scalars(chosen.with_only_columns(Query.id)))
     if not ids:
-        abort(400, "Please choose at least one answer first.")
+        abort(400, "Please select at least one answer first.")
     return ids
 
 
 def _deleted(count: int) -> Response:
-    flash("The answer and its picture are deleted." if count == 1 else f"{count} answers are deleted.", "success")
+    flash(
+        "The answer and its picture have been deleted." if count == 1 else f"{count} answers have been deleted.",
+        "success",
+    )
     return redirect(url_for(".history"), 303)

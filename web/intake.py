@@ -17,7 +17,7 @@ from web.expiry import delete_photographs
 from web.uploads import shown_name, uploads
 
 MAX_REGIONS = 8  # works asked for on one photograph
-NO_CORNERS = "The corners of a region are four pairs of numbers, clockwise, in pixels of the photograph."
+NO_CORNERS = "The corners of a region must be four [x, y] pairs in pixels of the photograph, clockwise."
 
 
 class BadCorners(Exception):
@@ -40,12 +40,12 @@ class Region:
         """
         size = photograph.width, photograph.height
         if not outlines.is_near(corners, *size):
-            raise BadCorners("A corner lies outside of the photograph.")
+            raise BadCorners("A corner lies outside the photograph.")
         corners = outlines.clip(corners, *size)
         if not outlines.is_convex_clockwise(corners):
             raise BadCorners(NO_CORNERS)
         if not outlines.is_large(corners, current_app.extensions["settings"].min_side):
-            raise ImageProblem("too small a part of the picture")
+            raise ImageProblem("the selected part is too small")
         return cls(corners.tolist(), turns)
 
     def cut(self, pixels: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ def init_app(app: Flask) -> None:
 def _everywhere() -> dict:
     settings = current_app.extensions["settings"]
     member = current_user.is_authenticated
-    navigation = [("search.start", "Ask")]
+    navigation = [("search.start", "Identify")]
     if member or not settings.private:
         navigation.append(("collection.browse", "Collection"))
     if member:

@@ -49,9 +49,9 @@ def send(recipient: str, subject: str, text: str, html: str) -> bool:
                 message.send(connection)
         else:
             path = _write(current_app.extensions["outbox"], message.as_bytes())
-            log.info("No mail server is set (RETRIEVAL_MAIL_SERVER): the letter to %s is in %s", recipient, path)
+            log.info("No mail server is set (RETRIEVAL_MAIL_SERVER): the e-mail to %s is in %s", recipient, path)
     except (OSError, UnicodeError, flask_mail.BadHeaderError) as problem:  # every failure of smtplib is an OSError
-        log.warning("A letter to %s could not be sent: %s", recipient, problem)
+        log.warning("An e-mail to %s could not be sent: %s", recipient, problem)
         return False
     return True
 
@@ -70,7 +70,7 @@ def later(send_if_due: Callable[[str], None], address: str) -> None:
         try:
             send_if_due(address)
         except Exception:  # nobody waits for the result: the log is the only place to tell
-            log.exception("A letter could not be made.")
+            log.exception("An e-mail could not be prepared.")
 
     current_app.extensions["letters"].submit(in_the_background)
 

@@ -35,7 +35,7 @@ def made(work: Work, side: int) -> Made:
     try:
         status = source.stat()
     except (OSError, ValueError):
-        raise images.ImageProblem("its file is gone") from None
+        raise images.ImageProblem("its file is missing") from None
     stamp = f"{work.path}\n{status.st_size}\n{status.st_mtime_ns}"
     version = hashlib.blake2b(stamp.encode(errors="surrogateescape"), digest_size=10).hexdigest()
     folder = settings.output.absolute() / "thumbnails" / f"{work.id // 1000}"

@@ -141,7 +141,7 @@ def ask(photograph_id: str) -> tuple[Response, int]:
     try:
         regions = _regions(request.get_json(), photograph)
     except RecursionError:  # of JSON's parser, on brackets without end
-        abort(400, "A list of regions is wanted.")
+        abort(400, "Please send a list of regions.")
     query, *_ = asking.ask(photograph, regions)
     return jsonify(id=query.id, answer=url_for("history.answer", query_id=query.id)), 201
 
@@ -151,7 +151,7 @@ def _keep() -> Photograph:
     file, address = request.files.get("picture"), request.form.get("address", "").strip()
     source = "address" if address else request.form.get("source", "file")
     if source not in SOURCES:
-        abort(400, "It is not known where this picture comes from.")
+        abort(400, "The source of the picture is not known.")
     if not file and not address:
         abort(400, "Please choose a picture first.")
     notes: list[str] = []
@@ -177,15 +177,15 @@ def _regions(sent: object, photograph: Photograph) -> list[Region]:
     """{"regions": [{"corners": [[x, y], ...] or null, "turns": 0..3}, ...]} as it came from outside."""
     regions = sent.get("regions") if isinstance(sent, dict) else None
     if not isinstance(regions, list) or not all(isinstance(region, dict) for region in regions):
-        abort(400, "A list of regions is wanted.")
+        abort(400, "Please send a list of regions.")
     if not 1 <= len(regions) <= MAX_REGIONS:
-        abort(400, f"Please ask for one work at least, and for {MAX_REGIONS} at most.")
+        abort(400, f"Please select 1 to {MAX_REGIONS} works.")
     return [_region(region, photograph) for region in regions]
 
 
 def _turns(turns: object) -> int:
     if isinstance(turns, bool) or turns not in (0, 1, 2, 3):
-        abort(400, "The turns of a region are 0, 1, 2 or 3 quarters.")
+        abort(400, "The turns of a region must be 0, 1, 2 or 3.")
     return int(turns)
 
 

@@ -52,7 +52,7 @@ class Service(Worker):
         if engine is None:
             if self._problem:
                 raise Unavailable(f"The search is not ready: {self._problem}", seconds=30)
-            raise Unavailable("The search is warming up. Please try again in a few seconds.", seconds=5)
+            raise Unavailable("The search is starting up. Please try again in a few seconds.", seconds=5)
         return engine
 
     @contextmanager
@@ -63,7 +63,7 @@ class Service(Worker):
         """
         engine = self.engine
         if not self._admitted.acquire(blocking=False):
-            raise Unavailable("Many people are asking just now. Please try again in a few seconds.", seconds=3)
+            raise Unavailable("The search is busy. Please try again in a few seconds.", seconds=3)
         try:
             with self._computing:
                 yield engine
@@ -84,7 +84,7 @@ class Service(Worker):
                 pause = self._tell(str(problem))
             except Exception as problem:  # this thread must live: without it the site would never recover
                 log.exception("The engine could not be loaded.")
-                pause = self._tell(f"the engine could not be loaded ({type(problem).__name__}); the log says more.")
+                pause = self._tell(f"the engine could not be loaded ({type(problem).__name__}); see the log.")
             else:
                 if time.monotonic() - started > 1:
                     log.info("The engine is ready.")

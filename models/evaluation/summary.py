@@ -91,12 +91,12 @@ def verdict_line(verdict: dict) -> str:
     ]
     return (
         f"{', '.join(shares)}, false found {verdict['false_found']}, wrong found {verdict['wrong_found']}, "
-        f"maybe {verdict['maybe']}"
+        f"not sure {verdict['maybe']}"
     )
 
 
 def _interval(interval: list[float] | None) -> str:
-    return f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else ""
+    return f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
 
 
 def figure(value: float | None, digits: int = 3) -> str:

@@ -81,9 +81,9 @@ export class Editor {
   words() {
     const { length } = this.chosen;
     const turned = ["", ", turned right", ", upside down", ", turned left"][this.turns];
-    if (length > 1) return `${length} works, each for itself${turned}`;
+    if (length > 1) return `${length} works, one answer each${turned}`;
     if (length === 1) return `One work, straightened${turned}`;
-    if (this.works) return `The whole picture${turned}. Choose a painting on it, or several.`;
+    if (this.works) return `The whole picture${turned}. You can select one or more paintings in it.`;
     return (this.isCropped ? "The part within the handles" : "The whole picture") + turned;
   }
 

@@ -49,11 +49,11 @@ async function doing(work) {
 function takeFile(file, source) {
   doing(async () => {
     const megabytes = Number(form.dataset.megabytes);
-    if (file.size > megabytes * 2 ** 20) throw new Refusal(`The file is too large; ${megabytes} MB are the limit.`);
+    if (file.size > megabytes * 2 ** 20) throw new Refusal(`The file is too large: the limit is ${megabytes} MB.`);
     const sent = new FormData();
     sent.set("picture", file, file.name || "picture");
     sent.set("source", source);
-    await take(sent, "Sending the picture …");
+    await take(sent, "Uploading the picture …");
   });
 }
 
@@ -77,7 +77,7 @@ async function take(sent, sentence) {
     else progress.removeAttribute("value");
   });
   show(described);
-  tell("Your picture is here.");
+  tell("Picture uploaded.");
 }
 
 /** Ready to be changed and asked for. */
@@ -104,7 +104,7 @@ function another() {
 
 function changed() {
   const { length } = editor.regions();
-  ask.textContent = length > 1 ? `Ask for ${length} works` : "Ask";
+  ask.textContent = length > 1 ? `Identify ${length} works` : "Identify";
   const words = editor.words();
   if (part("choice").textContent !== words) part("choice").textContent = words;
 }
@@ -120,10 +120,10 @@ function findPaintings() {
     editor.found ??= (await talk(photograph.paintings)).paintings;
     const { length } = editor.found;
     if (!length) {
-      tell("No painting could be made out. You can cut it out with the handles.");
+      tell("No painting detected. You can crop to the work with the handles.");
       return;
     }
-    tell(length === 1 ? "One painting was made out." : `${length} paintings were made out.`);
+    tell(length === 1 ? "1 painting detected." : `${length} paintings detected.`);
     find.setAttribute("aria-pressed", "true");
     editor.offer(editor.found);
   });
@@ -149,7 +149,7 @@ async function answered() {
       return await talk(photograph.ask, { regions: editor.regions() });
     } catch (problem) {
       if (problem.status !== 503 || Date.now() - started > 1000 * PATIENCE) throw problem;
-      tell("The search cannot answer just yet. This page tries again by itself.");
+      tell("The search is busy. This page will try again automatically.");
       await pause(Math.min(problem.seconds || 3, 10));
     }
   }
@@ -204,7 +204,7 @@ function listen() {
   part("reset").addEventListener("click", () => {
     find.setAttribute("aria-pressed", "false");
     editor.reset();
-    tell("The picture is as it came.");
+    tell("Original picture restored.");
   });
 }
 

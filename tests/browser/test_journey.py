@@ -33,7 +33,7 @@ def test_from_registering_to_the_first_answer_and_around(visit, site, address, c
     shot(page, "journey-2-confirmed")
 
     page.locator("input[type=file]").first.set_input_files(file)
-    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_role("button", name="Identify", exact=True).click()
     page.wait_for_url("**/answers/*")
     shot(page, "journey-3-answer")
     assert page.locator("h1").inner_text() == "This is portrait 6"

@@ -116,7 +116,7 @@ def test_the_letter_says_who_what_and_where(site, client):
     ("changed", "sentence"),
     [
         ({"username": "x"}, "3 to 50 characters"),
-        ({"username": "a@b.org"}, "made of the letters"),
+        ({"username": "a@b.org"}, "only the letters"),
         ({"username": "ADA"}, "taken"),
         ({"username": "  "}, "choose a user name"),
         ({"email": "nobody"}, "not an e-mail address"),
@@ -531,7 +531,7 @@ def test_closed_registration(make_site):
     site = make_site(registration="closed")
     client = browser(site)
     answer = client.get("/user/register")
-    assert answer.status_code == 403 and "cannot be made" in text(answer)
+    assert answer.status_code == 403 and "cannot be created" in text(answer)
     assert client.get("/user/register?invitation=x").status_code == 403
     assert "/user/register" not in text(client.get("/user/sign-in"))
     assert post(client, "/user/register", registration(), page="/user/sign-in").status_code == 403

@@ -133,7 +133,7 @@ def test_registration_while_the_mail_server_is_down(make_site, dead_port, server
     assert answer.location == "/user/resend-email-confirmation"
     page = text(client.get(answer.location))
     assert "could not be sent just now" in page and "bob@example.com" in page
-    assert "A letter to bob@example.com could not be sent" in caplog.text
+    assert "An e-mail to bob@example.com could not be sent" in caplog.text
     with site.app_context():
         assert db.session.scalar(db.select(User.username)) == "bob"  # nothing is lost
     up = with_server(make_site, server.server_address[1])
@@ -175,7 +175,7 @@ def test_an_invitation_that_cannot_be_mailed_can_be_handed_over(make_site, dead_
     admin = browser(site)
     post(admin, "/user/sign-in", {"username": "root", "password": PASSWORD})
     page = text(post(admin, "/admin/invitations", {"email": "guest@example.com"}))
-    assert "hand the link over yourself" in page
+    assert "pass the link on yourself" in page
     link = re.search(r'value="https://localhost(/user/register\?invitation=[^"]+)"', page)[1]
     assert browser(site).get(link).status_code == 200
 
@@ -219,7 +219,7 @@ def test_the_outbox(site, client, caplog):
     (file,) = site.extensions["outbox"].iterdir()
     assert file.suffix == ".eml" and stat.S_IMODE(file.stat().st_mode) == 0o600
     assert site.extensions["outbox"] == site.extensions["settings"].output / "outbox"
-    assert f"the letter to bob@example.com is in {file}" in caplog.text
+    assert f"the e-mail to bob@example.com is in {file}" in caplog.text
     (letter,) = letters(site)
     assert letter.get_body(("html",)) and "Dear bob" in text_of(letter)
 

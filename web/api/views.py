@@ -39,7 +39,7 @@ from web.tokens import refuse, user_of_request
 
 OPEN = ("v1.list_works", "v1.get_work", "v1.similar")  # without a token, where the collection is not private
 WORK = "/works/<int(max=2147483647):id>"  # the largest number of PostgreSQL
-OF_THE_WORK = [{"name": "id", "in": "path", "description": "Of the work."}]
+OF_THE_WORK = [{"name": "id", "in": "path", "description": "Id of the work."}]
 
 v1 = Blueprint("v1", __name__, url_prefix="/api/v1", description="The only version there is.")
 csrf.exempt(v1)  # what is signed in by no cookie cannot be forged by another site
@@ -52,7 +52,7 @@ csrf.exempt(v1)  # what is signed in by no cookie cannot be forged by another si
 def _ask_for_a_token() -> None:
     open_to_all = request.endpoint in OPEN and not current_app.extensions["settings"].private
     if user_of_request() is None and not open_to_all:
-        refuse("Please send a personal token: Authorization: Bearer TOKEN. Your profile page makes one.")
+        refuse("Please send an API token (Authorization: Bearer TOKEN). You can create one on your profile page.")
 
 
 @v1.errorhandler(UnprocessableEntity)
@@ -60,7 +60,7 @@ def _not_valid(problem: UnprocessableEntity) -> tuple[Response, int]:
     """What is wrong with which part of a request."""
     errors = getattr(problem, "data", {}).get("messages", {})
     own = problem.description != UnprocessableEntity.description
-    message = problem.description if own else "A part of the request is not as it should be."
+    message = problem.description if own else "Part of the request is not valid."
     return jsonify(code=422, status=problem.name, message=message, **({"errors": errors} if errors else {})), 422
 
 
@@ -90,15 +90,15 @@ def _whose() -> str:
 @refusal(400, "The picture cannot be used.")
 @refusal(413, "The file is too large.")
 @refusal(415, "Neither a form nor JSON.")
-@refusal(422, "Something is missing or not as it should be.")
-@refusal(429, "Too often; Retry-After says when to try again.")
+@refusal(422, "Something is missing or not valid.")
+@refusal(429, "Too many requests; Retry-After says when to try again.")
 @refusal(503, "Busy; Retry-After says when to try again.")
 @limiter.limit("60 per minute", key_func=_whose)
 def search():
-    """Ask which work a picture shows
+    """Identify the work in a picture
 
-    The picture is a file in a form, or the address of one. Answer and picture are kept, as if they had been asked for
-    on the site, and can be deleted there.
+    Send the picture as a file in a form, or send its address. The answer and the picture are kept, as if they had been
+    submitted on the site, and can be deleted there.
     """
     question, file = _question()
     service().engine  # noqa: B018  (raises Unavailable before a picture is decoded in vain)
@@ -124,7 +124,7 @@ def _question() -> tuple[dict, object]:
     except ValidationError as problem:
         _invalid(problem.messages)
     if bool(file) == bool(question.get("address")):
-        _invalid({"picture": ["Exactly one of picture (a file) and address is wanted."]})
+        _invalid({"picture": ["Exactly one of picture (a file) and address is required."]})
     return question, file
 
 
@@ -149,17 +149,23 @@ def _region(question: dict, photograph: Photograph) -> Region:
     try:
         return Region.of(photograph, corners, question["turns"])
     except (BadCorners, ImageProblem):
-        _invalid({"corners": ["Four corners clockwise from the upper left are wanted, not too close to each other."]})
+        _invalid(
+            {
+                "corners": [
+                    "The corners must be four points, clockwise from the upper left and not too close to each other."
+                ]
+            }
+        )
 
 
-@v1.route("/queries/<id>", parameters=[{"name": "id", "in": "path", "description": "Of the answer."}])
+@v1.route("/queries/<id>", parameters=[{"name": "id", "in": "path", "description": "Id of the answer."}])
 @v1.doc(operationId="query")
 @v1.response(200, AnswerSchema, description="The answer.")
-@refusal(404, "There is none, or it is somebody else's.")
+@refusal(404, "There is no such answer, or it is somebody else's.")
 def get_query(id):
-    """An answer that was given before
+    """Get an earlier answer
 
-    To questions from programs and on the site alike. Administrators can read everybody's.
+    Whether the query came through the API or the site. Administrators can read everybody's answers.
     """
     query = db.session.get(Query, id, options=[joinedload(Query.answer)]) if ID.fullmatch(id) else None
     if query is None or (query.user_id != user_of_request().id and not user_of_request().is_admin):
@@ -210,7 +216,7 @@ def _evidence(content: dict) -> dict:
 @v1.response(200, WorkPage, description="A page of works.")
 @v1.paginate(page_size=PAGE, max_page_size=LARGEST_PAGE)
 def list_works(wanted, pagination_parameters):
-    """The works of the collection, or those that a search fits"""
+    """List or search the works of the collection"""
     sort, text = wanted.pop("sort"), wanted.pop("q")
     wanted = works.Wanted(text, wanted)
     here = pagination_parameters
@@ -228,7 +234,7 @@ def list_works(wanted, pagination_parameters):
 @v1.response(200, WorkSchema, description="The work.")
 @refusal(404, "There is no such work.")
 def get_work(id):
-    """A work with its entry of the catalogue"""
+    """Get a work with its catalogue entry"""
     return work_json(db.get_or_404(Work, id))
 
 
@@ -237,9 +243,9 @@ def get_work(id):
 @v1.arguments(SimilarWanted, location="query")
 @v1.response(200, SimilarWork(many=True), description="The most similar first.")
 @refusal(404, "There is no such work.")
-@refusal(503, "The search is warming up.")
+@refusal(503, "The search is starting up.")
 def similar(wanted, id):
-    """The works most similar to a work"""
+    """List the works most similar to a work"""
     return [
         {"similarity": round(similarity, 4), "work": work_json(work)}
         for work, similarity in similar_works(id, wanted["count"])

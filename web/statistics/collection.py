@@ -103,7 +103,7 @@ def survey() -> Response:
     surveying.start(_survey_of(store, similarity, output))
     surveying.wait(1.0)  # a small collection is done by then
     if surveying.is_running:
-        flash("The collection is being looked through. Open this page again in a while.", "info")
+        flash("The collection is being examined. Please reload this page in a while.", "info")
     return redirect(url_for("statistics.collection"))
 
 

@@ -24,9 +24,9 @@ from web.statistics.runs import Listed, Row, Run
 
 PAGE = 25  # queries on a page of the table
 SIDE = 480  # pixels; the long side of pictures in the table
-SHOWN = {"wrong": "wrong ones", "all": "all", "wrong first": "wrong first", "false found": "false found",
-         "missed": "missed", "right": "right ones"}  # fmt: skip
-SORTED = {"wrong": "wrong ones first", "number": "order of the run", "file": "name", "similarity": "similarity",
+SHOWN = {"wrong": "all wrong", "all": "all", "wrong first": "wrong first", "false found": "false found",
+         "missed": "missed", "right": "right"}  # fmt: skip
+SORTED = {"wrong": "wrong first", "number": "order of the run", "file": "name", "similarity": "similarity",
           "inliers": "inliers", "probability": "probability", "seconds": "seconds"}  # fmt: skip
 INLIER_EDGES = list(range(0, 105, 5))
 SIMILARITY_EDGES = [round(step * 0.05 - 0.2, 2) for step in range(25)]
@@ -79,6 +79,7 @@ def evaluation() -> str | tuple[str, int]:
         shown=SHOWN,
         sorted_by=SORTED,
         percent=measures.percent,
+        percent_range=measures.percent_range,
         works=_works(),
     )
 
@@ -91,13 +92,16 @@ def use_thresholds() -> Response:
     if calibration is None:
         abort(409, problem or "There is no calibration yet: run test_with_statistics.py --calibrate first.")
     if run.summary.get("fingerprint") != calibration.fingerprint:
-        abort(409, "This run asked another collection than the one the calibration is for. Run the test again.")
+        abort(409, "This run was made with another collection than the calibration. Run the test again.")
     probability = _probabilities(run, calibration)
     if probability is None or not run.known:
-        abort(409, "This run cannot tell what the thresholds would do: it was made by an older version.")
+        abort(
+            409,
+            "This run lacks what the thresholds are decided on, because an older version made it. Run the test again.",
+        )
     values = _values(measures.sliders(calibration), request.form)
     if values["maybe"] > values["found"]:
-        abort(400, "“Not found below” must not lie above “found from”.")
+        abort(400, "“Not found below” must not be above “Found from”.")
     changed = replace(
         calibration,
         found=measures.sigmoid(values["found"]),
@@ -107,7 +111,7 @@ def use_thresholds() -> Response:
         date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
     changed.write(_output())
-    flash("These thresholds hold now. The site follows them within seconds.", "success")
+    flash("Thresholds saved. The site uses them within seconds.", "success")
     return redirect(url_for("statistics.evaluation", run=run.name))
 
 
@@ -117,7 +121,7 @@ def query_picture(name: str, number: int) -> Response:
     run, row = _row(name, number)
     file = _query_file(run, row)
     if file is None:
-        abort(404, "The picture of this query is not where it was.")
+        abort(404, "The picture of this query is no longer where it was.")
     return picture(file)
 
 
@@ -145,7 +149,7 @@ def picture(file: Path) -> Response:
     try:
         pixels = images.load(file, max_pixels=settings.max_pixels, min_side=1, at_least=SIDE)
     except images.ImageProblem:
-        abort(404, "This picture cannot be read any more.")
+        abort(404, "This picture can no longer be read.")
     _, data = cv2.imencode(".jpg", images.fit(pixels, SIDE), [cv2.IMWRITE_JPEG_QUALITY, 82])
     return send_file(io.BytesIO(data.tobytes()), mimetype="image/jpeg", max_age=3600)
 
@@ -168,7 +172,7 @@ def _chosen(known: list[Listed]) -> list[str]:
 def _listed_name(known: list[Listed], name: str) -> str:
     found = next((run.name for run in known if run.name == name), None)
     if found is None:
-        abort(404, "There is no run of this name.")
+        abort(404, "There is no run with this name.")
     return found
 
 
@@ -176,7 +180,7 @@ def _read(name: str) -> Run:
     try:
         return runs.read(_output(), name)
     except KeyError:
-        abort(404, "There is no run of this name.")
+        abort(404, "There is no run with this name.")
     except WrongUse as problem:
         abort(409, str(problem))
 
@@ -212,7 +216,7 @@ def _calibration(output: Path) -> tuple[Calibration | None, str]:
     try:
         return Calibration.read(output), ""
     except Damaged as damage:
-        return None, f"{damage} Until then the site uses the last good calibration it has read, or none."
+        return None, f"{damage} Until then the site uses the last valid calibration, or none."
 
 
 def _probabilities(run: Run, calibration: Calibration | None) -> dict[int, float] | None:

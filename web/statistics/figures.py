@@ -48,7 +48,7 @@ def histogram(rows: Sequence[tuple[float, int, int]], what: str, shapes: Sequenc
             x=centres,
             y=[row[2] for row in rows],
             width=width,
-            name="wrong, or none to find",
+            name="wrong, or not in the collection",
             meta={"role": "wrong"},
             marker={"pattern": HATCHED},
         ),
@@ -102,9 +102,9 @@ def seconds(stages: Sequence[tuple[str, dict]]) -> dict:
     """Median and 95th percentile of each stage."""
     names = [stage for stage, _ in stages]
     bars = [
-        go.Bar(y=names, x=[spread["p50"] for _, spread in stages], orientation="h", name="half within (p50)",
+        go.Bar(y=names, x=[spread["p50"] for _, spread in stages], orientation="h", name="median (p50)",
                meta={"role": "right"}),
-        go.Bar(y=names, x=[spread["p95"] for _, spread in stages], orientation="h", name="95 of 100 within (p95)",
+        go.Bar(y=names, x=[spread["p95"] for _, spread in stages], orientation="h", name="95th percentile (p95)",
                meta={"role": "maybe"}, marker={"pattern": HATCHED}),
     ]  # fmt: skip
     return figure(bars, "seconds", "", yaxis={"autorange": "reversed"}, barmode="group")

@@ -48,12 +48,12 @@ def sliders(calibration: Calibration | None) -> list[Slider]:
         ]
     hand = BY_HAND
     return [
-        Slider("found_inliers", "Found from so many inliers", 0, 100, 1, hand.found_inliers),
-        Slider("found_agreement", "… where the picture agrees with the work by", 0, 1, 0.01, hand.found_agreement),
-        Slider("sure_inliers", "Found in any case from so many inliers", 0, 100, 1, hand.sure_inliers),
-        Slider("sure_area", "… that cover this share of the work", 0, 0.5, 0.005, hand.sure_area),
-        Slider("maybe_inliers", "Not sure from so many inliers", 0, 100, 1, hand.maybe_inliers),
-        Slider("maybe_similarity", "… or from this similarity", 0, 1, 0.01, hand.maybe_similarity),
+        Slider("found_inliers", "Found: minimum inliers", 0, 100, 1, hand.found_inliers),
+        Slider("found_agreement", "… with a minimum agreement of", 0, 1, 0.01, hand.found_agreement),
+        Slider("sure_inliers", "Found without agreement: minimum inliers", 0, 100, 1, hand.sure_inliers),
+        Slider("sure_area", "… covering a minimum share of the work of", 0, 0.5, 0.005, hand.sure_area),
+        Slider("maybe_inliers", "Not sure: minimum inliers", 0, 100, 1, hand.maybe_inliers),
+        Slider("maybe_similarity", "… or a minimum similarity of", 0, 1, 0.01, hand.maybe_similarity),
     ]
 
 
@@ -195,10 +195,24 @@ def sigmoid(log_odds: float) -> float:
     return 1 / (1 + math.exp(-log_odds))
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    """A share as people read it; more digits near the ends, where they matter."""
+def percent(share: float | None, digits: int | None = None) -> str:
+    """A share as people read it. digits: decimals; None: one, and more near the ends, where they matter."""
     if share is None:
         return "–"
-    if 0 < share < 1:
-        digits = max(digits, min(4, math.ceil(-math.log10(min(share, 1 - share))) - 1))
+    if digits is None:
+        digits = _decimals(min(share, 1 - share))
     return f"{share:.{digits}%}".replace("%", " %")
+
+
+def percent_range(interval: tuple[float, float] | None) -> str:
+    """The two ends of an interval with the same number of decimals, as many as tell them apart."""
+    if interval is None:
+        return "–"
+    low, high = interval
+    digits = _decimals(high - low)
+    return f"{percent(low, digits)} to {percent(high, digits)}"
+
+
+def _decimals(share: float) -> int:
+    """Decimals of a percentage that show the first two digits of a share; 1 to 4."""
+    return max(1, min(4, math.ceil(-math.log10(share)) - 1)) if share > 0 else 1

@@ -112,7 +112,7 @@ def _listed(folder: Path) -> Listed | None:
 def _read(folder: Path, _changed_table: int, _changed_summary: int) -> Run:
     """The times of change are there for the cache: a run that was made anew is read anew."""
     if (folder / TABLE).stat().st_size > MAX_BYTES:
-        raise WrongUse(f"The run “{folder.name}” is too large to be shown: {TABLE} has more than 200 MB.")
+        raise WrongUse(f"The run “{folder.name}” is too large to show: {TABLE} is larger than 200 MB.")
     summary, answered = records.read(folder, earlier=True)
     rows = [Row(**vars(record), number=number) for number, record in enumerate(answered, start=1)]
     made = datetime.fromtimestamp(_changed_summary / 1e9, timezone.utc).replace(tzinfo=None)
