@@ -187,7 +187,7 @@ class Engine:
 def _check_ready(store: Store) -> None:
     """Raises WrongUse where the steps that an engine needs have not been done."""
     if not store.get_meta("complete"):
-        raise WrongUse(f"{store.path} is not complete: run train.py again; it goes on where it stopped.")
+        raise WrongUse(f"{store.path} is not complete: run train.py again; it continues where it stopped.")
     if not store.count("features"):
         raise WrongUse(f"{store.path} has no local features: run pre_compute_descriptor.py.")
 

@@ -55,7 +55,7 @@ def add_commands(manager) -> None:
 def _sweep_and_tell() -> None:
     """Delete the uploads and answers that have expired (see RETRIEVAL_KEEP_DAYS)."""
     photographs, files = sweep()
-    print(f"Deleted {photographs} photographs with their answers, and {files} leftover files.")
+    print(f"Deleted photographs, with their answers: {photographs}. Deleted leftover files: {files}.")
 
 
 def sweep(moment: datetime | None = None) -> tuple[int, int]:

@@ -35,7 +35,7 @@ class FaissIndex:
             built = cls(index if isinstance(index, faiss.IndexIDMap) else faiss.IndexIDMap(index))
             built.add(ids, descriptors)
         except RuntimeError as problem:
-            raise WrongUse(f"RETRIEVAL_INDEX={factory} does not work here: {str(problem).splitlines()[-1]}.") from None
+            raise WrongUse(f"RETRIEVAL_INDEX={factory} cannot be used: {str(problem).splitlines()[-1]}.") from None
         return built
 
     @classmethod
@@ -44,7 +44,7 @@ class FaissIndex:
         try:
             index = faiss.read_index(str(file))
         except RuntimeError:
-            raise WrongUse(f"{file} is not a vector index: delete it, and it is built again.") from None
+            raise WrongUse(f"{file} is not a vector index: delete it, and it will be rebuilt.") from None
         return cls(index)
 
     def save(self, file: Path) -> None:

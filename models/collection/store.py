@@ -100,12 +100,16 @@ class Store:
         """
         output.mkdir(parents=True, exist_ok=True)
         if _is_full(output):
-            raise Failed(f"The disk of {output} is full: make room; the same command goes on from here.")
+            raise Failed(
+                f"The disk of {output} is full: free some space and repeat the command; it continues from here."
+            )
         with (output / "collection.lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise WrongUse(f"{output / FILE} is being written by another process: wait until it ends.") from None
+                raise WrongUse(
+                    f"{output / FILE} is being written by another process: wait until it has finished."
+                ) from None
             if not (output / FILE).exists():
                 # Whoever holds the lock file of a store that was deleted would share its readers and its count of
                 # transactions with the new store.
@@ -169,7 +173,9 @@ class Store:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise WrongUse(f"{self.path} is being written by another process: wait until it ends.") from None
+                raise WrongUse(
+                    f"{self.path} is being written by another process: wait until it has finished."
+                ) from None
             _lock_file(self.path).unlink(missing_ok=True)
 
     def is_in_place(self) -> bool:
@@ -370,13 +376,17 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except lmdb.MapFullError:
-        raise Failed(f"{path} has reached its limit: set RETRIEVAL_STORE_GIGABYTES higher and run again.") from None
+        raise Failed(f"{path} has reached its size limit: increase RETRIEVAL_STORE_GIGABYTES and run again.") from None
     except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError, lmdb.NotFoundError):
         raise WrongUse(f"{path} is not a collection of this project: delete it and run train.py again.") from None
     except lmdb.Error as problem:
         if _is_full(path.parent):
-            raise Failed(f"The disk of {path} is full: make room; the same command goes on from here.") from None
-        raise Failed(f"{path} cannot be used ({problem}). What is in it is kept; the same command goes on.") from None
+            raise Failed(
+                f"The disk of {path} is full: free some space and repeat the command; it continues from here."
+            ) from None
+        raise Failed(
+            f"{path} cannot be used ({problem}). Solve this and repeat the command; it continues from here."
+        ) from None
 
 
 def _opened(path: Path, **options) -> lmdb.Environment:
@@ -422,7 +432,7 @@ def _check_whole(environment: lmdb.Environment, path: Path) -> None:
     if path.stat().st_size < _length(environment):
         trial = subprocess.run([sys.executable, "-c", READ_ALL, path], stderr=subprocess.DEVNULL)
         if trial.returncode:
-            raise WrongUse(f"{path} was cut off: bring back a whole copy, or delete it and run train.py again.")
+            raise WrongUse(f"{path} is truncated: restore a complete copy, or delete it and run train.py again.")
 
 
 def _digest(path: str) -> bytes:

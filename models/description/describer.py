@@ -39,7 +39,7 @@ class Describer:
         if stored and (stored, METHOD) != (digest, store.get_meta("method")):
             what = "other weights" if stored != digest else "another version of this project"
             raise WrongUse(
-                f"{store.path} was made with {what} than {recipe.weights} holds now: delete it and run train.py, "
+                f"{store.path} was made with {what} than {recipe.weights} now contains: delete it and run train.py, "
                 "or choose another --output."
             )
         return cls(network, recipe, digest, load_classes(store))

@@ -83,7 +83,7 @@ class Loader(Protocol):
 def known(name: str) -> Known:
     """What is known of the network of that name. Raises WrongUse where there is none."""
     if name not in NETWORKS:
-        raise WrongUse(f"The network {name!r} is not known: choose one of {', '.join(NETWORKS)}.")
+        raise WrongUse(f"The network {name!r} is unknown: choose one of {', '.join(NETWORKS)}.")
     return NETWORKS[name]
 
 

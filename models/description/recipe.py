@@ -47,22 +47,22 @@ class Recipe:
         if differing:
             raise WrongUse(
                 f"{store.path} was made with {', '.join(differing)}: give the same options, choose another --output, "
-                f"or delete {store.path} to start anew."
+                f"or delete {store.path} to start again."
             )
         return recipe
 
     def _check(self) -> None:
         if self.pooling not in POOLINGS:
-            raise WrongUse(f"The pooling {self.pooling!r} is not known: choose one of {', '.join(POOLINGS)}.")
+            raise WrongUse(f"The pooling {self.pooling!r} is unknown: choose one of {', '.join(POOLINGS)}.")
         network = known(self.network)
         if not 1 <= self.classes <= network.classes:
             raise WrongUse(
-                f"{self.classes} classes do not fit: the network knows {network.classes}, "
+                f"{self.classes} classes are out of range: the network has {network.classes}, "
                 f"so choose 1 to {network.classes}."
             )
         most = network.levels["coarse"].channels
         if not 1 <= self.dimensions <= most:
-            raise WrongUse(f"{self.dimensions} dimensions do not fit: choose 1 to {most}.")
+            raise WrongUse(f"{self.dimensions} dimensions are out of range: choose 1 to {most}.")
         self.sides()
 
     def sides(self) -> tuple[int, int]:
@@ -73,7 +73,7 @@ class Recipe:
             raise WrongUse(f"The size {self.size!r} {problem}") from None
         least = MIN_POSITIONS * known(self.network).levels["coarse"].stride
         if short < least:
-            raise WrongUse(f"The size {self.size!r} does not fit: the network needs {least} pixels a side or more.")
+            raise WrongUse(f"The size {self.size!r} is too small: the network needs at least {least} pixels per side.")
         return long, short
 
     def channels(self) -> int:

@@ -119,7 +119,7 @@ class VGG16:
         levels: whose features are asked for. Raises WrongUse for a precision that is not known.
         """
         if precision not in PRECISIONS:
-            raise WrongUse(f"The precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}.")
+            raise WrongUse(f"The precision {precision!r} is unknown: choose one of {', '.join(PRECISIONS)}.")
         self.precision = best_precision() if precision == "auto" else precision
         names = {layer.name for layer in model.layers}
         pooling_head = "classifier" in names

@@ -38,7 +38,7 @@ def load(weights: str) -> keras.Model:
         _check_finite(model)
     except Exception as problem:  # h5py and Keras raise nearly anything for a damaged file
         raise WrongUse(
-            f"{path} does not hold the weights of a VGG16-CAM ({_first_line(problem)}). "
+            f"{path} does not contain VGG16-CAM weights ({_first_line(problem)}). "
             "Give a .weights.h5 of this project or the published VGG16-CAM .h5."
         ) from None
     return model
@@ -54,7 +54,7 @@ def _imagenet() -> keras.Model:
     try:
         return keras.applications.VGG16(weights="imagenet")
     except Exception as problem:  # Keras raises a plain Exception where the address cannot be reached
-        raise Failed(f"ImageNet's weights could not be downloaded ({_first_line(problem)}). {WAYS_OUT}") from None
+        raise Failed(f"The ImageNet weights could not be downloaded ({_first_line(problem)}). {WAYS_OUT}") from None
 
 
 def _first_line(problem: Exception) -> str:

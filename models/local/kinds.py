@@ -11,5 +11,5 @@ KINDS: dict[str, type[Extractor]] = {extractor.kind: extractor for extractor in 
 def kind_of(name: str) -> type[Extractor]:
     """The kind of that name. Raises WrongUse for a name that is not known."""
     if name not in KINDS:
-        raise WrongUse(f"The local feature {name!r} is not known: choose one of {', '.join(KINDS)}.")
+        raise WrongUse(f"The local feature {name!r} is unknown: choose one of {', '.join(KINDS)}.")
     return KINDS[name]

@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for path, reason in skipped:
         print(f"Skipped {path}: {reason}")
     held_out, pictures = pictures[::HELD_OUT], [p for k, p in enumerate(pictures) if k % HELD_OUT] or pictures
-    print(f"{len(pictures)} pictures to learn from, {len(held_out)} held out, {len(skipped)} files skipped")
+    print(f"{len(pictures)} training pictures, {len(held_out)} held out, {len(skipped)} files skipped")
     distiller, checkpoint = _prepared(options, teacher, start, pictures, precision)
     _train(distiller, options, pictures, checkpoint)
     plain = fold(distiller.pupil, *_classifier(distiller.pupil, teacher, options, pictures))
@@ -145,23 +145,23 @@ def _check_output(folder: Path) -> None:
         (folder / "distill.partial").touch()
         (folder / "distill.partial").unlink()
     except OSError as problem:
-        raise WrongUse(f"Nothing can be written to {folder} ({problem.strerror}): choose another --output.") from None
+        raise WrongUse(f"{folder} is not writable ({problem.strerror}): choose another --output.") from None
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = script.plain_parser(__doc__)
     add = parser.add_argument
     add("--teacher", type=Path, required=True, metavar="FILE", help="the .npz of an ImageNet GoogLeNet")
-    add("--pictures", type=Path, required=True, nargs="+", metavar="DIR", help="folders of pictures to learn from")
+    add("--pictures", type=Path, required=True, nargs="+", metavar="DIR", help="folders of training pictures")
     add("--output", type=Path, default=Path("output/distill"), metavar="DIR", help="results (%(default)s)")
-    add("--crops", type=script.positive, default=100_000, metavar="N", help="how many to learn from (%(default)s)")
-    add("--side", type=_side, default=96, metavar="PIXELS", help="of a crop (%(default)s)")
-    add("--last-side", type=_side, default=128, metavar="PIXELS", help="in the last fifth (%(default)s)")
-    add("--batch-size", type=script.positive, default=32, metavar="N", help="crops a step (%(default)s)")
-    add("--learning-rate", type=float, default=1e-3, metavar="RATE", help="the highest (%(default)s)")
-    add("--start", default="bundled", metavar="WEIGHTS", help="bundled, a file, or none: from nothing (%(default)s)")
+    add("--crops", type=script.positive, default=100_000, metavar="N", help="number of crops to train on (%(default)s)")
+    add("--side", type=_side, default=96, metavar="PIXELS", help="side of a crop (%(default)s)")
+    add("--last-side", type=_side, default=128, metavar="PIXELS", help="side of a crop in the last fifth (%(default)s)")
+    add("--batch-size", type=script.positive, default=32, metavar="N", help="crops per step (%(default)s)")
+    add("--learning-rate", type=float, default=1e-3, metavar="RATE", help="peak learning rate (%(default)s)")
+    add("--start", default="bundled", metavar="WEIGHTS", help="initial weights: bundled, a file, or none (%(default)s)")
     add("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="(%(default)s)")
-    add("--seed", type=int, default=0, metavar="N", help="of the crops and of new weights (%(default)s)")
+    add("--seed", type=int, default=0, metavar="N", help="random seed of crops and initial weights (%(default)s)")
     return parser.parse_args(argv)
 
 
@@ -281,7 +281,7 @@ class Checkpoint(keras.callbacks.Callback):
                 settings = str(file["settings"])
                 if settings != self.settings:
                     raise WrongUse(
-                        f"{self.path} is of a run with other settings ({settings}): repeat those, choose another "
+                        f"{self.path} belongs to a run with other settings ({settings}): use those, choose another "
                         "--output, or delete it."
                     )
                 for k, variable in enumerate(self.variables):
@@ -289,7 +289,9 @@ class Checkpoint(keras.callbacks.Callback):
         except FileNotFoundError:
             return False
         except (zipfile.BadZipFile, KeyError, ValueError):
-            raise WrongUse(f"{self.path} is damaged, or of another version: delete it to begin anew.") from None
+            raise WrongUse(
+                f"{self.path} is damaged or was written by another version: delete it to start again."
+            ) from None
         return True
 
 

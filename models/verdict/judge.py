@@ -39,9 +39,9 @@ class Judge:
         rule = self.rule
         known = {"calibrated": isinstance(rule, Calibration), "thresholds": rule.to_json(), "problem": self.problem}
         if not known["calibrated"]:
-            return known | {"sentence": self._told("The thresholds were set by hand: nothing was calibrated.")}
+            return known | {"sentence": self._told("The thresholds were set by hand; there is no calibration.")}
         runs = " and ".join(rule.runs)
-        told = f"Calibrated on {rule.date[:10]} with {runs} (asked for: {rule.operating_point})."
+        told = f"Calibrated on {rule.date[:10]} with {runs} (operating point: {rule.operating_point})."
         return known | {
             "sentence": self._told(told),
             **{name: getattr(rule, name) for name in ("date", "runs", "operating_point", "measured")},

@@ -170,7 +170,7 @@ def test_killed_and_interrupted_at_random_moments_it_ends_with_the_same_store(la
         if how == signal.SIGKILL:
             assert code == -signal.SIGKILL
         else:
-            sentence = "train.py: Interrupted. What is done is kept: the same command goes on from here.\n"
+            sentence = "train.py: Interrupted. Finished work is kept: repeat the command to continue.\n"
             assert (code, told) == (1, sentence)
         assert tables(large / "killed") != tables(undisturbed)
     code, shown, told = finish(start(large, "killed"))
@@ -207,12 +207,12 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(large, undisturbed):
         (("--pooling", "gem"), "was made with pooling cam_gem: "),
         (("--dimensions", "128"), "was made with dimensions 512: "),
         (("--size", "128x64"), "was made with size 64x64: "),
-        (("--size", "64x128"), "The size '64x128' does not fit: long side first, and 4096 pixels at most."),
-        (("--size", "32x32"), "The size '32x32' does not fit: the network needs 64 pixels a side or more."),
-        (("--size", "big"), "The size 'big' is not understood: write it like 512x384."),
-        (("--classes", "0"), "0 classes do not fit"),
-        (("--classes", "1001"), "1001 classes do not fit"),
-        (("--dimensions", "513"), "513 dimensions do not fit"),
+        (("--size", "64x128"), "The size '64x128' is not valid: give the long side first, and at most 4096 pixels."),
+        (("--size", "32x32"), "The size '32x32' is too small: the network needs at least 64 pixels per side."),
+        (("--size", "big"), "The size 'big' is not valid: write it like 512x384."),
+        (("--classes", "0"), "0 classes are out of range"),
+        (("--classes", "1001"), "1001 classes are out of range"),
+        (("--dimensions", "513"), "513 dimensions are out of range"),
         (("--update", "--classes", "16"), "was made with classes 64: "),
     ],
 )
@@ -249,7 +249,7 @@ def test_without_lists_the_step_before_is_named(tmp_path):
 @pytest.mark.parametrize("update", [[], ["--update"]])
 def test_a_dataset_that_is_not_there_empties_no_collection(large, undisturbed, tmp_path, update):
     before = tables(undisturbed)
-    with pytest.raises(WrongUse, match=r"None of the listed pictures is in .*: name their folder with --dataset"):
+    with pytest.raises(WrongUse, match=r"None of the listed pictures is in .*: give their folder with --dataset"):
         train.main([*arguments(large, "undisturbed"), *OPTIONS, *update, "--dataset", str(tmp_path)])
     assert tables(undisturbed) == before
 

@@ -107,7 +107,7 @@ def test_register_confirm_sign_in_and_out(site, client):
 def test_the_letter_says_who_what_and_where(site, client):
     register(client)
     (letter,) = letters(site)
-    assert letter["Subject"] == "Image search: please confirm your address"
+    assert letter["Subject"] == "Image search: please confirm your e-mail address"
     assert letter["To"] == "bob@example.com" and letter["From"] == "Image search <image-search@localhost>"
     assert "Dear bob" in text_of(letter) and link_in(letter) in letter.get_body(("html",)).get_content()
 

@@ -147,4 +147,4 @@ def test_the_command_does_it_and_tells(site, member, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         command.main()
     assert not ended.value.code
-    assert "Deleted 1 photographs with their answers" in capsys.readouterr().out and count(site, Query) == 0
+    assert "with their answers: 1." in capsys.readouterr().out and count(site, Query) == 0

@@ -98,7 +98,7 @@ def test_a_letter_by_smtp(make_site, server):
     (letter,) = server.letters
     assert letter["To"] == "bob@example.com" and letter["From"].addresses[0].addr_spec == "search@museum.example"
     assert letter["From"].addresses[0].display_name == "Müsée, search"
-    assert letter["Subject"] == "Müsée, search: please confirm your address"
+    assert letter["Subject"] == "Müsée, search: please confirm your e-mail address"
     assert letter["Date"] and letter["Message-ID"]
     assert client.get(link_in(letter)).status_code == 302 and client.get("/profile").status_code == 200
     assert not any(line.startswith("AUTH") for line in server.heard) and letters(site) == []

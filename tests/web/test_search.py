@@ -159,7 +159,7 @@ def test_the_way_it_came_is_kept(site, member, content, source):
         ({"picture": (io.BytesIO(b"<svg onload=alert(1)>"), "a.svg")}, 400, "not a picture"),
         ({"picture": (io.BytesIO(b"\xff\xd8\xff\xe0" + bytes(99)), "a.jpg")}, 400, "The picture cannot be used"),
         ({"picture": "no file"}, 400, "Please choose a picture first."),
-        ({"picture": (io.BytesIO(b"x"), "a.jpg"), "source": "somewhere"}, 400, "not known where"),
+        ({"picture": (io.BytesIO(b"x"), "a.jpg"), "source": "somewhere"}, 400, "source of the picture is not known"),
         ({"address": "http://127.0.0.1/"}, 422, "does not fetch pictures"),
     ],
 )
