@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 print(f"The local features were {stored}; all are computed again as {wanted}.")
             store.restart_features(local_features=wanted)
         outcome = find_features(store, Reading.of(options.dataset, settings), extractor, settings.workers)
-        outcome.tell_skipped()
+        outcome.print_skipped()
         lists.write_skipped(options.lists, outcome.skipped, "pre_compute_descriptor.py")
         print(f"{store.count('features')} images with local features in {store.path}: {outcome}")
 

@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     with Store.writing(options.output, settings.store_gigabytes) as store:
         given = {name: getattr(options, name) for name in ("weights", "pooling", "classes", "dimensions", "size")}
-        recipe = Recipe.asked(settings, given, store, options.update)
+        recipe = Recipe.from_options(settings, given, store, options.update)
 
         from models.description.describer import Describer
         from models.description.filling import describe  # only now: TensorFlow takes seconds, wrong use is told at once
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         reading = Reading.of(options.dataset, settings)
         outcome = describe(store, reading, listed, describer, settings, options.update)
         store.set_meta(complete=True)
-        outcome.tell_skipped()
+        outcome.print_skipped()
         skipped = [(path, reason) for path, (_, reason) in store.skipped().items()]
         lists.write_skipped(options.lists, skipped, "train.py")
         print(f"{store.count('descriptors')} images with descriptors in {store.path}: {outcome}")

@@ -30,8 +30,8 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")  # browsers keep Secure cookies of 
 SIGN_IN = "30 per minute; 300 per hour"  # from one address
 WRONG_PASSWORDS = "10 per 15 minutes"  # for one account, from anywhere
 REGISTER = "30 per hour"
-LETTERS = "30 per hour"  # asked for from one address
-LETTERS_TO = "5 per hour"  # to one address
+EMAILS = "30 per hour"  # asked for from one address
+EMAILS_TO = "5 per hour"  # to one address
 PASSWORD = "10 per 15 minutes"  # tries of somebody who is signed in
 
 blueprint = Blueprint("accounts", __name__)
@@ -144,13 +144,13 @@ def register():
         return _accept(invitation, user)
     owner = user_manager().find_address(user.email)
     if owner:
-        sent = mail.send_letter(
+        sent = mail.send_email(
             "already_registered", owner.email, user=owner, link=url_for("user.forgot_password", _external=True)
         )
     else:
         _add(user)
         link = user_manager().confirmation_link(user)
-        sent = mail.send_letter("confirm_email", user.email, user=user, link=link)
+        sent = mail.send_email("confirm_email", user.email, user=user, link=link)
     return _look_into_your_mail(text_of(form.email), sent)
 
 
@@ -219,8 +219,8 @@ def _to_sign_in(sentence: str, category: str = "error") -> Response:
     return redirect(url_for("user.login"))
 
 
-@limiter.limit(LETTERS, methods=["POST"])
-@limiter.limit(LETTERS_TO, key_func=_typed_address, methods=["POST"])
+@limiter.limit(EMAILS, methods=["POST"])
+@limiter.limit(EMAILS_TO, key_func=_typed_address, methods=["POST"])
 def resend_confirmation():
     """The letter once more; the answer is the same for every address, and takes as long."""
     form = AddressForm()
@@ -237,14 +237,14 @@ def _send_confirmation_link(address: str) -> None:
     users = user_manager()
     user = users.find_address(address)
     if user and not user.email_confirmed_at:
-        mail.send_letter("confirm_email", user.email, user=user, link=users.confirmation_link(user))
+        mail.send_email("confirm_email", user.email, user=user, link=users.confirmation_link(user))
 
 
 # Passwords
 
 
-@limiter.limit(LETTERS, methods=["POST"])
-@limiter.limit(LETTERS_TO, key_func=_typed_address, methods=["POST"])
+@limiter.limit(EMAILS, methods=["POST"])
+@limiter.limit(EMAILS_TO, key_func=_typed_address, methods=["POST"])
 def forgot_password():
     """A letter with a link that sets a new password; the answer is the same for every address, and takes as long."""
     form = AddressForm()
@@ -262,7 +262,7 @@ def _send_reset_link(address: str) -> None:
     users = user_manager()
     user = users.find_address(address)
     if user and user.active:
-        mail.send_letter("reset_password", user.email, user=user, link=users.reset_link(user))
+        mail.send_email("reset_password", user.email, user=user, link=users.reset_link(user))
 
 
 def reset_password(token: str):

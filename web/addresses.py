@@ -123,7 +123,7 @@ class _Target:
     path: str  # and query
 
     @property
-    def shown(self) -> str:
+    def host_header(self) -> str:
         """The host as the Host header has it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
@@ -212,7 +212,8 @@ def _get(target: _Target, limit: int, deadline: float, network: Network) -> byte
         with contextlib.closing(connection):
             connection.connect()
             with _cut_off(connection.sock, deadline):
-                connection.request("GET", target.path, headers=HEADERS | {"Host": target.shown}, preload_content=False)
+                headers = HEADERS | {"Host": target.host_header}
+                connection.request("GET", target.path, headers=headers, preload_content=False)
                 response = connection.getresponse()
                 _left(deadline)
                 if response.status in MOVED and response.headers.get("Location"):

@@ -102,7 +102,7 @@ def invite():
     secret = invitations.invite(address, current_user)
     db.session.commit()
     link = url_for("user.register", invitation=secret, _external=True)
-    sent = mail.send_letter("invitation", address, inviter=current_user, link=link)
+    sent = mail.send_email("invitation", address, inviter=current_user, link=link)
     return _invitations(AddressForm(formdata=None), invited=address, link=link, sent=sent)
 
 

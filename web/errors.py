@@ -39,7 +39,7 @@ def wants_json() -> bool:
     return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
 
 
-def tell(code: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
+def error_response(code: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
     """A refusal in one sentence, as a page, or as JSON where the request asks for it."""
     if request.path.startswith("/api/v1/"):
         response = jsonify(code=code, status=HTTP_STATUS_CODES.get(code, ""), message=sentence)
@@ -53,7 +53,7 @@ def tell(code: int, sentence: str, headers: dict[str, str] | None = None) -> Res
 
 
 def _csrf(problem: CSRFError) -> Response:
-    return tell(
+    return error_response(
         400,
         "The form was not accepted, because it was open for too long or your browser did not send the site's cookie. "
         f"Please reload the page and try again. ({problem.description})",
@@ -71,7 +71,8 @@ def _too_often(_problem: RateLimitExceeded) -> Response:
     assert limiter.current_limit is not None  # it has just been exceeded
     seconds = max(1, round(limiter.current_limit.reset_at - time.time()))
     when = f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
-    return tell(429, f"Too many requests in a short time. Please try again in {when}.", {"Retry-After": str(seconds)})
+    sentence = f"Too many requests in a short time. Please try again in {when}."
+    return error_response(429, sentence, {"Retry-After": str(seconds)})
 
 
 def _http(problem: HTTPException) -> Response | HTTPException:
@@ -81,16 +82,16 @@ def _http(problem: HTTPException) -> Response | HTTPException:
     headers = {name: value for name, value in problem.get_headers() if name in KEPT_HEADERS}
     if not said or said == type(problem).description:
         said = SENTENCES.get(problem.code, problem.name)
-    return tell(problem.code, said, headers)
+    return error_response(problem.code, said, headers)
 
 
 def _unavailable(problem: Unavailable) -> Response:
-    return tell(503, str(problem), {"Retry-After": str(problem.seconds)})
+    return error_response(503, str(problem), {"Retry-After": str(problem.seconds)})
 
 
 def _image(problem: ImageProblem) -> Response:
-    return tell(400, f"The picture cannot be used: {problem}.")
+    return error_response(400, f"The picture cannot be used: {problem}.")
 
 
 def _broken(_problem: Exception) -> Response:
-    return tell(500, SENTENCES[500])
+    return error_response(500, SENTENCES[500])

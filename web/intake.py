@@ -14,7 +14,7 @@ from models.local.detection import straighten
 from utils.images import ImageProblem
 from web import addresses
 from web.expiry import delete_photographs
-from web.uploads import shown_name, uploads
+from web.uploads import display_name, uploads
 
 MAX_REGIONS = 8  # works asked for on one photograph
 NO_CORNERS = "The corners of a region must be four [x, y] pairs in pixels of the photograph, clockwise."
@@ -86,7 +86,7 @@ def keep_photograph(
         id=random_id(),
         user_id=user.id,
         source=source,
-        name=shown_name(name),
+        name=display_name(name),
         height=pixels.shape[0],
         width=pixels.shape[1],
     )

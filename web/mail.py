@@ -35,7 +35,7 @@ def init_app(app: Flask) -> None:
     )
     flask_mail.Mail(app)
     app.extensions["outbox"] = settings.output.absolute() / "outbox"
-    app.extensions["letters"] = ThreadPoolExecutor(1, thread_name_prefix="letters")
+    app.extensions["mail_worker"] = ThreadPoolExecutor(1, thread_name_prefix="mail")
 
 
 def send(recipient: str, subject: str, text: str, html: str) -> bool:
@@ -56,7 +56,7 @@ def send(recipient: str, subject: str, text: str, html: str) -> bool:
     return True
 
 
-def send_letter(name: str, recipient: str, **values) -> bool:
+def send_email(name: str, recipient: str, **values) -> bool:
     """Send the letter of templates/flask_user/emails/NAME_*; False where it could not be sent."""
     return send(recipient, *_render(name, values))
 
@@ -72,7 +72,7 @@ def later(send_if_due: Callable[[str], None], address: str) -> None:
         except Exception:  # nobody waits for the result: the log is the only place to tell
             log.exception("An e-mail could not be prepared.")
 
-    current_app.extensions["letters"].submit(in_the_background)
+    current_app.extensions["mail_worker"].submit(in_the_background)
 
 
 def _render(name: str, values: dict) -> tuple[str, str, str]:

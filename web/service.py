@@ -81,10 +81,10 @@ class Service(Worker):
                     self._take(self._engine.refreshed())
                 pause = FOLLOW_SECONDS
             except (WrongUse, Failed) as problem:
-                pause = self._tell(str(problem))
+                pause = self._note_problem(str(problem))
             except Exception as problem:  # this thread must live: without it the site would never recover
                 log.exception("The engine could not be loaded.")
-                pause = self._tell(f"the engine could not be loaded ({type(problem).__name__}); see the log.")
+                pause = self._note_problem(f"the engine could not be loaded ({type(problem).__name__}); see the log.")
             else:
                 if time.monotonic() - started > 1:
                     log.info("The engine is ready.")
@@ -94,7 +94,7 @@ class Service(Worker):
         self._ready(engine)
         self._engine, self._problem = engine, ""
 
-    def _tell(self, problem: str) -> float:
+    def _note_problem(self, problem: str) -> float:
         if problem != self._problem:
             log.warning("%s", problem)
         self._problem = problem

@@ -100,7 +100,7 @@ def files_of(photograph: Photograph) -> list[str]:
     return [photograph.id, *(query.id for query in photograph.queries if not is_whole(query))]
 
 
-def shown_name(name: str | None) -> str:
+def display_name(name: str | None) -> str:
     """A file's name as people may see it: its last part, printable, not too long."""
     last = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(letter for letter in last if letter.isprintable())[:NAME]

@@ -67,7 +67,7 @@ class Outcome:
         counts = {"added": self.added, "changed": self.changed, "deleted": self.deleted, "skipped": len(self.skipped)}
         return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing to do"
 
-    def tell_skipped(self) -> None:
+    def print_skipped(self) -> None:
         """Name the files that were skipped, and those that were read though something is amiss; the first of many."""
         for what, rows in (("skipped", self.skipped), ("noted", self.noted)):
             for path, reason in rows[:TOLD]:

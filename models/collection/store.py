@@ -114,7 +114,7 @@ class Store:
                 # Whoever holds the lock file of a store that was deleted would share its readers and its count of
                 # transactions with the new store.
                 _lock_file(output / FILE).unlink(missing_ok=True)
-            with _told(output / FILE):
+            with _errors_in_words(output / FILE):
                 environment = _opened(output / FILE, map_size=gigabytes << 30)
                 try:
                     _check_whole(environment, output / FILE)
@@ -145,7 +145,7 @@ class Store:
 
     @classmethod
     def _open(cls, path: Path) -> "Store":
-        with _told(path):
+        with _errors_in_words(path):
             # As much address space as the writer may fill: the store grows while it is read.
             environment = _opened(path, readonly=True, map_size=0)
             try:
@@ -366,12 +366,12 @@ class Store:
 
     @contextmanager
     def _write(self) -> Iterator[lmdb.Transaction]:
-        with _told(self.path), self.environment.begin(write=True) as write:
+        with _errors_in_words(self.path), self.environment.begin(write=True) as write:
             yield write
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _errors_in_words(path: Path) -> Iterator[None]:
     """LMDB's errors as sentences."""
     try:
         yield

@@ -85,12 +85,12 @@ def _with_classes(
                     yield np.stack([pixels for _, pixels in found])
                 bar.update(len(found) + len(skipped))
 
-        classes = shown_most(describer.network, inputs(), describer.recipe.classes)
+        classes = most_frequent_classes(describer.network, inputs(), describer.recipe.classes)
     store.set_meta(frequent_classes=classes.tolist())
     return Describer(describer.network, describer.recipe, describer.digest, classes)
 
 
-def shown_most(network: Network, inputs: Iterable[np.ndarray], count: int) -> np.ndarray:
+def most_frequent_classes(network: Network, inputs: Iterable[np.ndarray], count: int) -> np.ndarray:
     """The `count` classes that are most often among the most probable ones of a picture, most frequent first.
 
     inputs: batches, each (pictures, height, width, 3) uint8 BGR. Raises WrongUse where there is none.

@@ -26,7 +26,7 @@ class Recipe:
     network: str = "vgg16"  # a name in models.description.network.NETWORKS
 
     @classmethod
-    def asked(cls, settings: Settings, options: dict, store: Store, update: bool) -> "Recipe":
+    def from_options(cls, settings: Settings, options: dict, store: Store, update: bool) -> "Recipe":
         """What this run computes: the options given, the rest from the settings, or with `update` from the store.
 
         options: field -> value, None where it was not given.

@@ -23,7 +23,7 @@ def store(tmp_path):
 
 def asked(store, update=False, **options):
     given = dict.fromkeys(("weights", "pooling", "classes", "dimensions", "size")) | options
-    return Recipe.asked(SETTINGS, given, store, update)
+    return Recipe.from_options(SETTINGS, given, store, update)
 
 
 def test_settings_fill_what_was_not_given(store):

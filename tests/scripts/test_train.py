@@ -481,11 +481,11 @@ def test_the_most_frequent_classes_are_counted():
     shown[:, 0, 0] = [[9, 8, 0, 0, 0, 0, 0, 0, 0], [0, 9, 0, 0, 0, 8, 0, 0, 0], [0, 9, 8, 0, 0, 0, 0, 0, 0]]
     probable, describing.PROBABLE = describing.PROBABLE, 2
     try:
-        assert describing.shown_most(Network(), [shown[:2], shown[2:]], 4).tolist() == [1, 0, 2, 5]
+        assert describing.most_frequent_classes(Network(), [shown[:2], shown[2:]], 4).tolist() == [1, 0, 2, 5]
     finally:
         describing.PROBABLE = probable
     with pytest.raises(WrongUse, match="None of a sample of the listed pictures could be read"):
-        describing.shown_most(Network(), [], 4)
+        describing.most_frequent_classes(Network(), [], 4)
 
 
 def test_pictures_that_cannot_be_read_are_skipped_counted_and_listed(tmp_path, bundled_network, capsys):
@@ -516,7 +516,7 @@ def test_pictures_that_cannot_be_read_are_skipped_counted_and_listed(tmp_path, b
         "missing.jpg": "No such file or directory",
         "no/folder.jpg": "No such file or directory",
     }
-    outcome.tell_skipped()
+    outcome.print_skipped()
     told = capsys.readouterr().out.splitlines()
     assert len(told) == 11 and told[-1] == "skipped: 6 more"
     assert str(outcome) == "6 added, 16 skipped"

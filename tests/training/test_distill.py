@@ -222,11 +222,11 @@ def test_adapters_are_fitted_to_what_is_wanted():
         assert np.square(found - maps).mean() < 0.05 * maps.var()
 
 
-def test_agreement_by_hand():
+def test_fidelity_by_hand():
     wanted = np.random.default_rng(0).normal(size=(20, 10))
-    assert distill.agreement(wanted + 3, wanted) == {"r2": 1, "top5": 1}  # the softmax ignores a constant
-    assert distill.agreement(-wanted, wanted)["top5"] == 0
-    assert distill.agreement(np.broadcast_to(wanted.mean(0), (20, 10)), wanted)["r2"] == pytest.approx(0, abs=0.02)
+    assert distill.fidelity(wanted + 3, wanted) == {"r2": 1, "top5": 1}  # the softmax ignores a constant
+    assert distill.fidelity(-wanted, wanted)["top5"] == 0
+    assert distill.fidelity(np.broadcast_to(wanted.mean(0), (20, 10)), wanted)["r2"] == pytest.approx(0, abs=0.02)
 
 
 # Crops.

@@ -9,7 +9,7 @@ import pytest
 from database.tables import Invitation, Photograph, Query, Role, User, Work, db, now
 from tests.web.asked import add_query
 from tests.web.conftest import PASSWORD, add_user, browser, post, signed_in
-from tests.web.letters import letters, link_in, text_of
+from tests.web.emails import emails, link_in, text_of
 
 PAGES = ["/admin/users", "/admin/invitations", "/admin/activity"]
 ACTIONS = ["/admin/users/1", "/admin/invitations", "/admin/invitations/1/revoke"]
@@ -167,9 +167,9 @@ def test_what_cannot_be_done_to_a_user(site, admin, member, number, action, code
 
 def test_an_invitation_is_mailed_and_shown_once(site, admin):
     answer = post(admin, "/admin/invitations", {"email": "Guest@Example.com"})
-    (letter,) = letters(site)
-    assert answer.status_code == 200 and letter["To"] == "guest@example.com"
-    assert "root invites you" in text_of(letter) and link_in(letter) in text(answer)
+    (message,) = emails(site)
+    assert answer.status_code == 200 and message["To"] == "guest@example.com"
+    assert "root invites you" in text_of(message) and link_in(message) in text(answer)
     page = text(admin.get("/admin/invitations"))
     assert "guest@example.com" in page and "by root" in page and "invitation=" not in page
 
@@ -178,12 +178,12 @@ def test_an_invitation_is_mailed_and_shown_once(site, admin):
 def test_who_cannot_be_invited(site, admin, address, code):
     add_user(site, "ada")
     assert post(admin, "/admin/invitations", {"email": address}).status_code == code
-    assert letters(site) == [] and "Nobody has been invited yet" in text(admin.get("/admin/invitations"))
+    assert emails(site) == [] and "Nobody has been invited yet" in text(admin.get("/admin/invitations"))
 
 
 def test_a_used_invitation_stays_on_the_list(site, admin):
     post(admin, "/admin/invitations", {"email": "guest@example.com"})
-    link = link_in(letters(site)[0])
+    link = link_in(emails(site)[0])
     guest = browser(site)
     filled = {"username": "guest", "password": PASSWORD, "retype_password": PASSWORD}
     assert post(guest, link, filled).status_code == 302
@@ -199,7 +199,7 @@ def test_no_invitations_where_registration_is_closed(make_site):
     admin = signed_in(site, "root", admin=True)
     assert "cannot be created" in text(admin.get("/admin/invitations"))
     answer = post(admin, "/admin/invitations", {"email": "guest@example.com"}, page="/profile")
-    assert answer.status_code == 409 and letters(site) == []
+    assert answer.status_code == 409 and emails(site) == []
 
 
 # Activity

@@ -32,7 +32,7 @@ class Slider:
         """Whether the value is in log-odds: near 0 and 1 probabilities lie too close together for a slider."""
         return self.step is None
 
-    def shown(self, value: float) -> str:
+    def as_text(self, value: float) -> str:
         """A value as people read it."""
         return percent(sigmoid(value)) if self.is_probability else f"{value:g}"
 
