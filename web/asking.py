@@ -1,4 +1,4 @@
-"""Asking the engine about regions of a photograph, and storing what it answers."""
+"""Queries the engine with regions of a photograph, and stores the answers."""
 
 import base64
 from collections.abc import Sequence
@@ -20,17 +20,19 @@ KEPT = 20  # candidates of each ranking that are stored with an answer
 
 
 def ask(photograph: Photograph, regions: Sequence[Region]) -> list[Query]:
-    """Ask the engine for each region of a photograph; the answers, stored (committed), in their order.
+    """Query the engine with each region of a photograph, and store the answers (committed); in the regions' order.
 
-    Raises Unavailable, and then nothing is stored; ImageProblem where the photograph is gone, or goes meanwhile.
+    Raises Unavailable, in which case nothing is stored, or ImageProblem if the photograph has been deleted.
     """
     pixels = uploads().read(photograph.id)
     views = [region.cut(pixels) for region in regions]
     first = len(photograph.queries)
-    db.session.commit()  # gives the connection back, so that waiting for one's turn holds none
+    db.session.commit()  # releases the connection while waiting for a turn
     with service().turn() as engine:
-        said = [engine.ask(view) for view in views]
-    queries = [_query(photograph, first + place, *both) for place, both in enumerate(zip(regions, said, strict=True))]
+        answers = [engine.ask(view) for view in views]
+    queries = [
+        _query(photograph, first + place, *both) for place, both in enumerate(zip(regions, answers, strict=True))
+    ]
     try:
         for query, view in zip(queries, views, strict=True):
             if not is_whole(query):
@@ -40,7 +42,7 @@ def ask(photograph: Photograph, regions: Sequence[Region]) -> list[Query]:
     except Exception as problem:
         db.session.rollback()
         uploads().delete(*(query.id for query in queries))
-        if isinstance(problem, IntegrityError):  # the photograph, or the account, was deleted meanwhile
+        if isinstance(problem, IntegrityError):  # the photograph or the account was deleted in the meantime
             raise ImageProblem("it has been deleted in the meantime") from None
         raise
     return queries
@@ -67,11 +69,11 @@ def _query(photograph: Photograph, number: int, region: Region, said: engine_ans
 
 
 def to_json(said: engine_answer.Answer) -> dict:
-    """An answer as it is stored.
+    """An answer in the form in which it is stored.
 
     frame: [height, width] of the query at the scale of the points. keypoints: in the query. seconds: stage -> s.
-    probability: that the first candidate is right, 0..1; null without a calibration. grounds: the numbers that the
-    verdict was decided on, as models.answer.Grounds names them.
+    probability: that the first candidate is right, 0..1; null without a calibration. grounds: the numbers that decided
+    the verdict, with the names of models.answer.Grounds.
     attention: base64 of a small PNG (grey, 0..255), where the network looked on the whole query.
     candidates: the id as text -> path, similarity, score, matches, inliers, query_area and work_area (0..1), frame
     [height, width] of the work; where there are inliers also homography (3 x 3, query -> work), query_points and

@@ -1,4 +1,4 @@
-"""`python app.py create_admin`: the first administrator, who can make others on the site."""
+"""`python app.py create_admin`: creates the first administrator, who can appoint others on the site."""
 
 import secrets
 import sys
@@ -12,9 +12,9 @@ from web.users import user_manager
 
 
 class CreateAdmin(Command):
-    """Make an administrator; asks for what is not given, and for the password.
+    """Create an administrator; prompts for missing arguments, and for the password.
 
-    Where there is already an administrator of this name, it says so and changes nothing.
+    If there is already an administrator of this name, it says so and changes nothing.
     """
 
     help = "Create an administrator; asks for user name, e-mail address and password."
@@ -26,11 +26,11 @@ class CreateAdmin(Command):
     )
 
     def run(self, name: str | None, email: str | None, password_from_stdin: bool, random_password: bool) -> None:
-        """Raises WrongUse for what cannot be a name, an address or a password, and where either is taken."""
+        """Raises WrongUse for an invalid name, address or password, and if name or address are taken."""
         if password_from_stdin and random_password:
             raise WrongUse("Choose one of --password-from-stdin and --random-password.")
         name = _checked(name or _ask("User name: "), name_problem)
-        if _is_there(name):
+        if _exists(name):
             print(f"There is already an administrator named {name}.")
             return
         email = _checked(email or _ask("E-mail address: "), address_problem).lower()
@@ -49,7 +49,7 @@ class CreateAdmin(Command):
 
 
 def add_admin(name: str, email: str, password: str) -> None:
-    """A new user with the role, whose address needs no confirmation."""
+    """Create a user with the role "admin" and a confirmed e-mail address."""
     hashed = user_manager().hash_password(password)
     db.session.add(User(username=name, email=email, email_confirmed_at=now(), password=hashed, roles=[admin_role()]))
     db.session.commit()
@@ -60,7 +60,7 @@ def admin_role() -> Role:
     return db.session.scalar(db.select(Role).filter_by(name="admin")) or Role(name="admin")
 
 
-def _is_there(name: str) -> bool:
+def _exists(name: str) -> bool:
     user = user_manager().db_manager.find_user_by_username(name)
     if user and not user.is_admin:
         raise WrongUse(f"There is already an account named {name}, which is not an administrator. Choose another name.")

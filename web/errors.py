@@ -1,4 +1,4 @@
-"""Refusals and failures as pages: what happened, in one sentence, and the way on."""
+"""Error pages: what happened, in one sentence, and how to go on."""
 
 import time
 
@@ -40,7 +40,7 @@ def wants_json() -> bool:
 
 
 def error_response(code: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
-    """A refusal in one sentence, as a page, or as JSON where the request asks for it."""
+    """An error in one sentence, as a page, or as JSON if the request accepts that."""
     if request.path.startswith("/api/v1/"):
         response = jsonify(code=code, status=HTTP_STATUS_CODES.get(code, ""), message=sentence)
     elif wants_json():
@@ -61,7 +61,7 @@ def _csrf(problem: CSRFError) -> Response:
 
 
 def _unknown_host(_problem: SecurityError) -> Response:
-    """The Host header names none of TRUSTED_HOSTS: no page can be made, because its links would lead there."""
+    """The Host header is not one of TRUSTED_HOSTS, so no page can be rendered: its links would lead there."""
     return Response(
         "This site does not answer to that host name (see RETRIEVAL_HOSTS in config.py).\n", 400, mimetype="text/plain"
     )
@@ -77,12 +77,12 @@ def _too_often(_problem: RateLimitExceeded) -> Response:
 
 def _http(problem: HTTPException) -> Response | HTTPException:
     if problem.code is None or problem.response is not None or problem.code < 400:
-        return problem  # a redirect, or a refusal with an answer of its own
-    said = problem.description
+        return problem  # a redirect, or an error with a response of its own
+    sentence = problem.description
     headers = {name: value for name, value in problem.get_headers() if name in KEPT_HEADERS}
-    if not said or said == type(problem).description:
-        said = SENTENCES.get(problem.code, problem.name)
-    return error_response(problem.code, said, headers)
+    if not sentence or sentence == type(problem).description:
+        sentence = SENTENCES.get(problem.code, problem.name)
+    return error_response(problem.code, sentence, headers)
 
 
 def _unavailable(problem: Unavailable) -> Response:

@@ -1,4 +1,4 @@
-"""What every page of the site needs: the settings, the version, and the links that this person may follow."""
+"""What every page needs: the settings, the version, and the navigation that this person may use."""
 
 from flask import Flask, current_app
 from flask_user import current_user
