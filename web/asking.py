@@ -48,8 +48,8 @@ def ask(photograph: Photograph, regions: Sequence[Region]) -> list[Query]:
     return queries
 
 
-def _query(photograph: Photograph, number: int, region: Region, said: engine_answer.Answer) -> Query:
-    best = said.after[0] if said.after else None
+def _query(photograph: Photograph, number: int, region: Region, answer: engine_answer.Answer) -> Query:
+    best = answer.after[0] if answer.after else None
     return Query(
         id=random_id(),
         photograph_id=photograph.id,
@@ -57,18 +57,18 @@ def _query(photograph: Photograph, number: int, region: Region, said: engine_ans
         number=number,
         corners=region.corners,
         turns=region.turns,
-        verdict=said.verdict.value,
+        verdict=answer.verdict.value,
         work_id=best and best.id,
         work_path=best and best.path,
         similarity=best and best.similarity,
         matches=best and best.evidence.matches,
         inliers=best and best.evidence.inliers,
-        seconds=sum(said.seconds.values()),
-        answer=Answer(content=to_json(said)),
+        seconds=sum(answer.seconds.values()),
+        answer=Answer(content=to_json(answer)),
     )
 
 
-def to_json(said: engine_answer.Answer) -> dict:
+def to_json(answer: engine_answer.Answer) -> dict:
     """An answer in the form in which it is stored.
 
     frame: [height, width] of the query at the scale of the points. keypoints: in the query. seconds: stage -> s.
@@ -79,15 +79,15 @@ def to_json(said: engine_answer.Answer) -> dict:
     [height, width] of the work; where there are inliers also homography (3 x 3, query -> work), query_points and
     work_points ([[x, y], ...] in pixels of the frames). before, after: ids, best first, the best KEPT of each.
     """
-    before, after = said.before[:KEPT], said.after[:KEPT]
+    before, after = answer.before[:KEPT], answer.after[:KEPT]
     kept = {candidate.id: candidate for candidate in [*before, *after]}
     return {
-        "frame": list(said.frame),
-        "keypoints": said.keypoints,
-        "probability": said.probability,
-        "grounds": {name: round(number, 4) for name, number in asdict(said.grounds).items()},
-        "seconds": {stage: round(seconds, 4) for stage, seconds in said.seconds.items()},
-        "attention": _png(said.attention),
+        "frame": list(answer.frame),
+        "keypoints": answer.keypoints,
+        "probability": answer.probability,
+        "grounds": {name: round(number, 4) for name, number in asdict(answer.grounds).items()},
+        "seconds": {stage: round(seconds, 4) for stage, seconds in answer.seconds.items()},
+        "attention": _png(answer.attention),
         "before": [candidate.id for candidate in before],
         "after": [candidate.id for candidate in after],
         "candidates": {str(image): _candidate(candidate) for image, candidate in kept.items()},

@@ -469,7 +469,7 @@ def test_usage_shows_what_was_asked(admin, asked):
     assert "4 queries." in page
     assert "2 people sent queries" in page
     assert re.search(r"ada</th>\s*<td>3</td>", page)
-    assert "2 of 3 judged answers were right: 66.7 %" in page
+    assert "2 of 3 rated answers were right: 66.7 %" in page
     assert "Half of the answers took at most 0.25 s" in page
     assert re.search(r"camera</th>\s*<td>4</td>", page)
     assert "11 of 12 works." in page

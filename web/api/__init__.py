@@ -1,4 +1,4 @@
-"""The API: addresses for programs under /api/v1, their description as OpenAPI, and a page that shows it."""
+"""The API under /api/v1, its OpenAPI description, and a page that shows it."""
 
 from flask import Flask
 from flask_smorest import Api
@@ -13,7 +13,7 @@ Programs authenticate with an API token: create one on your profile page, and se
 
 
 class Description(Api):
-    """The description of the interface; its errors are told by web/errors.py like all others."""
+    """flask-smorest without its own error handlers: web/errors.py handles all errors."""
 
     def _register_error_handlers(self) -> None:
         pass

@@ -1,16 +1,16 @@
-"""What is sent to the API and received from it; flask-smorest describes it as OpenAPI from these classes."""
+"""The schemas of the API; flask-smorest generates the OpenAPI description from them."""
 
 from flask_smorest.fields import Upload
 from marshmallow import Schema, fields, validate
 
 from database import works
 
-SIMILAR = 24  # works, where the program does not say how many
+SIMILAR = 24  # works, by default
 PAGE, LARGEST_PAGE = 24, 100  # works on a page
 
 
 def described(kind: type[fields.Field], description: str, example=None, *args, **options) -> fields.Field:
-    """A field with its description and, where there is one, an example."""
+    """A field with a description and optionally an example."""
     metadata = {"description": description} | ({} if example is None else {"example": example})
     return kind(*args, metadata=metadata, **options)
 
@@ -121,7 +121,7 @@ class AnswerSchema(Schema):
     links = fields.Nested(AnswerLinks)
 
 
-class WorksWanted(Schema):
+class WorkFilters(Schema):
     q = described(
         fields.String,
         "Words that must all occur; accents are ignored.",
@@ -138,7 +138,7 @@ class WorksWanted(Schema):
     sort = described(fields.String, "Sort order.", load_default="file", validate=validate.OneOf(tuple(works.SORTS)))
 
 
-class SimilarWanted(Schema):
+class SimilarOptions(Schema):
     count = described(
         fields.Integer, "How many.", 24, load_default=SIMILAR, validate=validate.Range(min=1, max=LARGEST_PAGE)
     )

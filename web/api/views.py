@@ -1,4 +1,4 @@
-"""The addresses of the API: asking, answers given before, and the collection."""
+"""The views of the API: queries, earlier answers, and the collection."""
 
 import hashlib
 import math
@@ -24,11 +24,11 @@ from web.api.schemas import (
     AnswerSchema,
     Question,
     QuestionForm,
-    SimilarWanted,
+    SimilarOptions,
     SimilarWork,
+    WorkFilters,
     WorkPage,
     WorkSchema,
-    WorksWanted,
 )
 from web.asking import ask
 from web.collection import similar_works
@@ -37,15 +37,15 @@ from web.security import csrf, limiter
 from web.service import service
 from web.tokens import refuse, user_of_request
 
-OPEN = ("v1.list_works", "v1.get_work", "v1.similar")  # without a token, where the collection is not private
+OPEN = ("v1.list_works", "v1.get_work", "v1.similar")  # without a token if the collection is not private
 WORK = "/works/<int(max=2147483647):id>"  # the largest number of PostgreSQL
 OF_THE_WORK = [{"name": "id", "in": "path", "description": "Id of the work."}]
 
 v1 = Blueprint("v1", __name__, url_prefix="/api/v1", description="The only version there is.")
-csrf.exempt(v1)  # what is signed in by no cookie cannot be forged by another site
+csrf.exempt(v1)  # requests that are not authenticated by a cookie cannot be forged by another site
 
 
-# Who asks
+# Authentication
 
 
 @v1.before_request
@@ -57,14 +57,14 @@ def _ask_for_a_token() -> None:
 
 @v1.errorhandler(UnprocessableEntity)
 def _not_valid(problem: UnprocessableEntity) -> tuple[Response, int]:
-    """What is wrong with which part of a request."""
+    """Which part of a request is invalid, and why."""
     errors = getattr(problem, "data", {}).get("messages", {})
     own = problem.description != UnprocessableEntity.description
     message = problem.description if own else "Part of the request is not valid."
     return jsonify(code=422, status=problem.name, message=message, **({"errors": errors} if errors else {})), 422
 
 
-# Asking
+# Queries
 
 BODY = {
     "required": True,
@@ -76,11 +76,11 @@ BODY = {
 
 
 def refusal(code: int, description: str) -> Callable:
-    """A decorator that describes when a view refuses."""
+    """A decorator that documents an error response of a view."""
     return v1.alt_response(code, description=description, schema=Api.ERROR_SCHEMA)
 
 
-def _whose() -> str:
+def _program() -> str:
     return f"program {hashlib.sha256(request.headers.get('Authorization', '').encode()).hexdigest()}"
 
 
@@ -93,7 +93,7 @@ def _whose() -> str:
 @refusal(422, "Something is missing or not valid.")
 @refusal(429, "Too many requests; Retry-After says when to try again.")
 @refusal(503, "Busy; Retry-After says when to try again.")
-@limiter.limit("60 per minute", key_func=_whose)
+@limiter.limit("60 per minute", key_func=_program)
 def search():
     """Identify the work in a picture
 
@@ -110,7 +110,7 @@ def search():
 
 
 def _question() -> tuple[dict, object]:
-    """The question and the file of a request, where it has one."""
+    """The validated query of a request, and its file if it has one."""
     if request.mimetype in ("multipart/form-data", "application/x-www-form-urlencoded"):
         sent, file = request.form.to_dict(), request.files.get("picture")
         if "corners" in sent:
@@ -132,7 +132,7 @@ def _parsed(text: str) -> object:
     try:
         return current_app.json.loads(text)
     except (ValueError, RecursionError):
-        return text  # which is no list, and refused as such
+        return text  # the schema refuses it, because it is not a list
 
 
 def _invalid(messages: dict) -> NoReturn:
@@ -142,7 +142,7 @@ def _invalid(messages: dict) -> NoReturn:
 
 
 def _region(question: dict, photograph: Photograph) -> Region:
-    """The part of the photograph that is asked for, in its pixels."""
+    """The part of the photograph to identify, in pixels."""
     if "corners" not in question:
         return Region(None, question["turns"])
     corners = np.array(question["corners"]) * (photograph.width, photograph.height)
@@ -174,15 +174,15 @@ def get_query(id):
 
 
 def answer_json(query: Query) -> dict:
-    """An answer as programs get it."""
+    """An answer as the API returns it."""
     content = query.answer.content
-    found = query.verdict != "not found"
+    has_work = query.verdict != "not found"
     return {
         "id": query.id,
         "created_at": query.created_at,
         "verdict": query.verdict,
-        "work": work_json(query.work) if found and query.work else None,
-        "evidence": _evidence(content) if found else None,
+        "work": work_json(query.work) if has_work and query.work else None,
+        "evidence": _evidence(content) if has_work else None,
         "ranking": {
             order: [{"work": id, **_place(content["candidates"][str(id)])} for id in content[order]]
             for order in ("before", "after")
@@ -212,21 +212,21 @@ def _evidence(content: dict) -> dict:
 
 @v1.route("/works")
 @v1.doc(operationId="works", security=[{"token": []}, {}])
-@v1.arguments(WorksWanted, location="query")
+@v1.arguments(WorkFilters, location="query")
 @v1.response(200, WorkPage, description="A page of works.")
 @v1.paginate(page_size=PAGE, max_page_size=LARGEST_PAGE)
-def list_works(wanted, pagination_parameters):
+def list_works(filters, pagination_parameters):
     """List or search the works of the collection"""
-    sort, text = wanted.pop("sort"), wanted.pop("q")
-    wanted = works.Wanted(text, wanted)
+    sort, text = filters.pop("sort"), filters.pop("q")
+    wanted = works.Wanted(text, filters)
     here = pagination_parameters
     here.item_count = works.count_works(wanted)
     pages = math.ceil(here.item_count / here.page_size)
-    found = []
+    on_page = []
     if here.page <= pages:
         page = works.select_works(wanted, sort).offset(here.first_item).limit(here.page_size)
-        found = [work_json(work) for work in db.session.scalars(page)]
-    return {"total": here.item_count, "page": here.page, "pages": pages, "works": found}
+        on_page = [work_json(work) for work in db.session.scalars(page)]
+    return {"total": here.item_count, "page": here.page, "pages": pages, "works": on_page}
 
 
 @v1.route(WORK, parameters=OF_THE_WORK)
@@ -240,20 +240,20 @@ def get_work(id):
 
 @v1.route(WORK + "/similar", parameters=OF_THE_WORK)
 @v1.doc(operationId="similar", security=[{"token": []}, {}])
-@v1.arguments(SimilarWanted, location="query")
+@v1.arguments(SimilarOptions, location="query")
 @v1.response(200, SimilarWork(many=True), description="The most similar first.")
 @refusal(404, "There is no such work.")
 @refusal(503, "The search is starting up.")
-def similar(wanted, id):
+def similar(options, id):
     """List the works most similar to a work"""
     return [
         {"similarity": round(similarity, 4), "work": work_json(work)}
-        for work, similarity in similar_works(id, wanted["count"])
+        for work, similarity in similar_works(id, options["count"])
     ]
 
 
 def work_json(work: Work) -> dict:
-    """A work as programs get it."""
+    """A work as the API returns it."""
     texts = {name: getattr(work, name) for name in works.TEXTS}
 
     def link(endpoint: str) -> str:

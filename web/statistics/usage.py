@@ -1,4 +1,4 @@
-"""How the site is used, over days that the viewer chooses."""
+"""How the site is used, over a span of days that the viewer chooses."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ from web.words import VERDICT_WORDS
 PRESETS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "1 year", "all": "all"}
 SHOWN = 20  # rows of the long tables; the download has all
 AT_ONCE = 4  # groups of tables that are counted at the same time
-STORAGE_SECONDS = 600.0  # a folder is not measured more often
+STORAGE_SECONDS = 600.0  # minimum between two measurements of the folders
 PATIENCE = 0.3  # seconds that a page waits for the measurement of small folders
 FIRST_YEAR, LAST_YEAR = 1970, 2100
 VERDICT_NAMES = {verdict: word.lower() for verdict, word in VERDICT_WORDS.items()}
@@ -64,7 +64,7 @@ def usage() -> str:
 
 @blueprint.get("/statistics/usage/<name>.csv")
 def usage_table(name: str) -> Response:
-    """One table as a file; ?names=no leaves out who it was."""
+    """One table as CSV; ?names=no leaves out people's names."""
     if name not in TABLES:
         abort(404, "There is no table with this name.")
     span = _span()
@@ -81,7 +81,7 @@ def usage_table(name: str) -> Response:
 
 
 def _span() -> Span:
-    """The days that the address asks for: ?from= and ?to=, or ?days= up to today; by default the last 30."""
+    """The days given in the URL: ?from= and ?to=, or ?days= up to today; by default the last 30."""
     zone = _zone(request.args.get("tz") or "UTC")
     today = datetime.now(zone).date()
     last = _day("to") or today
@@ -124,7 +124,7 @@ def _first_of_preset(preset: str, last: date, zone: ZoneInfo) -> date:
 
 
 def _by_day(span: Span) -> list[tuple[date, int, int, int]]:
-    """As database.usage.a_day; counted once a page, because two tables need it."""
+    """As database.usage.a_day; counted once per page, because two tables need it."""
     if "by_day" not in g:
         g.by_day = counts.a_day(span)
     return g.by_day
@@ -159,7 +159,7 @@ def _verdicts(span: Span, _most: int | None) -> Table:
 
 def _people(span: Span, most: int | None) -> Table:
     rows = counts.people(span)
-    local = [(name, asked, _local(last, span.zone)) for name, asked, last in rows[:most]]
+    local = [(name, count, _local(last, span.zone)) for name, count, last in rows[:most]]
     return Table(
         "people",
         "People",
@@ -203,12 +203,12 @@ def _seconds(span: Span, _most: int | None) -> Table:
 
 def _feedback(span: Span, _most: int | None) -> Table:
     rows = counts.feedback(span)
-    said = counts.accuracy(rows)
+    accuracy = counts.accuracy(rows)
     note = "No answer was rated in this period."
-    if said.interval is not None:
+    if accuracy.interval is not None:
         note = (
-            f"{said.right:,} of {said.judged:,} judged answers were right: {percent(said.share)} "
-            f"(95 % interval {percent_range(said.interval)}, if the rated answers are typical)."
+            f"{accuracy.right:,} of {accuracy.judged:,} rated answers were right: {percent(accuracy.share)} "
+            f"(95 % interval {percent_range(accuracy.interval)}, if the rated answers are typical)."
         )
     return Table(
         "feedback",
@@ -285,7 +285,7 @@ TABLES: dict[str, Callable[[Span, int | None], Table]] = {
 }
 
 
-# Tables that are counted one after the other; the groups are counted side by side, each with a connection of its own.
+# Tables that are counted one after the other; the groups are counted in parallel, each with its own connection.
 GROUPS = (
     ("days", "verdicts"),
     ("people",),
@@ -324,10 +324,10 @@ def _meaning(status: int) -> str:
 
 
 def _size(path: Path) -> int:
-    """Bytes on the disk of a file, or of all files below a folder; files that go meanwhile count nothing."""
+    """Bytes on disk of a file, or of all files below a folder; files that vanish meanwhile count as 0."""
     try:
         if not path.is_dir():
-            return path.stat().st_blocks * 512  # the store's length is more than it takes
+            return path.stat().st_blocks * 512  # the store is a sparse file
         with os.scandir(path) as entries:
             return sum(_size(Path(entry.path)) for entry in entries if not entry.is_symlink())
     except OSError:
