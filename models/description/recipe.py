@@ -1,4 +1,4 @@
-"""What shapes a descriptor, as plain data that a store remembers. Imports no network, so wrong use is told at once."""
+"""The recipe of descriptors, as plain data that a store keeps. Imports no network, so wrong use is reported at once."""
 
 import hashlib
 from dataclasses import asdict, dataclass, fields, replace
@@ -10,27 +10,27 @@ from models.description import pooling
 from models.description.network import known
 from utils.errors import WrongUse
 
-METHOD = 1  # counted up when the code computes descriptors differently
+METHOD = 1  # increased when the code computes descriptors differently
 MIN_POSITIONS = 4  # of the network's features along a side
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that shapes the descriptors of a collection but the whitening, which is fitted with it."""
+    """Everything that shapes the descriptors of a collection, except for the whitening, which is fitted with it."""
 
     weights: str  # imagenet, bundled, or the absolute path of a file
     pooling: str
-    classes: int  # class vectors an image, for the poolings within class maps
+    classes: int  # class vectors per image, for poolings within class maps
     dimensions: int  # of a descriptor, at most
     size: str  # pixels of a horizontal picture in the network, long x short side: 512x384
     network: str = "vgg16"  # a name in models.description.network.NETWORKS
 
     @classmethod
     def from_options(cls, settings: Settings, options: dict, store: Store, update: bool) -> "Recipe":
-        """What this run computes: the options given, the rest from the settings, or with `update` from the store.
+        """The recipe for a run: the given options, the rest from the settings, or with `update` from the store.
 
-        options: field -> value, None where it was not given.
-        Raises WrongUse where the options make no sense or are not those that the store was made with.
+        options: field -> value, None if not given.
+        Raises WrongUse if the options are invalid or differ from those that the store was made with.
         """
         stored = store.get_meta("recipe")
         if stored:
@@ -77,13 +77,13 @@ class Recipe:
         return long, short
 
     def channels(self) -> int:
-        """Numbers in a class vector: the channels of all levels that the pooling takes."""
+        """Length of a class vector: the channels of all levels that the pooling needs."""
         levels = known(self.network).levels
         return sum(levels[level].channels for level in pooling.levels(self.pooling))
 
 
 def fingerprint(store: Store) -> dict:
-    """What every descriptor and local feature in the store depends on, as JSON can hold it."""
+    """Everything that the descriptors and local features in the store depend on, as plain JSON data."""
     arrays = store.get_arrays("whitening_mean", "whitening_projection")
     sha = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest() if arrays else None
     return {

@@ -117,7 +117,7 @@ def test_a_region_is_moved_into_the_photograph(photograph):
     [
         ([[-30, 10], [200, 10], [200, 150], [10, 150]], BadCorners, "A corner lies outside the photograph."),
         ([[10, 150], [200, 150], [200, 10], [10, 10]], BadCorners, "clockwise"),
-        ([[10, 10], [20, 10], [20, 20], [10, 20]], ImageProblem, "too small a part of the picture"),
+        ([[10, 10], [20, 10], [20, 20], [10, 20]], ImageProblem, "the selected part is too small"),
         ([[-20, 0], [0, 0], [0, 300], [-20, 300]], BadCorners, "clockwise"),  # nothing is left of it
     ],
 )
