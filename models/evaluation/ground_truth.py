@@ -55,7 +55,9 @@ def read(
         if query not in queries:
             raise WrongUse(f"{path}, line {line}: {printable(query)!r} is not in the folder of queries.")
         if query in truth:
-            raise WrongUse(f"{path}, line {line}: {printable(query)!r} comes a second time; put all in one line.")
+            raise WrongUse(
+                f"{path}, line {line}: {printable(query)!r} is listed twice; put all relevant images on one line."
+            )
         try:
             found = _ids(cell, names, numbers)
             truth[query] = frozenset().union(*(siblings.get(image, {image}) for image in found))
@@ -93,13 +95,13 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 if len(row) != len(COLUMNS):
                     raise WrongUse(
                         f"{path}, line {reader.line_num}: {len(row)} cells instead of 2 at {printable(row[0])!r}; "
-                        "several relevant images are separated by blanks."
+                        "separate several relevant images by spaces."
                     )
                 yield reader.line_num, row
     except FileNotFoundError:
-        raise WrongUse(f"{path} does not exist: name a CSV file with the columns {','.join(COLUMNS)}.") from None
+        raise WrongUse(f"{path} does not exist: give a CSV file with the columns {','.join(COLUMNS)}.") from None
     except IsADirectoryError:
-        raise WrongUse(f"{path} is a folder: name a CSV file with the columns {','.join(COLUMNS)}.") from None
+        raise WrongUse(f"{path} is a folder: give a CSV file with the columns {','.join(COLUMNS)}.") from None
     except csv.Error as problem:
         raise WrongUse(f"{path}, line {reader.line_num}: not readable as CSV ({problem}).") from None
 

@@ -42,7 +42,7 @@ def folder_queries(
     Raises WrongUse for a folder that is not there or empty, and for a ground truth that does not fit.
     """
     if not folder.is_dir():
-        raise WrongUse(f"{printable(str(folder))} is not a folder: name one with pictures to ask for.")
+        raise WrongUse(f"{printable(str(folder))} is not a folder: give a folder of query pictures.")
     beside = folder / "ground_truth.csv"
     if truth is None and beside.is_file():
         truth = beside
@@ -53,7 +53,7 @@ def folder_queries(
         if path.is_file() and path.resolve() not in tables and not path.name.startswith(".")
     )
     if not files:
-        raise WrongUse(f"{printable(str(folder))} holds no files: name a folder with pictures to ask for.")
+        raise WrongUse(f"{printable(str(folder))} contains no files: give a folder of query pictures.")
     expected = ground_truth.read(truth, [path.name for path in files], collection, works) if truth else {}
     queries = []
     for path in files:
@@ -85,7 +85,7 @@ def transformed_queries(
     drawn = [int(image) for image in np.random.default_rng(seed).permutation(sorted(collection))]
     held_out, rest = drawn[:absent], drawn[absent:][-sample:]
     if not rest:
-        raise WrongUse(f"The collection has {len(drawn)} images, of which {absent} are to be held out: lower --absent.")
+        raise WrongUse(f"The collection has only {len(drawn)} images, so {absent} cannot be held out: lower --absent.")
     alike = {image: _alike(image, twins) for image in progress(held_out + rest, what="Looking for twins")}
     queries = []
     for image in rest:
