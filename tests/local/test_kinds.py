@@ -25,7 +25,7 @@ def test_features_are_such_as_a_store_keeps(kind):
     assert found.frame == (150, 200)  # 240 x 320 with its long side reduced to 200
     assert 50 < len(found.keypoints) <= 100
     assert found.keypoints.shape == (len(found.descriptors), 4) and found.keypoints.dtype == np.float32
-    assert found.descriptors.shape[1] == KINDS[kind].width and found.descriptors.dtype == np.uint8
+    assert found.descriptors.shape[1] == KINDS[kind].width and found.descriptors.dtype == KINDS[kind].dtype
     x, y, size, angle = found.keypoints.T
     assert (x >= 0).all() and (x < 200).all() and (y >= 0).all() and (y < 150).all()
     assert (size > 0).all() and (angle >= 0).all() and (angle <= 360).all()
