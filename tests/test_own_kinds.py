@@ -107,7 +107,7 @@ def test_another_network_than_that_of_the_store_is_refused(steps, monkeypatch):
     with pytest.raises(WrongUse, match="was made with network tiny"):
         train.main([])
     monkeypatch.setenv("RETRIEVAL_NETWORK", "alexnet")
-    with pytest.raises(WrongUse, match="'alexnet' is not known: choose one of vgg16, tiny"):
+    with pytest.raises(WrongUse, match=f"'alexnet' is not known: choose one of {', '.join(network.NETWORKS)}"):
         train.main([])
 
 

@@ -72,10 +72,11 @@ class Extractor(ABC):
         return Features(frame.shape[:2], table, descriptors, self.kind)
 
     def from_opencv(self, keypoints, descriptors: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """What an OpenCV detector returns, as `detect` has to return it."""
+        """What an OpenCV detector returns, as `detect` has to return it; an angle that it does not know is 0."""
         if descriptors is None or not len(keypoints):
             return np.zeros((0, 4), np.float32), np.zeros((0, self.width), self.dtype)
-        return np.array([(*point.pt, point.size, point.angle) for point in keypoints], np.float32), descriptors
+        table = [(*point.pt, point.size, max(point.angle, 0)) for point in keypoints]  # -1: unknown
+        return np.array(table, np.float32), descriptors
 
 
 def in_frame(features: Features, frame: tuple[int, int]) -> Features:
