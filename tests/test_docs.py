@@ -153,7 +153,7 @@ def test_a_command_exists_with_its_options(command, tmp_path, monkeypatch):
         return
     words = [script]
     if script == "app.py" and arguments and not arguments[0].startswith("-") and arguments[0].islower():
-        assert re.search(rf"^    {arguments[0]} +\S", usage("app.py"), re.MULTILINE), arguments[0]
+        assert re.search(rf"^    {arguments[0]}(?: +\S|$)", usage("app.py"), re.MULTILINE), arguments[0]
         words.append(arguments[0])
         if arguments[0] == "db":
             monkeypatch.setenv("RETRIEVAL_DATABASE", str(tmp_path))
