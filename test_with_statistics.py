@@ -30,6 +30,7 @@ import argparse
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from config import Settings
 from models.answer import Answer
@@ -41,6 +42,9 @@ from utils import script
 from utils.errors import WrongUse
 from utils.images import ImageProblem
 from utils.text import printable
+
+if TYPE_CHECKING:
+    from models.engine import Engine
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -137,7 +141,7 @@ def _folder(output: Path, name: str) -> Path:
     return output / "statistics" / name
 
 
-def _queries(engine, options: argparse.Namespace) -> list[Query]:
+def _queries(engine: "Engine", options: argparse.Namespace) -> list[Query]:
     if options.n:
         return folder_queries(options.n, options.ground_truth, engine.images)
     seen = set().union(*(groups(_folder(options.output, name)) for name in options.apart_from))
@@ -153,7 +157,7 @@ def _queries(engine, options: argparse.Namespace) -> list[Query]:
     )
 
 
-def _all(engine, queries: list[Query], place: Path, settings: Settings) -> None:
+def _all(engine: "Engine", queries: list[Query], place: Path, settings: Settings) -> None:
     summary = evaluate(engine, queries, place, settings)
     print(table(summary))
     wrong = sum(summary["wrong_answers"].values())
@@ -180,7 +184,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     print(f"By cross-validation: {verdict_line(fitted.measured)}")
 
 
-def _one(engine, picture: Path) -> None:
+def _one(engine: "Engine", picture: Path) -> None:
     try:
         answer = engine.ask(picture)
     except ImageProblem as problem:
