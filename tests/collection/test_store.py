@@ -526,7 +526,7 @@ def test_a_store_at_its_limit_says_so_and_keeps_what_it_has(tmp_path, monkeypatc
     true_open = lmdb.open
     monkeypatch.setattr(lmdb, "open", lambda path, **options: true_open(path, **options | {"map_size": 1 << 20}))
     written = 0
-    with pytest.raises(Failed, match="has reached its limit: set RETRIEVAL_STORE_GIGABYTES higher"):  # noqa: SIM117
+    with pytest.raises(Failed, match="has reached its size limit: increase RETRIEVAL_STORE_GIGABYTES"):  # noqa: SIM117
         with Store.writing(tmp_path, 1) as store:
             for written in range(10_000):
                 store.put_images("descriptors", [(stamp(f"{written} {i}"), np.ones(512)) for i in range(8)])

@@ -211,8 +211,8 @@ def test_a_published_file_of_the_full_size_is_taken(tmp_path):
         (replace("layer_14/param_1", np.zeros(20)), "(1000,)"),
         (replace("layer_1/param_0", b"not an array"), "does not contain"),
         (missing, "14 layers with weights instead of 15"),
-        (not_a_number, "block2_conv2 holds numbers that are not finite"),
-        (infinite, "classifier holds numbers that are not finite"),
+        (not_a_number, "block2_conv2 contains numbers that are not finite"),
+        (infinite, "classifier contains numbers that are not finite"),
         (without_count, "does not contain"),
         (without_bias, "does not contain"),
         (with_group_for_array, "does not contain"),
@@ -266,7 +266,7 @@ def test_our_own_weights_spoiled(spoil, tmp_path):
             del groups["block3_conv2"]["vars/1"]
     sentence = refusal(path)
     path.unlink()
-    assert ("classifier holds numbers that are not finite" if spoil == "number" else "block3_conv2") in sentence
+    assert ("classifier contains numbers that are not finite" if spoil == "number" else "block3_conv2") in sentence
 
 
 def test_a_missing_file(tmp_path):

@@ -378,7 +378,7 @@ def test_a_teacher_that_is_none(teacher_file, gallery, tmp_path):
     np.savez(other, **arrays | {"inception_3b/3x3/kernel": np.zeros((3, 3, 7, 2), np.float16)})
     assert "does not contain GoogLeNet weights" in sentence(other)
     np.savez(other, **arrays | {"conv2/3x3/bias": np.full(4, np.nan)})
-    assert "conv2/3x3/bias holds numbers that are not finite" in sentence(other)
+    assert "conv2/3x3/bias contains numbers that are not finite" in sentence(other)
 
 
 def test_pictures_that_are_none(teacher_file, gallery, tmp_path):
