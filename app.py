@@ -3,7 +3,10 @@
 Examples:
   python app.py                          serve the site on http://127.0.0.1:5000
   python app.py create_admin             create the first administrator; asks for user name, e-mail and password
-  python app.py load_catalog FILE        load artists and titles of the works from a CSV or Excel file
+  python app.py load_catalog FILE        load the register: inventory numbers, artists, titles; CSV or a workbook
+  python app.py restore_catalog          go back to an earlier register
+  python app.py export_catalog FILE      write the register with the matched files, as .csv or .xlsx
+  python app.py catalog_template         write an empty register that explains itself
   python app.py sweep                    delete expired uploads and answers; the site does so itself every day
   python app.py db upgrade               migrate the database to the current version (so does every start)
   python app.py runserver                Flask's own server, for development
@@ -138,7 +141,7 @@ def manager() -> Manager:
     made.add_command("shell", Shell(make_context=lambda: {"db": db}))
     made.add_command("db", Database())
     made.command(serve)
-    for name in ("accounts", "collection", "expiry"):
+    for name in ("accounts", "registers", "expiry"):
         import_module(f"web.{name}").add_commands(made)
     return made
 

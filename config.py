@@ -77,7 +77,7 @@ class Settings:
     query_side: int = 1024  # pixels; the same for a query
 
     # Search
-    index: str = "SQfp16"  # FAISS factory string of the vector index
+    index: str = "SQfp16"  # of descriptors: FAISS factory string, or KIND:OPTIONS (models/collection/vector_index.py)
     shortlist: int = 100  # candidates that are re-ranked
     long_shortlist: int = 3000  # the same where the shortlist leads nowhere
     second_looks: int = setting(2, least=0)  # paintings on a photograph to look at where the whole leads nowhere

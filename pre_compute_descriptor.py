@@ -5,8 +5,9 @@ Examples:
   python pre_compute_descriptor.py --feature sift --keypoints 1000
   python pre_compute_descriptor.py --update        after train.py --update, with the options of the first run
 
-They are written to OUTPUT/collection.lmdb, beside the descriptors of train.py. An interrupted run continues where it
-stopped; with options other than those of the first run, all local features are computed again.
+They are written to OUTPUT/collection.lmdb, beside the descriptors of train.py; skipped.csv beside the lists names files
+that could not be read. An interrupted run continues where it stopped; with other options than the first run had, all
+local features are computed again.
 """
 
 import argparse

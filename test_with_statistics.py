@@ -15,7 +15,8 @@ examples:
 
 The ground truth is a CSV file with the columns query,relevant; by default ground_truth.csv in the
 folder. A relevant image is given by its path relative to the dataset, or by its file name if that is
-unique; several are separated by spaces; none means that the picture shows nothing in the collection:
+unique; several are separated by spaces; an inventory number of the site's register means all pictures of its
+work; none means that the picture shows nothing in the collection:
 
   query,relevant
   0001.jpg,aachen/allegory.jpg
@@ -32,6 +33,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from config import Settings
+from database import kept
+from database.register.files import Matcher
 from models.answer import Answer
 from models.evaluation.queries import Query, folder_queries, groups, transformed_queries
 from models.evaluation.run import evaluate
@@ -62,7 +65,7 @@ def _ask(options: argparse.Namespace, settings: Settings) -> None:
     if place is None:
         _one(engine, options.i)
     else:
-        _all(engine, _queries(engine, options), place, settings)
+        _all(engine, _queries(engine, options, settings), place, settings)
 
 
 def _options(arguments: list[str] | None, settings: Settings) -> argparse.Namespace:
@@ -149,9 +152,18 @@ def _folder(output: Path, name: str) -> Path:
     return output / "statistics" / name
 
 
-def _queries(engine, options: argparse.Namespace) -> list[Query]:
+def _works(register: Path, images: dict[int, str]) -> list[tuple[str, frozenset[int]]]:
+    """(inventory number or "", ids of its images) of each work, as the site's register has them; none without one."""
+    if not register.exists():
+        return []
+    matched = Matcher(lambda: kept.read(register), images)
+    return [(row.number, frozenset(shown.image for shown in pictures)) for row, pictures, _ in matched if pictures]
+
+
+def _queries(engine, options: argparse.Namespace, settings: Settings) -> list[Query]:
     if options.n:
-        return folder_queries(options.n, options.ground_truth, engine.images)
+        works = _works(settings.database / kept.NAME, engine.images)
+        return folder_queries(options.n, options.ground_truth, engine.images, works)
     seen = set().union(*(groups(_folder(options.output, name)) for name in options.apart_from))
     return transformed_queries(
         engine.dataset,

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import CTE, ColumnElement, Date, DateTime, Float, Integer, Select, String, column, func, select, values
 
-from database.tables import Event, Photograph, Query, User, Work, db
+from database.tables import Event, Photograph, Picture, Query, User, Work, db
 from utils.statistics import wilson
 
 VERDICTS = ("found", "maybe", "not found")  # as models.answer.VERDICTS, which this room must not import
@@ -230,12 +230,20 @@ def database_bytes() -> int:
 
 
 def _found(span: Span) -> ColumnElement:
-    return _count(Query, Query.work_id == Work.id, Query.verdict == "found", span.holds(Query.created_at))
+    """How often the pictures of the work around it were found."""
+    each = _count(Query, *_found_by(span))
+    total = func.coalesce(func.sum(each), 0)
+    return select(total).where(Picture.work_id == Work.id).correlate(Work).scalar_subquery()
 
 
 def _was_found(span: Span) -> ColumnElement:
-    conditions = [Query.work_id == Work.id, Query.verdict == "found", span.holds(Query.created_at)]
-    return select(Query.work_id).where(*conditions).correlate(Work).exists()
+    asked = select(Query.work_id).where(*_found_by(span)).correlate(Picture).exists()
+    return select(Picture.id).where(Picture.work_id == Work.id, asked).correlate(Work).exists()
+
+
+def _found_by(span: Span) -> list[ColumnElement]:
+    """What a query meets that found the picture around it."""
+    return [Query.work_id == Picture.id, Query.verdict == "found", span.holds(Query.created_at)]
 
 
 def _count(table: type, *conditions: ColumnElement) -> ColumnElement:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from config import Settings
 from models.answer import Answer, Evidence, Grounds, Verdict
 from models.collection import vector_index
 from models.collection.features import Features
@@ -14,7 +15,7 @@ from models.collection.reading import Reading
 from models.collection.store import Store
 from models.description import pooling
 from models.description.describer import Describer, load_classes
-from models.description.filling import load_whitening
+from models.description.filling import whitening_of
 from models.description.recipe import Recipe, fingerprint
 from models.local.kinds import kind_of
 from models.local.verification import examine
@@ -35,7 +36,9 @@ class Engine:
     lost them, and is then ranked by similarity alone. `refreshed` returns an engine with the changes.
     """
 
-    def __init__(self, store: Store, reading: Reading, describer: Describer, settings, last: Judge | None = None):
+    def __init__(
+        self, store: Store, reading: Reading, describer: Describer, settings: Settings, last: Judge | None = None
+    ):
         """Read the collection from the store, and the calibration. Raises WrongUse if a step has to be run first.
 
         last: the previous judge, which is kept while verdict.json cannot be used.
@@ -45,7 +48,7 @@ class Engine:
         with store.snapshot() as now:
             _check_ready(now)
             self.version = now.version()
-            self.whitening = load_whitening(now)
+            self.whitening = whitening_of(now)
             descriptors = now.descriptors()
             self.images = {image: stamp.path for image, stamp in now.images().items()}
             kind = now.get_meta("local_features")["kind"]
@@ -56,11 +59,11 @@ class Engine:
         self.versions = _versions() | {"precision": describer.network.precision}
 
     @classmethod
-    def open(cls, output: Path, dataset: Path, settings) -> "Engine":
+    def open(cls, output: Path, dataset: Path, settings: Settings) -> "Engine":
         """The engine for the collection in the folder `output`, whose pictures are in `dataset`.
 
-        settings: a config.Settings. Raises WrongUse if a step has to be run first, or if the store was made with other
-        weights than are there now; Failed if the weights cannot be downloaded.
+        Raises WrongUse if a step has to be run first, or if the store was made with other weights than are there now;
+        Failed if the weights cannot be downloaded.
         """
         store = Store.reading(output)
         _check_ready(store)  # now: loading the weights takes seconds

@@ -59,13 +59,11 @@ class Question:
         self.candidates: dict[int, Candidate] = {}
         self.ranking: list[Candidate] = []  # the candidates by score, best first
         self.grounds = Grounds()  # for and against the first of them
-        self.attention: np.ndarray | None = None
 
     def answer(self) -> Answer:
         """Make one attempt after the other, until one leads to a work or none is left."""
-        for descriptor, maps, count in self._looks():
-            if self.attention is None:
-                self.attention = pooling.attention(maps)
+        [(whole, maps)] = self._described([self.pixels])
+        for descriptor, count in self._looks(whole):
             self._look_up(descriptor, count)
             self._rank()
             if LED_SOMEWHERE.decide(self.grounds) is Verdict.FOUND:
@@ -81,25 +79,26 @@ class Question:
             len(self.features.keypoints),
             self.features.frame,
             self.stopwatch.seconds,
-            self.attention,
+            pooling.attention(maps),
             self.grounds,
             rule.probability(self.grounds) if self.ranking else None,
         )
 
     # Looks
 
-    def _looks(self) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-        """Descriptor and class maps of one view of the picture after the other, with the length of the shortlist.
+    def _looks(self, whole: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+        """The descriptor of one view of the picture after the other, with the length of the shortlist.
 
         Each is computed only when it is needed. The views: the whole picture; the same with a much longer shortlist,
         which takes no longer than another view; the paintings detected in it; the whole upside down and sideways.
+
+        whole: the descriptor of the whole picture.
         """
         settings = self.engine.settings
-        whole, *_ = self._described([self.pixels])
-        yield *whole, settings.shortlist
+        yield whole, settings.shortlist
         if settings.long_shortlist > settings.shortlist and len(self.engine.images) > settings.shortlist:
-            yield *whole, settings.long_shortlist
-        yield from ((*view, settings.shortlist) for view in self._other_views())
+            yield whole, settings.long_shortlist
+        yield from ((descriptor, settings.shortlist) for descriptor, _ in self._other_views())
 
     def _other_views(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         with self.stopwatch.stage("detection"):
@@ -169,7 +168,9 @@ class Question:
     def _agreement(self, candidate: Candidate) -> float:
         """How well the picture agrees with a candidate pixel by pixel, 0..1; 0 if the two cannot be compared."""
         evidence = candidate.evidence
-        work = None if evidence.homography is None else self._work(candidate)
+        if evidence.homography is None:
+            return 0.0
+        work = self._work(candidate)
         if work is None:
             return 0.0
         query, work = images.stretch(self.pixels, *self.features.frame), images.stretch(work, *candidate.frame)

@@ -96,7 +96,7 @@ def to_json(answer: engine_answer.Answer) -> dict:
 
 def _candidate(candidate: engine_answer.Candidate) -> dict:
     evidence = candidate.evidence
-    content = {
+    content: dict[str, object] = {
         "path": printable(candidate.path),
         "similarity": round(candidate.similarity, 4),
         "score": round(candidate.score, 4),
@@ -106,7 +106,7 @@ def _candidate(candidate: engine_answer.Candidate) -> dict:
         "work_area": round(evidence.work_area, 4),
         "frame": list(candidate.frame),
     }
-    if evidence.inliers:
+    if evidence.homography is not None:
         content["homography"] = evidence.homography.tolist()
         content["query_points"] = np.round(evidence.query_points, 1).tolist()
         content["work_points"] = np.round(evidence.work_points, 1).tolist()

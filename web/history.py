@@ -25,6 +25,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import joinedload
 from werkzeug import Response
 
+from database import works
 from database.tables import ID, Query, Work, db, now
 from models.answer import VERDICTS
 from utils.text import printable
@@ -41,6 +42,7 @@ COLUMNS = (
     "picture",
     "number",
     "verdict",
+    "inventory number",
     "author",
     "title",
     "date",
@@ -89,10 +91,10 @@ def answer(query_id: str) -> str:
     query = _visible(query_id)
     content = query.answer.content
     candidates = _candidates(content)
-    best = candidates[content["after"][0]] if content["after"] else None
+    before, after = (_ranked(candidates, order) for order in ("before", "after"))
+    best = after[0] if after else None
     shown = _requested(candidates) or (best if query.verdict != "not found" else None)
-    named = best.id if best and query.verdict != "not found" else None
-    others = [candidates[image] for image in content["after"] if image != named]
+    others = [each for each in after if query.verdict == "not found" or each is not best]
     return render_template(
         "history/answer.html",
         query=query,
@@ -103,8 +105,8 @@ def answer(query_id: str) -> str:
         drawing=shown and draw(content, shown.content),
         colours=COLOURS,
         others=others[:OTHERS],
-        before=[candidates[image] for image in content["before"]],
-        after=[candidates[image] for image in content["after"]],
+        before=before,
+        after=after,
         siblings=[sibling for sibling in query.photograph.queries if sibling.id != query.id],
         is_mine=query.user_id == current_user.id,
     )
@@ -118,19 +120,36 @@ def _visible(query_id: str) -> Query:
     return query
 
 
+def _ranked(candidates: dict[int, Candidate], order: str) -> list[Candidate]:
+    """Those with a place in a ranking, "before" or "after", the first place first."""
+    places = {place: each for each in candidates.values() if (place := getattr(each, order))}
+    return [places[place] for place in sorted(places)]
+
+
 def _candidates(content: dict) -> dict[int, Candidate]:
-    """id -> candidate of an answer, with the works as they are in the collection now."""
+    """id -> candidate of an answer, with the works as they are in the collection now.
+
+    Of a work's pictures only the best of each ranking has a place: the one that matched stands for the work.
+    """
     ids = [int(image) for image in content["candidates"]]
-    works = {work.id: work for work in db.session.scalars(db.select(Work).where(Work.id.in_(ids)))}
-    before, after = ({image: place for place, image in enumerate(content[key], 1)} for key in ("before", "after"))
-    candidates = {}
+    pictures = works.pictures_of(ids)
     for image in ids:
-        stored = content["candidates"][str(image)]
-        work = works.get(image)
-        if work and printable(work.path) != stored["path"]:
-            work = None  # the id now belongs to another picture
-        candidates[image] = Candidate(image, stored, work, before.get(image), after.get(image))
-    return candidates
+        if image in pictures and printable(pictures[image].path) != content["candidates"][str(image)]["path"]:
+            del pictures[image]  # the id is of another picture now
+    before, after = (
+        {image: place for place, image in enumerate(works.once_a_work(content[key], pictures), 1)}
+        for key in ("before", "after")
+    )
+    return {
+        image: Candidate(
+            image,
+            content["candidates"][str(image)],
+            pictures[image].work if image in pictures else None,  # type: ignore[arg-type]  # tables.py has no types yet
+            before.get(image),
+            after.get(image),
+        )
+        for image in ids
+    }
 
 
 def _requested(candidates: dict[int, Candidate]) -> Candidate | None:
@@ -268,7 +287,7 @@ def history() -> str:
     number = request.args.get("page", "1")
     if not re.fullmatch("[1-9][0-9]{0,6}", number):
         abort(404)
-    page = db.paginate(chosen.select().options(joinedload(Query.work)), page=int(number), per_page=PAGE)
+    page = db.paginate(chosen.select().options(joinedload(Query.work)), page=int(number), per_page=PAGE)  # type: ignore[arg-type]  # tables.py has no types yet
     return render_template("history/history.html", page=page, filter=chosen, verdicts=VERDICTS)
 
 
@@ -284,7 +303,7 @@ def download() -> Response:
 
 def _rows(chosen: Filter) -> Iterator[str]:
     """The lines of the CSV file, one at a time, so that a long history needs no more memory than a short one."""
-    options = joinedload(Query.work), joinedload(Query.photograph)
+    options = joinedload(Query.work), joinedload(Query.photograph)  # type: ignore[arg-type]  # the same
     queries = db.session.scalars(chosen.select().options(*options).execution_options(yield_per=200))
     yield "\ufeff"  # without it Excel takes the file for Latin-1
     yield spreadsheet.line(COLUMNS)
@@ -296,6 +315,7 @@ def _rows(chosen: Filter) -> Iterator[str]:
                 query.photograph.name,
                 query.number + 1,
                 query.verdict,
+                (work.number or "") if work else "",
                 work.author if work else "",
                 work.title if work else "",
                 work.date if work else "",

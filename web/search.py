@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import wraps
 
 import numpy as np
+import werkzeug
 from flask import Blueprint, Flask, Response, abort, flash, jsonify, redirect, render_template, request, url_for
 from flask_limiter.util import get_remote_address
 from flask_user import current_user, login_required
@@ -97,7 +98,7 @@ def _described(photograph: Photograph) -> dict:
 @uploads_limit
 @addresses_limit
 @for_members
-def ask_plainly() -> Response:
+def ask_plainly() -> werkzeug.Response:
     """The form without scripts: keep the picture, identify it uncropped, and redirect to the answer."""
     photograph = _keep()
     with intake.deleted_on_failure(photograph):  # a retry sends the picture again
@@ -167,8 +168,9 @@ def _keep() -> Photograph:
 def _photograph(photograph_id: str, also_admin: bool = True) -> Photograph:
     """One's own photograph, or anybody's for an administrator; else aborts with 404."""
     photograph = db.session.get(Photograph, photograph_id) if ID.fullmatch(photograph_id) else None
-    mine = photograph and photograph.user_id == current_user.id
-    if not mine and not (photograph and also_admin and current_user.is_admin):
+    if photograph is None:
+        abort(404)
+    if photograph.user_id != current_user.id and not (also_admin and current_user.is_admin):
         abort(404)
     return photograph
 

@@ -41,9 +41,15 @@ class Uploads:
 
         notes: receives a sentence for each defect of a picture that could be read nevertheless.
         """
-        limits = {"max_pixels": self.max_pixels, "min_side": self.min_side, "setting": "RETRIEVAL_UPLOAD_PIXELS"}
         with _decoding:
-            pixels = images.load(content, **limits, at_least=self.side, notes=notes)
+            pixels = images.load(
+                content,
+                max_pixels=self.max_pixels,
+                min_side=self.min_side,
+                at_least=self.side,
+                setting="RETRIEVAL_UPLOAD_PIXELS",
+                notes=notes,
+            )
             return images.fit(pixels, self.side)
 
     def write(self, name: str, pixels: np.ndarray) -> None:
@@ -97,7 +103,7 @@ def name_of(query: Query) -> str:
 
 def files_of(photograph: Photograph) -> list[str]:
     """The ids of all files that belong to a photograph and its queries."""
-    return [photograph.id, *(query.id for query in photograph.queries if not is_whole(query))]
+    return [photograph.id, *(query.id for query in photograph.queries if not is_whole(query))]  # type: ignore[attr-defined]  # tables.py has no types yet
 
 
 def display_name(name: str | None) -> str:

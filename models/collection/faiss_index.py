@@ -18,8 +18,8 @@ class FaissIndex:
     "SQfp16" compares a query with every descriptor, in half precision.
     """
 
-    def __init__(self, index: faiss.IndexIDMap):
-        self.index = index
+    def __init__(self, index: faiss.Index):
+        self.index = index  # with a map of ids
 
     @classmethod
     def trained(cls, ids: np.ndarray, descriptors: np.ndarray, factory: str) -> "FaissIndex":
@@ -68,3 +68,13 @@ class FaissIndex:
         """The same for (queries, dimensions): ids (queries, count) int64, -1 for none, and similarities."""
         similarities, ids = self.index.search(descriptors.astype(np.float32), count)
         return ids, similarities
+
+
+def build(ids: np.ndarray, descriptors: np.ndarray, options: str) -> FaissIndex:
+    """An index that the factory string `options` describes: see models.collection.vector_index.Kind."""
+    return FaissIndex.trained(ids, descriptors, options)
+
+
+def load(file: Path) -> FaissIndex:
+    """An index that `save` wrote. Raises WrongUse for a file that holds none."""
+    return FaissIndex.load(file)

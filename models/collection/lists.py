@@ -100,7 +100,8 @@ def write_skipped(
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["file", "reason", "step"])
     every = others + [(path, reason, step) for path, reason in skipped]
-    rows.writerows(sorted(every, key=lambda row: (os.fsencode(row[0]), row[2])))
+    every.sort(key=lambda row: (os.fsencode(row[0]), row[2]))
+    rows.writerows(every)
     _write(lists / SKIPPED, text.getvalue())
 
 

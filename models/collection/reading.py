@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from config import Settings
 from models.collection.store import Stamp, checksum
 from utils import images
 from utils.images import ImageProblem
@@ -24,8 +25,8 @@ class Reading:
     at_least: int  # pixels; decoding does not reduce the long side below this
 
     @classmethod
-    def of(cls, dataset: Path, settings) -> "Reading":
-        """According to the settings (a config.Settings)."""
+    def of(cls, dataset: Path, settings: Settings) -> "Reading":
+        """According to the settings."""
         at_least = max(settings.feature_side, settings.query_side)
         return cls(dataset, settings.max_pixels, settings.min_side, at_least)
 
@@ -49,8 +50,9 @@ class Reading:
 
         notes: receives a sentence for each defect of a picture that could be read nevertheless.
         """
-        limits = {"max_pixels": self.max_pixels, "min_side": self.min_side}
-        return images.load(source, **limits, at_least=self.at_least, notes=notes)
+        return images.load(
+            source, max_pixels=self.max_pixels, min_side=self.min_side, at_least=self.at_least, notes=notes
+        )
 
 
 @dataclass

@@ -23,10 +23,11 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 import lmdb
@@ -88,7 +89,7 @@ class Store:
         self.environment, self.path = environment, path
         self.tables = {name: environment.open_db(name.encode(), create=False) for name in TABLES}
         self.file, self.lock_file = _identity(path), _identity(_lock_file(path))
-        self.transaction: lmdb.Transaction | None = None  # of a snapshot
+        self.transaction: lmdb.Transaction[bytes] | None = None  # of a snapshot
 
     @classmethod
     @contextmanager
@@ -133,9 +134,9 @@ class Store:
         """
         path = output / FILE
         with _opening:
-            if not path.is_file() or not path.stat().st_size:
-                raise WrongUse(f"There is no collection in {output}: run train.py first.")
             file = _identity(path)
+            if file is None or not path.is_file() or not path.stat().st_size:
+                raise WrongUse(f"There is no collection in {output}: run train.py first.")
             store = _open_for_reading.get(file) or cls._open(path)
             if store.file != file:  # replaced in this very moment: which of the two was opened?
                 store.close()
@@ -184,7 +185,8 @@ class Store:
 
     def close(self) -> None:
         """Close the store for everybody who shares it; without this, it closes when the last reference goes."""
-        _open_for_reading.pop(self.file, None)
+        if self.file:
+            _open_for_reading.pop(self.file, None)
         self.environment.close()
 
     def version(self) -> int:
@@ -205,20 +207,20 @@ class Store:
 
     # Meta
 
-    def get_meta(self, name: str):
+    def get_meta(self, name: str) -> Any:  # as json.loads: what was stored under the name says which type
         """A JSON value, or None."""
         raw = self._get("meta", name.encode())
         return None if raw is None else json.loads(raw)
 
-    def set_meta(self, **values) -> None:
+    def set_meta(self, **values: object) -> None:
         """JSON values by name, all in one transaction."""
         with self._write() as write:
             self._put_meta(write, values)
 
     def get_arrays(self, *names: str) -> list[np.ndarray] | None:
         """Arrays kept under these names, or None if one is missing."""
-        raw = [self._get("meta", name.encode()) for name in names]
-        return None if None in raw else [np.load(io.BytesIO(array), allow_pickle=False) for array in raw]
+        raw = [array for name in names if (array := self._get("meta", name.encode())) is not None]
+        return [np.load(io.BytesIO(array), allow_pickle=False) for array in raw] if len(raw) == len(names) else None
 
     # Images
 
@@ -260,10 +262,12 @@ class Store:
                 write.delete(_digest(stamp.path), db=self.tables["skipped"])
 
     def touch(self, stamps: Iterable[Stamp]) -> None:
-        """Store new times of images whose content has not changed."""
+        """Store new times of images whose content has not changed. Raises KeyError for an image that is not there."""
         with self._write() as write:
             for stamp in stamps:
                 key = write.get(_digest(stamp.path), db=self.tables["ids"])
+                if key is None:
+                    raise KeyError(stamp.path)
                 write.put(key, json.dumps(asdict(stamp)).encode(), db=self.tables["images"])
 
     def delete(self, paths: Iterable[str]) -> None:
@@ -273,13 +277,13 @@ class Store:
                 self._forget(write, path)
                 write.delete(_digest(path), db=self.tables["skipped"])
 
-    def _forget(self, write: lmdb.Transaction, path: str) -> None:
+    def _forget(self, write: "lmdb.Transaction[bytes]", path: str) -> None:
         key = write.pop(_digest(path), db=self.tables["ids"])
         if key:
             for table in ("images", "vectors", "descriptors", "features"):
                 write.delete(key, db=self.tables[table])
 
-    def _next_id(self, write: lmdb.Transaction) -> bytes:
+    def _next_id(self, write: "lmdb.Transaction[bytes]") -> bytes:
         last = json.loads(write.get(b"last_id", db=self.tables["meta"]) or b"0") + 1
         self._put_meta(write, {"last_id": last})
         return _key(last)
@@ -333,7 +337,7 @@ class Store:
                 if write.get(_key(image), db=self.tables["images"]):
                     write.put(_key(image), pack_features(of_image), db=self.tables["features"])
 
-    def restart_features(self, **meta) -> None:
+    def restart_features(self, **meta: object) -> None:
         """Delete all local features, and store the settings of the next ones: one transaction."""
         with self._write() as write:
             write.drop(self.tables["features"], delete=False)
@@ -353,19 +357,19 @@ class Store:
 
     # Transactions
 
-    def _read(self) -> AbstractContextManager[lmdb.Transaction]:
+    def _read(self) -> AbstractContextManager["lmdb.Transaction[bytes]"]:
         return nullcontext(self.transaction) if self.transaction else self.environment.begin()
 
     def _get(self, table: str, key: bytes) -> bytes | None:
         with self._read() as read:
             return read.get(key, db=self.tables[table])
 
-    def _put_meta(self, write: lmdb.Transaction, values: dict) -> None:
+    def _put_meta(self, write: "lmdb.Transaction[bytes]", values: Mapping[str, object]) -> None:
         for name, value in values.items():
             write.put(name.encode(), json.dumps(value).encode(), db=self.tables["meta"])
 
     @contextmanager
-    def _write(self) -> Iterator[lmdb.Transaction]:
+    def _write(self) -> Iterator["lmdb.Transaction[bytes]"]:
         with _errors_in_words(self.path), self.environment.begin(write=True) as write:
             yield write
 
@@ -389,8 +393,10 @@ def _errors_in_words(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _opened(path: Path, **options) -> lmdb.Environment:
-    environment = lmdb.open(os.fspath(path), subdir=False, max_dbs=len(TABLES), max_readers=READERS, **options)
+def _opened(path: Path, map_size: int, readonly: bool = False) -> lmdb.Environment:
+    environment = lmdb.open(
+        os.fspath(path), map_size=map_size, subdir=False, readonly=readonly, max_dbs=len(TABLES), max_readers=READERS
+    )
     environment.reader_check()  # release readers that were killed: they would keep old pages for ever
     return environment
 

@@ -68,14 +68,11 @@ class Describer:
         all later steps start from half precision.
         """
         name = self.recipe.pooling
-        if name in ("cam", "cam_gem") and maps is None:
+        if name not in ("cam", "cam_gem"):
+            return getattr(pooling, name)(layers[0]).astype(np.float16)
+        if maps is None:
             maps = self.class_maps(activations)
-        if name == "cam_gem":
-            vectors = pooling.cam_gem(layers, maps)
-        elif name == "cam":
-            vectors = pooling.cam(layers[0], maps)
-        else:
-            vectors = getattr(pooling, name)(layers[0])
+        vectors = pooling.cam_gem(layers, maps) if name == "cam_gem" else pooling.cam(layers[0], maps)
         return vectors.astype(np.float16)
 
     def vectors(self, inputs: np.ndarray, pool: Executor) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ from itertools import chain
 
 import numpy as np
 
+from config import Settings
 from models.collection.lists import Lists
 from models.collection.reading import Outcome, Reading
 from models.collection.store import Stamp, Store
@@ -27,7 +28,9 @@ CLASSES_SAMPLE = 128  # maximum number of pictures from which the collection's m
 PROBABLE = 16  # ... counting this many classes of each
 
 
-def describe(store: Store, reading: Reading, listed: Lists, describer: Describer, settings, update: bool) -> Outcome:
+def describe(
+    store: Store, reading: Reading, listed: Lists, describer: Describer, settings: Settings, update: bool
+) -> Outcome:
     """Step 2: a descriptor for every listed picture without one; with `update` also for those that changed.
 
     A new store first gets the class vectors of a seeded sample, on which the whitening is fitted; each picture passes
@@ -112,7 +115,15 @@ def _unreadable(pictures: str) -> WrongUse:
 def load_whitening(store: Store) -> Whitening | None:
     """The whitening a store keeps, or None before it is fitted."""
     arrays = store.get_arrays("whitening_mean", "whitening_projection")
-    return arrays and Whitening(*arrays)
+    return Whitening(*arrays) if arrays else None
+
+
+def whitening_of(store: Store) -> Whitening:
+    """The whitening a store keeps. Raises WrongUse before it is fitted."""
+    whitening = load_whitening(store)
+    if whitening is None:
+        raise WrongUse(f"{store.path} is not complete: run train.py again; it goes on where it stopped.")
+    return whitening
 
 
 def _known(store: Store) -> set[str]:
@@ -180,7 +191,7 @@ def _whiten(store: Store, recipe: Recipe) -> Whitening:
     fitted = whitening.fit(sample, recipe.dimensions)
     arrays = {"whitening_mean": fitted.mean, "whitening_projection": fitted.projection}
     store.whiten(arrays, ((image, fitted.descriptor(vectors)) for image, vectors in store.vectors(channels)))
-    return load_whitening(store)  # as a resumed run would load it
+    return whitening_of(store)  # as a resumed run would load it
 
 
 def _delete_gone(store: Store, paths: Iterable[str]) -> int:

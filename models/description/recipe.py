@@ -40,7 +40,7 @@ class Recipe:
         recipe = cls(**start | given)
         if recipe.weights not in ("imagenet", "bundled"):
             recipe = replace(recipe, weights=str(Path(recipe.weights).resolve()))
-        recipe._check()
+        recipe.check()
         differing = [
             f"{name} {stored[name]}" for name in asdict(recipe) if stored and stored[name] != getattr(recipe, name)
         ]
@@ -51,7 +51,8 @@ class Recipe:
             )
         return recipe
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raises WrongUse where it makes no sense."""
         if self.pooling not in POOLINGS:
             raise WrongUse(f"The pooling {self.pooling!r} is unknown: choose one of {', '.join(POOLINGS)}.")
         network = known(self.network)

@@ -5,12 +5,12 @@ layer; the stock ImageNet VGG16 (Simonyan & Zisserman 2015) in three fully conne
 questions: which classes does an image show, and what is the weight of each channel of the last convolution for each?
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from models.description.backend import best_precision, keras
-from models.description.network import NETWORKS, PRECISIONS
+from models.description.network import NETWORKS, PRECISIONS, Head
 from utils.errors import WrongUse
 
 layers = keras.layers
@@ -28,7 +28,7 @@ def vgg16_cam(channels: int = 1024, classes: int = 1000, dtype: str = "float32")
     return keras.Model(pixels, layers.Dense(classes, name="classifier", dtype=dtype)(pooled))
 
 
-def _convolutions(x, dtype: str):
+def _convolutions(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
     """VGG16's thirteen convolutions, without the last pooling."""
     for block, widths in enumerate(BLOCKS, start=1):
         if block > 1:
@@ -39,7 +39,7 @@ def _convolutions(x, dtype: str):
     return x
 
 
-def _cam_convolution(x, channels: int, dtype: str):
+def _cam_convolution(x: keras.KerasTensor, channels: int, dtype: str) -> keras.KerasTensor:
     return layers.Conv2D(channels, 3, padding="same", activation="relu", name="cam_conv", dtype=dtype)(x)
 
 
@@ -122,6 +122,7 @@ class VGG16:
         self.precision = best_precision() if precision == "auto" else precision
         names = {layer.name for layer in model.layers}
         pooling_head = "classifier" in names
+        self.head: Head
         if pooling_head:
             self.head = PoolingHead(*model.get_layer("classifier").get_weights())
         else:
@@ -146,7 +147,7 @@ class VGG16:
         return self.forward(pictures.astype(np.float32) - MEAN)
 
 
-def compiled(model: keras.Model):
+def compiled(model: keras.Model) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
     """The model as a function of arrays; with TensorFlow, as a graph whose weights are folded into constants.
 
     With constants, oneDNN prepares the weights' memory layout once instead of at every call.

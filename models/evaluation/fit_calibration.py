@@ -54,9 +54,10 @@ def from_runs(places: Sequence[Path], precision: float | None = None) -> Calibra
 
 def examples(answered: Sequence[Record]) -> Examples:
     """The records that have a ground truth and a first candidate."""
-    rows = [record for record in answered if record.in_collection is not None and record.grounds is not None]
+    grounds = [(record, record.grounds) for record in answered if record.in_collection is not None]
+    rows = [record for record, known in grounds if known is not None]
     return Examples(
-        [row.grounds for row in rows],
+        [known for _, known in grounds if known is not None],
         np.array([row.is_first_right for row in rows], bool),
         np.array([row.in_collection for row in rows], bool),
         np.array([row.group for row in rows], str),

@@ -1,6 +1,7 @@
 """Drawings of wrong answers: the query beside the answer, and beside the expected work."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -11,40 +12,42 @@ from models.evaluation.queries import Query, load
 from models.local import drawing
 from utils import images
 
+if TYPE_CHECKING:
+    from models.engine import Engine
+
 
 def draw(
-    engine,
+    engine: "Engine",
     query: Query,
     picture: Path | np.ndarray,
     answer: Answer,
     folder: Path,
     number: int,
     settings: Settings,
-) -> dict[str, str]:
+) -> tuple[str | None, str | None]:
     """Draw the query beside the answer, and beside the expected work if it is another.
 
-    engine: a models.engine.Engine. picture: the query's. folder: for the JPEG files; created if it is missing.
-    number: of the query, for the file names.
-    Returns the Record's fields `answered_picture` and `expected_picture`, for the drawings that were made.
+    picture: the query's. folder: for the JPEG files; created if it is missing. number: of the query, for the file names.
+    Returns the Record's `answered_picture` and `expected_picture`.
     """
     folder.mkdir(exist_ok=True)
     if isinstance(picture, Path):
         picture = load(picture, settings, settings.feature_side)
     framed = _framed(picture, answer.frame, settings)
-    drawn = {}
+    answered_picture = expected_picture = None
     first = answer.after[0] if answer.after else None
     if first:
-        drawn["answered_picture"] = _draw_one(engine, framed, first, folder / f"{number:06}-answered.jpg", settings)
+        answered_picture = _draw_one(engine, framed, first, folder / f"{number:06}-answered.jpg", settings)
     if query.expected and (first is None or first.id not in query.expected):
         expected = next((candidate for candidate in answer.after if candidate.id in query.expected), None)
         if expected is None:  # not on the shortlist: only the work itself can be drawn
             image = min(query.expected)
             expected = Candidate(image, engine.images[image], 0.0, (0, 0), Evidence(), 0.0)
-        drawn["expected_picture"] = _draw_one(engine, framed, expected, folder / f"{number:06}-expected.jpg", settings)
-    return drawn
+        expected_picture = _draw_one(engine, framed, expected, folder / f"{number:06}-expected.jpg", settings)
+    return answered_picture, expected_picture
 
 
-def _draw_one(engine, query: np.ndarray, candidate: Candidate, file: Path, settings: Settings) -> str:
+def _draw_one(engine: "Engine", query: np.ndarray, candidate: Candidate, file: Path, settings: Settings) -> str:
     try:
         work = load(engine.dataset / candidate.path, settings, settings.feature_side)
     except images.ImageProblem:  # removed from the dataset since; a grey picture stands in for it

@@ -1,6 +1,6 @@
 """The queries of an evaluation: the pictures in a folder, or transformed copies of the collection's own images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +29,16 @@ class Query:
     group: str = ""  # the same for all queries of one work (see models.evaluation.fit_calibration)
 
 
-def folder_queries(folder: Path, truth: Path | None, collection: dict[int, str]) -> list[Query]:
+def folder_queries(
+    folder: Path,
+    truth: Path | None,
+    collection: dict[int, str],
+    works: Collection[tuple[str, frozenset[int]]] = (),
+) -> list[Query]:
     """A query for every file directly in the folder, sorted by name; sub-folders and hidden files are ignored.
 
     truth: the ground truth; by default `ground_truth.csv` in the folder, if there is one.
+    works: (inventory number or "", ids of its images) of each work of the register.
     Raises WrongUse for a missing or empty folder, and for an invalid ground truth.
     """
     if not folder.is_dir():
@@ -48,7 +54,7 @@ def folder_queries(folder: Path, truth: Path | None, collection: dict[int, str])
     )
     if not files:
         raise WrongUse(f"{printable(str(folder))} contains no files: give a folder of query pictures.")
-    expected = ground_truth.read(truth, [path.name for path in files], collection) if truth else {}
+    expected = ground_truth.read(truth, [path.name for path in files], collection, works) if truth else {}
     queries = []
     for path in files:
         relevant = expected.get(path.name)

@@ -7,10 +7,10 @@ with one row per query. While the run is in progress, each answer is appended to
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from models.answer import STAGES, Grounds
 from models.evaluation import ground_truth
@@ -177,7 +177,8 @@ def _record(cells: dict[str, str], earlier: bool) -> Record:
     """The record of a row; missing columns stay empty. Raises ValueError or KeyError for a damaged row."""
     if None in cells or None in cells.values():
         raise ValueError(f"{TABLE}: a row of another length")
-    values = {item.name: PARSERS[item.type](cells[item.name]) for item in PLAIN if item.name in cells}
+    # A parser returns what its field takes, which types cannot say of a table of parsers.
+    values: dict[str, Any] = {item.name: PARSERS[item.type](cells[item.name]) for item in PLAIN if item.name in cells}
     has_truth = {"yes": True, "no": True, "": False}[cells["in_collection"]]
     values["expected"] = ground_truth.split(cells["expected"]) if has_truth else None
     values["changes"] = cells["changes"].split("; ") if cells.get("changes") else []
@@ -209,7 +210,7 @@ def _whole(cell: str) -> int | None:
 
 
 # The type of a record's field -> how its cell is read; `expected` and `changes` are read by `_record`.
-PARSERS = {
+PARSERS: dict[object, Callable[[str], object]] = {
     str: str,
     str | None: _text,
     float | None: _number,

@@ -13,9 +13,9 @@ import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from config import Settings
 from models.answer import STAGES, Answer, Verdict
@@ -29,11 +29,14 @@ from utils.errors import WrongUse
 from utils.script import progress
 from utils.text import printable
 
+if TYPE_CHECKING:
+    from models.engine import Engine
 
-def evaluate(engine, queries: Sequence[Query], place: Path, settings: Settings) -> dict:
+
+def evaluate(engine: "Engine", queries: Sequence[Query], place: Path, settings: Settings) -> dict:
     """Run all queries, one after the other, and write the folder `place`; returns the content of summary.json.
 
-    engine: a models.engine.Engine. A picture that cannot be read is skipped, counted and listed.
+    A picture that cannot be read is skipped, counted and listed.
     `place` is replaced atomically at the end.
     Raises WrongUse while another run is writing to the same place.
     """
@@ -67,7 +70,7 @@ def _answered(log: BinaryIO, identity: str, partial: Path) -> list[Record]:
     return answered
 
 
-def _ask(engine, query: Query, folder: Path, number: int, settings: Settings) -> Record:
+def _ask(engine: "Engine", query: Query, folder: Path, number: int, settings: Settings) -> Record:
     """Run one query. folder: for the drawings of a wrong answer. number: of the query, from 1."""
     try:
         picture, changes = picture_of(query, settings)
@@ -76,44 +79,48 @@ def _ask(engine, query: Query, folder: Path, number: int, settings: Settings) ->
         seconds = time.perf_counter() - started
     except images.ImageProblem as problem:
         return Record(query.name, query.group, skipped=printable(str(problem)))
-    record = _record(query, answer, engine.images) | {"changes": changes, "seconds": seconds}
-    if record["result"] in (WRONG_FIRST, FALSE_FOUND, MISSED):
-        record |= pictures.draw(engine, query, picture, answer, folder, number, settings)
-    return Record(**record)
+    record = replace(_record(query, answer, engine.images), changes=changes, seconds=seconds)
+    if record.result in (WRONG_FIRST, FALSE_FOUND, MISSED):
+        answered, expected = pictures.draw(engine, query, picture, answer, folder, number, settings)
+        record = replace(record, answered_picture=answered, expected_picture=expected)
+    return record
 
 
-def _record(query: Query, answer: Answer, collection: dict[int, str]) -> dict:
-    """The fields of the query's Record that follow from the answer."""
+def _record(query: Query, answer: Answer, collection: dict[int, str]) -> Record:
+    """The query's record, as far as it follows from the answer."""
     expected = query.expected
-    record = {
-        "file": query.name,
-        "group": query.group,
-        "verdict": answer.verdict.value,
-        "keypoints": answer.keypoints,
-        "stages": {stage: float(answer.seconds.get(stage, 0.0)) for stage in STAGES},
-    }
+    record = Record(
+        file=query.name,
+        group=query.group,
+        result=_result(expected, answer),
+        verdict=answer.verdict.value,
+        keypoints=answer.keypoints,
+        stages={stage: float(answer.seconds.get(stage, 0.0)) for stage in STAGES},
+    )
     if answer.before:
-        record["first_before"] = answer.before[0].path
-        record["first_before_similarity"] = _finite(answer.before[0].similarity)
+        first = answer.before[0]
+        record = replace(record, first_before=first.path, first_before_similarity=_finite(first.similarity))
     if answer.after:
         first = answer.after[0]
-        record |= {
-            "first_after": first.path,
-            "first_after_score": _finite(first.score),
-            "probability": answer.probability,
+        record = replace(
+            record,
+            first_after=first.path,
+            first_after_score=_finite(first.score),
+            probability=answer.probability,
             **asdict(answer.grounds),
-        }
+        )
     if expected is not None:
         before = [candidate.id for candidate in answer.before]
         after = [candidate.id for candidate in answer.after]
-        record |= {
-            "expected": sorted(collection[image] for image in expected),
-            "rank_before": metrics.first_rank(before, expected),
-            "rank_after": metrics.first_rank(after, expected),
-            "precision_before": metrics.average_precision(before, expected),
-            "precision_after": metrics.average_precision(after, expected),
-        }
-    return record | {"result": _result(expected, answer)}
+        record = replace(
+            record,
+            expected=sorted(collection[image] for image in expected),
+            rank_before=metrics.first_rank(before, expected),
+            rank_after=metrics.first_rank(after, expected),
+            precision_before=metrics.average_precision(before, expected),
+            precision_after=metrics.average_precision(after, expected),
+        )
+    return record
 
 
 def _result(expected: frozenset[int] | None, answer: Answer) -> str | None:
@@ -132,9 +139,9 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _identity(engine, queries: Sequence[Query], settings: Settings) -> str:
+def _identity(engine: "Engine", queries: Sequence[Query], settings: Settings) -> str:
     """A checksum of everything that the answers depend on, so that only a run with the same answers is resumed."""
-    rows: list[list] = []
+    rows: list[list[object]] = []
     for query in queries:
         with contextlib.suppress(OSError):
             status = query.path.stat()

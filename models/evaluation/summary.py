@@ -1,6 +1,7 @@
 """The summary of a run: the measures in summary.json, and as a few lines for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from models.answer import STAGES
 from models.evaluation import metrics
@@ -8,13 +9,16 @@ from models.evaluation.records import FALSE_FOUND, FORMAT, MISSED, WRONG_FIRST, 
 from utils.statistics import share, spread, wilson
 from utils.text import printable
 
+if TYPE_CHECKING:
+    from models.engine import Engine
+
 CUTS = (1, 10, 100)  # the k of recall@k
 
 
-def summarise(records: Sequence[Record], engine) -> dict:
+def summarise(records: Sequence[Record], engine: "Engine") -> dict:
     """The content of summary.json: plain values only, None for an undefined measure.
 
-    records: of all queries. engine: the models.engine.Engine that answered them.
+    records: of all queries. engine: the one that answered them.
     """
     answered = [record for record in records if record.skipped is None]
     known = [record for record in answered if record.in_collection is not None]
@@ -36,7 +40,7 @@ def summarise(records: Sequence[Record], engine) -> dict:
         },
         "before_and_after": _crossed(inside),
         "verdict": metrics.verdicts(
-            [record.verdict for record in known],
+            [record.verdict for record in known if record.verdict is not None],
             [bool(record.in_collection) for record in known],
             [record.is_first_right for record in known],
         )
@@ -45,7 +49,7 @@ def summarise(records: Sequence[Record], engine) -> dict:
         "wrong_answers": {
             result: sum(record.result == result for record in known) for result in (WRONG_FIRST, FALSE_FOUND, MISSED)
         },
-        "seconds": spread([record.seconds for record in answered]) | {"stages": _stages(answered)},
+        "seconds": spread(_there(record.seconds for record in answered)) | {"stages": _stages(answered)},
         "fingerprint": engine.fingerprint,
         "versions": engine.versions,
     }
@@ -104,20 +108,24 @@ def figure(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def _there(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
 def _ranking(inside: list[Record], when: str) -> dict:
     """recall@k and mAP before or after re-ranking, with the 95 % interval of recall@1."""
     ranks = [getattr(record, f"rank_{when}") for record in inside]
-    precisions = [getattr(record, f"precision_{when}") for record in inside]
+    precisions = _there(getattr(record, f"precision_{when}") for record in inside)
     measures = {f"recall@{k}": metrics.recall_at(k, ranks) for k in CUTS}
-    measures["mAP"] = share(sum(precisions), len(precisions))
+    measures["mAP"] = share(sum(precisions), len(inside))
     interval = wilson(sum(rank == 1 for rank in ranks), len(ranks))
     return measures | {"recall@1_interval": list(interval) if interval else None}
 
 
 def _calibrated(known: list[Record]) -> dict:
-    """How reliable the probabilities are; empty if there are none."""
-    rows = [record for record in known if record.probability is not None]
-    reliable = metrics.reliability([record.probability for record in rows], [record.is_first_right for record in rows])
+    """How reliable the probabilities are; nothing where there are none."""
+    right = [record.is_first_right for record in known if record.probability is not None]
+    reliable = metrics.reliability(_there(record.probability for record in known), right)
     return {"reliability": reliable, "calibration_error": metrics.calibration_error(reliable)}
 
 
@@ -132,7 +140,7 @@ def _crossed(inside: list[Record]) -> dict[str, int]:
 
 def _stages(answered: list[Record]) -> dict[str, dict]:
     """mean, p50 and p95 of the seconds in each stage, and the share of all seconds."""
-    total = sum(record.seconds for record in answered)
+    total = sum(_there(record.seconds for record in answered))
     return {
         stage: spread([record.stages[stage] for record in answered])
         | {"share": share(sum(record.stages[stage] for record in answered), total)}

@@ -84,7 +84,7 @@ def _colours(count: int) -> list[tuple[int, int, int]]:
     """BGR colours of full brightness; neighbours in the list lie far apart on the colour circle (golden angle)."""
     hues = (np.arange(count) * 180 * 0.381966) % 180
     hsv = np.stack([hues, np.full(count, 170), np.full(count, 255)], axis=1).astype(np.uint8)
-    return [tuple(int(value) for value in colour) for colour in _to_bgr(hsv)]
+    return [(int(blue), int(green), int(red)) for blue, green, red in _to_bgr(hsv)]
 
 
 def _to_bgr(hsv: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The base class of all kinds of local features. Each kind has its own file and is listed in models/local/kinds.py."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -71,11 +72,14 @@ class Extractor(ABC):
     def _features(self, frame: np.ndarray, table: np.ndarray, descriptors: np.ndarray) -> Features:
         return Features(frame.shape[:2], table, descriptors, self.kind)
 
-    def from_opencv(self, keypoints, descriptors: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Converts what an OpenCV detector returns into what `detect` has to return."""
+    def from_opencv(
+        self, keypoints: Sequence[cv2.KeyPoint], descriptors: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Converts what an OpenCV detector returns into what `detect` has to return; an unknown angle becomes 0."""
         if descriptors is None or not len(keypoints):
             return np.zeros((0, 4), np.float32), np.zeros((0, self.width), self.dtype)
-        return np.array([(*point.pt, point.size, point.angle) for point in keypoints], np.float32), descriptors
+        table = [(*point.pt, point.size, max(point.angle, 0)) for point in keypoints]  # -1: unknown
+        return np.array(table, np.float32), descriptors
 
 
 def in_frame(features: Features, frame: tuple[int, int]) -> Features:

@@ -14,6 +14,10 @@ from utils.script import progress
 
 AT_ONCE = 64  # images in one transaction
 
+# Of a worker process, where `_prepare_process` sets them before anything else runs.
+_reading: Reading
+_extractor: Extractor
+
 
 def find_features(store: Store, reading: Reading, extractor: Extractor, workers: int) -> Outcome:
     """Step 3: compute the local features of every image without them, in several processes.

@@ -29,7 +29,7 @@ class Orb(Extractor):
 
     def detect(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As Extractor.detect. With the default threshold, ORB finds very little in dark or blurred pictures."""
-        detector = cv2.ORB_create(self.keypoints)
+        detector = cv2.ORB.create(self.keypoints)
         keypoints, descriptors = detector.detectAndCompute(grey, None)
         for threshold in FAINT:
             if len(keypoints) >= min(FEW, self.keypoints / 2):

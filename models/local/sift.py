@@ -22,7 +22,7 @@ class Sift(Extractor):
 
     def detect(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As Extractor.detect. OpenCV may return one or two keypoints more than requested."""
-        detector = cv2.SIFT_create(self.keypoints, contrastThreshold=CONTRAST, edgeThreshold=EDGE)
+        detector = cv2.SIFT.create(self.keypoints, contrastThreshold=CONTRAST, edgeThreshold=EDGE)
         table, descriptors = self.from_opencv(*detector.detectAndCompute(grey, None))
         return table, root_sift(descriptors)
 

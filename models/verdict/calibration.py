@@ -5,8 +5,10 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,13 +20,14 @@ from utils.statistics import wilson
 
 NAME = "verdict.json"
 FORMAT = 4  # of verdict.json; increased when FEATURES or the meaning of a field changes
+Numbers = TypeVar("Numbers", float, np.ndarray)
 
 # The features of the regression: name -> computation from the grounds. Counts and factors enter as logarithms, because
 # the first inlier says more than the hundredth; the inlier ratio enters as the lower end of a confidence interval,
 # because a ratio of few matches says little; a correlation enters as the share of variance explained. Having no
 # homography counts as having the worst plausible one. The query's number of keypoints is left out: it says how much
 # could be seen, not what, and with it the regression predicts unseen works less well.
-FEATURES = {
+FEATURES: dict[str, Callable[[Grounds], float]] = {
     "similarity": lambda grounds: grounds.similarity,
     "normalised similarity": lambda grounds: grounds.normalised,
     "margin": lambda grounds: grounds.margin,
@@ -125,7 +128,7 @@ def verdict_of(probability: float, found: float, maybe: float) -> str:
     return verdict.value
 
 
-def sigmoid(logits):
+def sigmoid(logits: Numbers) -> Numbers:
     """The probabilities of log-odds, a number or an array."""
     return 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
 

@@ -9,11 +9,11 @@ from models.answer import Grounds, Verdict
 class Thresholds:
     """What a picture must have in common with the first candidate for "found" and for "maybe"."""
 
-    found_inliers: int  # minimum, together with
+    found_inliers: float  # minimum, together with
     found_agreement: float  # this minimum agreement;
-    sure_inliers: int  # or else this minimum,
+    sure_inliers: float  # or else this minimum,
     sure_area: float  # covering this minimum share of the work
-    maybe_inliers: int
+    maybe_inliers: float
     maybe_similarity: float
 
     def probability(self, grounds: Grounds) -> None:

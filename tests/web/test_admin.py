@@ -249,7 +249,7 @@ def test_activity_is_newest_first_and_filtered(admin, asked):
 
 def test_activity_counts_and_names(admin, asked):
     page = " ".join(text(admin.get("/admin/activity")).split())
-    for said in ("4 questions", "2 found", "1 not sure", "1 not here", "1 said to be right"):
+    for said in ("4 queries", "2 found", "1 not sure", "1 not found", "1 rated right"):
         assert said in page, said
     assert "The &lt;b&gt;sea, A. Painter" in page and "similarity 0.91" in page
     page = " ".join(text(admin.get("/admin/activity?user=ada")).split())

@@ -10,10 +10,12 @@ from flask import Response, abort, current_app, jsonify, request, url_for
 from flask_smorest import Api, Blueprint
 from marshmallow import ValidationError
 from sqlalchemy.orm import joinedload
+from webargs import flaskparser
+from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import UnprocessableEntity
 
 from database import works
-from database.tables import ID, Photograph, Query, Work, db
+from database.tables import ID, Photograph, Query, User, Work, db
 from models.local.drawing import outline
 from utils.images import ImageProblem
 from utils.text import printable
@@ -31,7 +33,7 @@ from web.api.schemas import (
     WorkSchema,
 )
 from web.asking import ask
-from web.collection import similar_works
+from web.collection import similar_works, work_with
 from web.intake import BadCorners, Region
 from web.security import csrf, limiter
 from web.service import service
@@ -51,8 +53,16 @@ csrf.exempt(v1)  # requests that are not authenticated by a cookie cannot be for
 @v1.before_request
 def _ask_for_a_token() -> None:
     open_to_all = request.endpoint in OPEN and not current_app.extensions["settings"].private
-    if user_of_request() is None and not open_to_all:
+    if user_of_request() is None and not open_to_all:  # a wrong token is refused in any case
+        _user()
+
+
+def _user() -> User:
+    """Whose token was sent. Raises Unauthorized where there is none."""
+    user = user_of_request()
+    if user is None:
         refuse("Please send an API token (Authorization: Bearer TOKEN). You can create one on your profile page.")
+    return user
 
 
 @v1.errorhandler(UnprocessableEntity)
@@ -102,19 +112,19 @@ def search():
     """
     question, file = _question()
     service().engine  # noqa: B018  (raises Unavailable before a picture is decoded in vain)
-    user, address = user_of_request(), question.get("address")
-    photograph = intake.keep_address(user, address) if address else intake.keep_file(user, file, "api")
+    user = _user()
+    photograph = intake.keep_file(user, file, "api") if file else intake.keep_address(user, question["address"])
     with intake.deleted_on_failure(photograph):
         query, *_ = ask(photograph, [_region(question, photograph)])
     return answer_json(query), 201, {"Location": url_for("v1.get_query", id=query.id)}
 
 
-def _question() -> tuple[dict, object]:
+def _question() -> tuple[dict, FileStorage | None]:
     """The validated query of a request, and its file if it has one."""
+    sent: dict[str, object]
     if request.mimetype in ("multipart/form-data", "application/x-www-form-urlencoded"):
-        sent, file = request.form.to_dict(), request.files.get("picture")
-        if "corners" in sent:
-            sent["corners"] = _parsed(sent["corners"])
+        form, file = request.form.to_dict(), request.files.get("picture")
+        sent = form | ({"corners": _parsed(form["corners"])} if "corners" in form else {})
     elif request.mimetype == "application/json":
         sent, file = request.get_json(), None
     else:
@@ -135,10 +145,8 @@ def _parsed(text: str) -> object:
         return text  # the schema refuses it, because it is not a list
 
 
-def _invalid(messages: dict) -> NoReturn:
-    problem = UnprocessableEntity()
-    problem.data = {"messages": messages}
-    raise problem
+def _invalid(messages: dict | list) -> NoReturn:
+    flaskparser.abort(422, messages=messages)
 
 
 def _region(question: dict, photograph: Photograph) -> Region:
@@ -167,8 +175,9 @@ def get_query(id):
 
     Whether the query came through the API or the site. Administrators can read everybody's answers.
     """
-    query = db.session.get(Query, id, options=[joinedload(Query.answer)]) if ID.fullmatch(id) else None
-    if query is None or (query.user_id != user_of_request().id and not user_of_request().is_admin):
+    query = db.session.get(Query, id, options=[joinedload(Query.answer)]) if ID.fullmatch(id) else None  # type: ignore[arg-type]  # tables.py has no types yet
+    user = _user()
+    if query is None or (query.user_id != user.id and not user.is_admin):
         abort(404)
     return answer_json(query)
 
@@ -177,14 +186,22 @@ def answer_json(query: Query) -> dict:
     """An answer as the API returns it."""
     content = query.answer.content
     has_work = query.verdict != "not found"
+    pictures = works.pictures_of(map(int, content["candidates"]))
     return {
         "id": query.id,
         "created_at": query.created_at,
         "verdict": query.verdict,
-        "work": work_json(query.work) if has_work and query.work else None,
+        "work": work_json(query.work) if has_work and query.work else None,  # type: ignore[arg-type]  # the same
         "evidence": _evidence(content) if has_work else None,
         "ranking": {
-            order: [{"work": id, **_place(content["candidates"][str(id)])} for id in content[order]]
+            order: [
+                {
+                    "work": pictures[id].work_id if id in pictures else id,
+                    "picture": id,
+                    **_place(content["candidates"][str(id)]),
+                }
+                for id in works.once_a_work(content[order], pictures)
+            ]
             for order in ("before", "after")
         },
         "seconds": content["seconds"],
@@ -218,7 +235,8 @@ def _evidence(content: dict) -> dict:
 def list_works(filters, pagination_parameters):
     """List or search the works of the collection"""
     sort, text = filters.pop("sort"), filters.pop("q")
-    wanted = works.Wanted(text, filters)
+    years = filters.pop("first_year", None), filters.pop("last_year", None)
+    wanted = works.Wanted(text, filters, *years)
     here = pagination_parameters
     here.item_count = works.count_works(wanted)
     pages = math.ceil(here.item_count / here.page_size)
@@ -235,7 +253,7 @@ def list_works(filters, pagination_parameters):
 @refusal(404, "There is no such work.")
 def get_work(id):
     """Get a work with its catalogue entry"""
-    return work_json(db.get_or_404(Work, id))
+    return work_json(work_with(id))
 
 
 @v1.route(WORK + "/similar", parameters=OF_THE_WORK)
@@ -261,4 +279,13 @@ def work_json(work: Work) -> dict:
 
     links = {name: link(f"collection.{name}") for name in ("picture", "thumbnail", "manifest")}
     links |= {"page": link("collection.work"), "similar": link("v1.similar")}
-    return {"id": work.id, "caption": work.caption, "file": printable(work.path), **texts, "links": links}
+    pictures = [{"id": each.id, "file": printable(each.path), "role": each.role} for each in work.pictures]  # type: ignore[attr-defined]  # tables.py has no types yet
+    own = {name: getattr(work, name) for name in ("id", "caption", "artists", "first_year", "last_year", "more")}
+    return {
+        **own,
+        "number": work.number or "",
+        "file": printable(work.path),
+        **texts,
+        "pictures": pictures,
+        "links": links,
+    }

@@ -62,9 +62,13 @@ def probabilities(run: Run, calibration: Calibration) -> dict[int, float] | None
 
     An answer without a candidate has probability 0.
     """
-    if any(row.first_after and row.grounds is None for row in run.rows):
-        return None
-    return {row.number: calibration.probability(row.grounds) if row.first_after else 0.0 for row in run.rows}
+    found = {}
+    for row in run.rows:
+        grounds = row.grounds
+        if row.first_after and grounds is None:
+            return None
+        found[row.number] = 0.0 if grounds is None else calibration.probability(grounds)
+    return found
 
 
 @dataclass(frozen=True)
@@ -124,9 +128,10 @@ def crossed(rows: Sequence[Row]) -> list[tuple[str, int, int]]:
 
 
 def recall_curve(rows: Sequence[Row], most: int = 100) -> list[tuple[int, float, float]]:
-    """(k, recall@k before re-ranking, after) for k = 1 ... most."""
+    """(k, recall@k before re-ranking, after) for k = 1 ... most; none without rows."""
     before, after = [row.rank_before for row in rows], [row.rank_after for row in rows]
-    return [(k, metrics.recall_at(k, before), metrics.recall_at(k, after)) for k in range(1, most + 1)] if rows else []
+    curve = [(k, metrics.recall_at(k, before), metrics.recall_at(k, after)) for k in range(1, most + 1)]
+    return [(k, first, second) for k, first, second in curve if first is not None and second is not None]
 
 
 def confidence_of(rows: Sequence[Row], probability: dict[int, float] | None) -> np.ndarray:

@@ -116,5 +116,6 @@ def _read(folder: Path, _changed_table: int, _changed_summary: int) -> Run:
     summary, answered = records.read(folder, earlier=True)
     rows = [Row(**vars(record), number=number) for number, record in enumerate(answered, start=1)]
     made = datetime.fromtimestamp(_changed_summary / 1e9, timezone.utc).replace(tzinfo=None)
-    answered_rows, skipped = [row for row in rows if not row.skipped], [row for row in rows if row.skipped]
-    return Run(folder.name, folder, made, summary, answered_rows, [(row.file, row.skipped) for row in skipped])
+    answered_rows = [row for row in rows if not row.skipped]
+    skipped = [(row.file, row.skipped) for row in rows if row.skipped]
+    return Run(folder.name, folder, made, summary, answered_rows, skipped)
