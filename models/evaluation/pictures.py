@@ -27,7 +27,7 @@ def draw(
 ) -> tuple[str | None, str | None]:
     """Draw the query beside the answer, and beside the expected work if it is another.
 
-    picture: the query's. folder: for the JPEG files; created if it is missing. number: of the query, for the file names.
+    picture: the query's. folder: for the JPEG files; created if missing. number: of the query, for the file names.
     Returns the Record's `answered_picture` and `expected_picture`.
     """
     folder.mkdir(exist_ok=True)
