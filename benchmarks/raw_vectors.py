@@ -41,8 +41,8 @@ def poolings(head, frequent: np.ndarray) -> dict[str, Callable[[Layers], np.ndar
     head: of the network. frequent: the classes that the collection shows most often.
     """
 
-    def maps(activations: np.ndarray, wanted: int | np.ndarray) -> np.ndarray:
-        return pooling.class_maps(activations, head.classes(activations, wanted)[1])
+    def maps(activations: np.ndarray, choice: int | np.ndarray) -> np.ndarray:
+        return pooling.class_maps(activations, head.classes(activations, choice)[1])
 
     def boxes(both: Sequence[np.ndarray], activations: np.ndarray) -> np.ndarray:
         return np.concatenate([_box(both, one) for one in maps(activations, frequent[:BOXES])])
