@@ -35,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise WrongUse(f"{store.path} is not complete: run train.py first; it continues where it stopped.")
         stored = store.get_meta("local_features")
         extractor = _extractor(settings, options, stored)
-        wanted = extractor.settings()
-        if wanted != stored:
+        chosen = extractor.settings()
+        if chosen != stored:
             if stored:
-                print(f"The local features were {stored}; all are computed again as {wanted}.")
-            store.restart_features(local_features=wanted)
+                print(f"The local features were {stored}; all are computed again as {chosen}.")
+            store.restart_features(local_features=chosen)
         outcome = find_features(store, Reading.of(options.dataset, settings), extractor, settings.workers)
         outcome.print_skipped()
         lists.write_skipped(options.lists, outcome.skipped, "pre_compute_descriptor.py")

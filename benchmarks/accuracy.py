@@ -82,14 +82,16 @@ class Collection:
         """paths: of the images that take part, relative to the dataset."""
         pictures = {image: Query(path, dataset / path) for image, path in paths.items()}
         name += "-" + hashlib.sha256("\n".join(paths.values()).encode()).hexdigest()[:8]  # of others, nothing is taken
-        return cls(name, pictures, {of: [query for query in its if query.expected] for of, its in sets.items()}, store)
+        return cls(
+            name, pictures, {of: [query for query in group if query.expected] for of, group in sets.items()}, store
+        )
 
 
 def museum(settings: Settings, every: int) -> Collection:
     """The museum's gallery with each `every`-th distractor. Raises WrongUse where benchmarks/museum.py was not run."""
     output, queries = Path("output/museum"), folder_of(settings) / "queries"
     store = Store.reading(output)
-    paths = dict(sorted(_paths(store).items(), key=lambda its: its[1]))
+    paths = dict(sorted(_paths(store).items(), key=lambda group: group[1]))
     distractors = [image for image, path in paths.items() if not path.startswith("gallery/")]
     left_out = set(distractors) - set(distractors[::every])
     kept = {image: path for image, path in paths.items() if image not in left_out}
@@ -186,9 +188,9 @@ VARIANTS = {
 def beside(networks: Sequence[str]) -> dict[str, Variant]:
     """The published and the default descriptor of other networks."""
     return {
-        f"{Path(network).stem}, {name}": Variant(its.parts, network=network)
+        f"{Path(network).stem}, {name}": Variant(group.parts, network=network)
         for network in networks
-        for name, its in (("published", PUBLISHED), ("default", Variant()))
+        for name, group in (("published", PUBLISHED), ("default", Variant()))
     }
 
 
@@ -206,7 +208,7 @@ class Ranker:
         vectors = self.variant.vectors(self.raws)
         each = whitening.vectors_each(len(vectors))
         first = each * self.variant.in_turn  # of the first image; each other begins so many further on
-        flat = np.concatenate([np.roll(its, -first * k, axis=0)[:each] for k, its in enumerate(vectors)])
+        flat = np.concatenate([np.roll(group, -first * k, axis=0)[:each] for k, group in enumerate(vectors)])
         fitted = whitening.fit(flat, self.variant.dimensions)
         lengths = np.linalg.norm(fitted.projection, axis=0)  # 1 / standard deviation of each component
         return whitening.Whitening(fitted.mean, fitted.projection * lengths ** (self.variant.power - 1))
@@ -321,9 +323,9 @@ def measured(
     """What a variant reaches on each set of a collection. queries: the raw vectors of each set, by size."""
     found = {}
     ids = np.array(list(collection.images))
-    for name, its in collection.queries.items():
+    for name, group in collection.queries.items():
         raws, found[name] = queries[name], Measured()
-        for query in its:
+        for query in group:
             rows = {size: _rows(raws[size], query, ranker.variant.views) for size in ranker.variant.sizes}
             classes = raws[SIZE]["classes"][rows[SIZE][0], 0] if ranker.variant.online else None
             vectors = ranker.variant.vectors(raws, rows)
@@ -401,9 +403,9 @@ def _measure(variants: dict[str, Variant], collection: Collection, extractors, f
     raws = {}
     for size, describer in extractors.items():
         several = any(len(variant.views) > 1 for variant in variants.values() if size in variant.sizes)
-        for name, its in collection.queries.items():
+        for name, group in collection.queries.items():
             what = f"Queries {name}, views" if several else f"Queries {name}"
-            queries[name][size] = extract(its, several, describer, folder / size, what)
+            queries[name][size] = extract(group, several, describer, folder / size, what)
         raws[size] = extract(list(collection.images.values()), False, describer, folder / size, "Images")
     verifier = Verifier(collection, next(iter(extractors.values())))
     for name, variant in progress(list(variants.items()), what="Variants"):
@@ -419,7 +421,7 @@ def seconds(extractors: dict[str, RawDescriber], collection: Collection) -> dict
         prepared = describer.prepare(describer.pixels(query))[None]
         layers = [layer[0] for layer in describer.network(prepared)]
         steps[size, ""] = partial(_seconds, describer.network, prepared)
-        steps |= {(size, name): partial(_seconds, make, *layers) for name, make in describer.made.items()}
+        steps |= {(size, name): partial(_seconds, make, *layers) for name, make in describer.poolings.items()}
     return measure.alternating(steps, TIMED)
 
 
@@ -427,11 +429,11 @@ def _seconds(function: Callable, *arguments) -> float:
     return measure.timed(function, *arguments)[0]
 
 
-def cost(variant: Variant, its: dict[str, Measured], costs: dict[tuple[str, str, str], float]) -> float:
+def cost(variant: Variant, group: dict[str, Measured], costs: dict[tuple[str, str, str], float]) -> float:
     """Seconds a query: network and pooling of each view at each size, and the ranking."""
     steps = ["", *variant.parts]
     passes = sum(costs[variant.network, size, step] for size in variant.sizes for step in steps)
-    return len(variant.views) * passes + float(np.median([s for one in its.values() for s in one.seconds]))
+    return len(variant.views) * passes + float(np.median([s for one in group.values() for s in one.seconds]))
 
 
 def table(rows: dict[str, Variant], found: dict[str, dict[str, Measured]], costs: dict, when: str) -> str:
@@ -439,12 +441,12 @@ def table(rows: dict[str, Variant], found: dict[str, dict[str, Measured]], costs
 
     when: before or after, of the re-ranking.
     """
-    rankings = {name: {of: getattr(one, when) for of, one in its.items()} for name, its in found.items()}
+    rankings = {name: {of: getattr(one, when) for of, one in group.items()} for name, group in found.items()}
     first = next(iter(rankings.values()))
     lines = []
-    for name, its in rankings.items():
-        precisions, of_first = ([p for one in each.values() for p in one.precisions] for each in (its, first))
-        cells = [one.cell() for one in its.values()]
+    for name, group in rankings.items():
+        precisions, of_first = ([p for one in each.values() for p in one.precisions] for each in (group, first))
+        cells = [one.cell() for one in group.values()]
         kept = [str(rows[name].dimensions), str(rows[name].bytes()), f"{cost(rows[name], found[name], costs):.3f}"]
         lines.append([name, *cells, gain(precisions, of_first), *kept])
     heads = ["variant", *first, "mAP gained", "dimensions", "bytes an image", "seconds a query"]

@@ -80,10 +80,10 @@ def table(output: Path) -> str:
     return measure.table(["measure", *measured], rows)
 
 
-def measures(rule: Calibration, found: calibration.Examples) -> dict[str, str]:
+def measures(rule: Calibration, sample: calibration.Examples) -> dict[str, str]:
     """What the table shows of the answers of a run, by name."""
-    measured = calibration.measure(rule, found)
-    firsts = int((found.right & found.inside).sum())
+    measured = calibration.measure(rule, sample)
+    firsts = int((sample.right & sample.inside).sum())
     return {
         "queries": str(measured["queries"]),
         "in the collection": str(measured["in_collection"]),
@@ -101,8 +101,8 @@ def measures(rule: Calibration, found: calibration.Examples) -> dict[str, str]:
 
 def reliability(output: Path) -> str:
     """What the calibration in `output` says of the run UNSEEN, by probability, and how often that is true."""
-    rule, found = Calibration.read(output), calibration.examples(records.read(output / "statistics" / UNSEEN)[1])
-    said = [rule.probability(grounds) for grounds in found.grounds]
+    rule, sample = Calibration.read(output), calibration.examples(records.read(output / "statistics" / UNSEEN)[1])
+    said = [rule.probability(grounds) for grounds in sample.grounds]
     rows = [
         [
             f"{group['low']:.1f}–{group['high']:.1f}",
@@ -110,7 +110,7 @@ def reliability(output: Path) -> str:
             *(f"{group[name]:.3f}" for name in ("probability", "right")),
             _interval(group["interval"]),
         ]
-        for group in metrics.reliability(said, found.right)
+        for group in metrics.reliability(said, sample.right)
     ]
     return measure.table(["probability", "queries", "mean", "right", "95 % interval"], rows)
 

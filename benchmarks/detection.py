@@ -1,10 +1,10 @@
-"""Measures whether both works on a photograph are found, each as one of the paintings that can be made out on it.
+"""Measures whether both works on a photograph are found, each as one of the paintings detected in it.
 
 Examples:
   python benchmarks/museum.py && python benchmarks/detection.py
   python benchmarks/detection.py --sets pairs      a quick look
 
-A person who asks the site is shown the outlines of paintings and chooses one; here all of them are asked for, on those
+A person who asks the site is shown the outlines of paintings and chooses one; here all of them are queried, on those
 of the museum's photographs (RETRIEVAL_DATA) that show two works or more of the collection.
 """
 
@@ -37,8 +37,8 @@ def main(argv=None) -> None:
         several = [query for query in queries if query.expected and len(query.expected) > 1]
         rows.append(row(name, several, engine))
     print(f"{measure.machine()}; {len(engine.images)} images")
-    heads = ["set", "photographs of two works", "paintings made out", "both found", "one found", "wrong found"]
-    total = ["all", *(str(sum(int(its[column]) for its in rows)) for column in range(1, len(heads)))]
+    heads = ["set", "photographs of two works", "paintings detected", "both found", "one found", "wrong found"]
+    total = ["all", *(str(sum(int(row[column]) for row in rows)) for column in range(1, len(heads)))]
     print(measure.table(heads, [*rows, total]))
 
 
@@ -46,7 +46,7 @@ def row(name: str, queries: list[Query], engine: Engine) -> list[str]:
     """What was found on the photographs of a set."""
     detected, both, one, wrong = 0, 0, 0, 0
     for query in progress(queries, what=name):
-        works, count = found(query.path, engine)
+        works, count = identified(query.path, engine)
         detected += count
         right = len(works & query.expected)
         both += right == len(query.expected)
@@ -55,17 +55,17 @@ def row(name: str, queries: list[Query], engine: Engine) -> list[str]:
     return [name, *map(str, (len(queries), detected, both, one, wrong))]
 
 
-def found(photograph: Path, engine: Engine) -> tuple[set[int], int]:
-    """The works that are found on the paintings of a photograph, and how many paintings were asked for."""
-    works, asked = set(), 0
+def identified(photograph: Path, engine: Engine) -> tuple[set[int], int]:
+    """The works that are found on the paintings of a photograph, and how many paintings were queried."""
+    works, count = set(), 0
     pixels = engine.reading.decode(photograph)
     height, width = pixels.shape[:2]
     for corners in paintings(pixels):
-        asked += 1
+        count += 1
         answer = engine.ask(straighten(pixels, outlines.clip(corners, width, height)))
         if answer.verdict is Verdict.FOUND:
             works.add(answer.after[0].id)
-    return works, asked
+    return works, count
 
 
 def _options(argv) -> argparse.Namespace:

@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         tokens = _people(settings, options.people)
         with _site(settings) as (address, process):
             seen = _ask_all(address, process, tokens, photographs, options.queries)
-    _tell(seen, options)
+    _print_report(seen, options)
     if seen.wrong or set(seen.codes) - {200, 201, 503}:
         raise Failed("There were errors, or answers that belong to another photograph.")
 
@@ -194,7 +194,7 @@ def _memory(process: int) -> int:
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) // 1024
 
 
-def _tell(seen: Seen, options: argparse.Namespace) -> None:
+def _print_report(seen: Seen, options: argparse.Namespace) -> None:
     rows = [
         [
             name,

@@ -140,8 +140,8 @@ def row(name: str, museum: Museum, works: list[Features]) -> list[str]:
             right[of].append(max(inliers) > 0 and int(np.argmax(inliers)) in query.expected)
         else:
             strangers.append(max(inliers))
-    cells = [f"{sum(its)}/{len(its)}" for its in right.values()]
-    times = [spread(its)["p50"] for its in (finding, matching)]
+    cells = [f"{sum(group)}/{len(group)}" for group in right.values()]
+    times = [spread(group)["p50"] for group in (finding, matching)]
     return [name, *cells, str(max(strangers)), f"{times[0]:.3f}", f"{1000 * times[1]:.2f}"]
 
 

@@ -66,17 +66,17 @@ def link(data: Path, images: Path, distractors: int | None) -> int:
     """Link the gallery and so many distractors (all) into the folder `images`; returns how many there are."""
     others = sorted(path for path in (data / "distractors").glob("*/*") if path.is_file())[:distractors]
     gallery = sorted(path for path in (data / "museum" / "gallery").iterdir() if path.is_file())
-    wanted = {images / "gallery" / path.name: path for path in gallery}
+    links = {images / "gallery" / path.name: path for path in gallery}
     # Files of different styles share their names, so each style keeps its folder.
-    wanted |= {images / "distractors" / path.parent.name / path.name: path for path in others}
+    links |= {images / "distractors" / path.parent.name / path.name: path for path in others}
     for there in images.rglob("*"):
-        if there.is_symlink() and there not in wanted:
+        if there.is_symlink() and there not in links:
             there.unlink()
-    for place, path in wanted.items():
+    for place, path in links.items():
         place.parent.mkdir(parents=True, exist_ok=True)
         if not place.is_symlink():
             place.symlink_to(path.resolve())
-    return len(wanted)
+    return len(links)
 
 
 def _rows(run: Path) -> list[Record]:

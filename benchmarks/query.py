@@ -48,17 +48,17 @@ def main(argv=None) -> None:
 
     engine = Engine.open(options.output, settings.dataset, settings)
     engine.ask(pictures[0])
-    asked = []
+    queries = []
     for picture in script.progress(pictures, what="Asking", unit=" queries"):
         try:
-            asked.append(engine.ask(picture).seconds)
+            queries.append(engine.ask(picture).seconds)
         except ImageProblem as problem:
             print(f"skipped: {picture}: {problem}")
     print(
         f"{measure.machine()}; {len(engine.images)} images, network {engine.describer.recipe.size} in "
-        f"{engine.versions['precision']}, {len(asked)} queries"
+        f"{engine.versions['precision']}, {len(queries)} queries"
     )
-    print(_report(asked))
+    print(_report(queries))
 
 
 def repeat(collection: Path, output: Path, count: int, settings: Settings) -> None:
@@ -109,15 +109,15 @@ def _repeat_features(source: Store, store: Store) -> None:
         bar.update(len(originals) - len(todo))
         for start in range(0, len(todo), AT_ONCE):
             several = todo[start : start + AT_ONCE]
-            found = source.features([originals[image] for image in several])
-            store.put_features([pair for pair in zip(several, found, strict=True) if pair[1]])
+            features = source.features([originals[image] for image in several])
+            store.put_features([pair for pair in zip(several, features, strict=True) if pair[1]])
             bar.update(len(several))
 
 
-def _report(asked: list[dict[str, float]]) -> str:
-    columns = {stage: [seconds[stage] for seconds in asked] for stage in STAGES}
-    columns["total"] = [sum(seconds.values()) for seconds in asked]
-    columns["total without the network"] = [sum(seconds.values()) - seconds["network"] for seconds in asked]
+def _report(queries: list[dict[str, float]]) -> str:
+    columns = {stage: [seconds[stage] for seconds in queries] for stage in STAGES}
+    columns["total"] = [sum(seconds.values()) for seconds in queries]
+    columns["total without the network"] = [sum(seconds.values()) - seconds["network"] for seconds in queries]
     rows = []
     for name, values in columns.items():
         figures = spread(values)

@@ -41,8 +41,8 @@ def poolings(head, frequent: np.ndarray) -> dict[str, Callable[[Layers], np.ndar
     head: of the network. frequent: the classes that the collection shows most often.
     """
 
-    def maps(activations: np.ndarray, wanted: int | np.ndarray) -> np.ndarray:
-        return pooling.class_maps(activations, head.classes(activations, wanted)[1])
+    def maps(activations: np.ndarray, choice: int | np.ndarray) -> np.ndarray:
+        return pooling.class_maps(activations, head.classes(activations, choice)[1])
 
     def boxes(both: Sequence[np.ndarray], activations: np.ndarray) -> np.ndarray:
         return np.concatenate([_box(both, one) for one in maps(activations, frequent[:BOXES])])
@@ -123,14 +123,14 @@ class RawDescriber:
         return Describer(self.network, Recipe("", "", CLASSES, 512, self.size)).prepare(pixels)
 
     @cached_property
-    def made(self) -> dict[str, Callable[[Layers], np.ndarray]]:
+    def poolings(self) -> dict[str, Callable[[Layers], np.ndarray]]:
         """The poolings that are asked for, by name."""
         every = poolings(self.network.head, self.frequent)
         return {name: every[name] for name in self.names}
 
     def raw(self, *layers: np.ndarray) -> dict[str, np.ndarray]:
         """All vectors of one picture by name, (vectors, channels) float16 each; "classes" are numbers."""
-        found = {name: make(*layers) for name, make in self.made.items()}
+        found = {name: make(*layers) for name, make in self.poolings.items()}
         return {name: array if name == "classes" else array.astype(np.float16) for name, array in found.items()}
 
     def of(self, prepared: Sequence[np.ndarray], pool: ThreadPoolExecutor) -> list[dict[str, np.ndarray]]:

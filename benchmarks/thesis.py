@@ -77,14 +77,14 @@ class Ours:
         seconds[STAGES[0]], vectors = measure.timed(self.describer.pool, query.features, query.activations)
         seconds[STAGES[1]], descriptor = measure.timed(self.works.whitening.descriptor, vectors)
         seconds[STAGES[2]], _ = measure.timed(self.index.search, descriptor, self.settings.shortlist)
-        seconds[STAGES[3]], found = measure.timed(self.extractor.extract, query.picture)
-        seconds[STAGES[4]], scores = measure.timed(self._scores, found, descriptor)
+        seconds[STAGES[3]], query_features = measure.timed(self.extractor.extract, query.picture)
+        seconds[STAGES[4]], scores = measure.timed(self._scores, query_features, descriptor)
         return seconds, descriptor, int(np.argmax(scores))
 
-    def _scores(self, found: Features, descriptor: np.ndarray) -> list[float]:
+    def _scores(self, query_features: Features, descriptor: np.ndarray) -> list[float]:
         candidates = self.works.features
         similarities = self.works.descriptors[: len(candidates)] @ descriptor
-        evidence = examine(found, candidates)
+        evidence = examine(query_features, candidates)
         return [score(s, proof) for s, proof in zip(similarities, evidence, strict=True)]
 
 
@@ -101,8 +101,8 @@ class Plain:
         seconds[STAGES[0]], vectors = measure.timed(self._vectors, query.features, query.activations)
         seconds[STAGES[1]], descriptor = measure.timed(self._descriptor, vectors)
         seconds[STAGES[2]], _ = measure.timed(self._search, descriptor)
-        seconds[STAGES[3]], found = measure.timed(self.extractor.extract, query.picture)
-        seconds[STAGES[4]], inliers = measure.timed(self._inliers, found)
+        seconds[STAGES[3]], query_features = measure.timed(self.extractor.extract, query.picture)
+        seconds[STAGES[4]], inliers = measure.timed(self._inliers, query_features)
         return seconds, descriptor, int(np.argmax(inliers))
 
     def _vectors(self, features: np.ndarray, activations: np.ndarray) -> np.ndarray:
@@ -141,22 +141,22 @@ class Plain:
     def _search(self, descriptor: np.ndarray) -> np.ndarray:
         return np.argsort(-(self.works.descriptors @ descriptor))[: self.settings.shortlist]
 
-    def _inliers(self, found: Features) -> list[int]:
-        return [self._verified(found, candidate) for candidate in self.works.features]
+    def _inliers(self, query_features: Features) -> list[int]:
+        return [self._verified(query_features, candidate) for candidate in self.works.features]
 
-    def _verified(self, found: Features, candidate: Features) -> int:
-        if len(found.descriptors) < 2 or len(candidate.descriptors) < 2:
+    def _verified(self, query_features: Features, candidate: Features) -> int:
+        if len(query_features.descriptors) < 2 or len(candidate.descriptors) < 2:
             return 0
         matcher = cv2.FlannBasedMatcher({"algorithm": 1, "trees": 5}, {"checks": 50})
         matcher.add([candidate.descriptors.astype(np.float32)])
         matcher.train()
         good = []
-        for first, second in matcher.knnMatch(found.descriptors.astype(np.float32), k=2):
+        for first, second in matcher.knnMatch(query_features.descriptors.astype(np.float32), k=2):
             if first.distance < RATIO * second.distance:
                 good.append(first)
         if len(good) < 4:
             return 0
-        query_points = np.float32([found.keypoints[match.queryIdx, :2] for match in good])
+        query_points = np.float32([query_features.keypoints[match.queryIdx, :2] for match in good])
         work_points = np.float32([candidate.keypoints[match.trainIdx, :2] for match in good])
         _, mask = cv2.findHomography(query_points, work_points, cv2.RANSAC, 5.0)
         return 0 if mask is None else int(mask.sum())

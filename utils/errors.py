@@ -1,9 +1,9 @@
-"""The two ways in which a request can end badly; each carries one sentence for the person who asked."""
+"""The two kinds of errors that users see; each carries one sentence."""
 
 
 class WrongUse(Exception):
-    """The request or its input cannot work as given: exit code 2. Names the file and the way out."""
+    """Invalid options or input: exit code 2. Names the file and the way out."""
 
 
 class Failed(Exception):
-    """The request was right but could not be carried out (full disk, no network): exit code 1."""
+    """Valid input that could not be processed (full disk, no network): exit code 1."""

@@ -16,7 +16,7 @@ SENTENCES = {
     400: "This request could not be understood.",
     401: "Please sign in first.",
     403: "You are not allowed to see this.",
-    404: "This page does not exist. It may have been deleted, or it may belong to somebody else.",
+    404: "There is nothing at this address. It may have been deleted, or it may belong to somebody else.",
     405: "This address does not accept such requests.",
     413: "The file is too large for this site.",
     500: "Something went wrong on our side. The error has been logged.",

@@ -18,10 +18,10 @@ PRECISIONS = ("auto", "float32", "bfloat16")  # of the arithmetic; auto: bfloat1
 class Head(Protocol):
     """Interprets the last convolution: which classes an image shows, and the weight of each channel for them."""
 
-    def classes(self, activations: np.ndarray, wanted: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def classes(self, activations: np.ndarray, choice: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Classes of one image, and the weight of each channel for them.
 
-        activations: (height, width, channels) float32 of the last convolution. wanted: the number of classes, of which
+        activations: (height, width, channels) float32 of the last convolution. choice: the number of classes, of which
         the most probable are returned, or the classes themselves.
         Returns (classes,) class numbers, most probable first or as given, and (classes, channels) float32 weights
         w_kc of CAM_c = sum_k w_kc A_k (Jimenez et al. 2017, eq. 1).

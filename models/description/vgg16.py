@@ -50,11 +50,11 @@ class PoolingHead:
         """kernel, bias: (channels, classes) and (classes,) of the dense layer."""
         self.kernel, self.bias = np.asarray(kernel, np.float32), np.asarray(bias, np.float32)
 
-    def classes(self, activations: np.ndarray, wanted: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def classes(self, activations: np.ndarray, choice: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As models.description.network.Head.classes; w_kc are the weights of the dense layer."""
-        if isinstance(wanted, int):
-            wanted = _most_probable(activations.mean((0, 1)) @ self.kernel + self.bias, wanted)
-        return wanted, self.kernel[:, wanted].T
+        if isinstance(choice, int):
+            choice = _most_probable(activations.mean((0, 1)) @ self.kernel + self.bias, choice)
+        return choice, self.kernel[:, choice].T
 
 
 class FullyConnectedHead:
@@ -71,17 +71,17 @@ class FullyConnectedHead:
         # d score / d channel is summed over the grid, so the first layer can be summed in advance.
         self.w1_of_channel = self.w1.reshape(HEAD_GRID**2, -1, self.w1.shape[1]).sum(0)
 
-    def classes(self, activations: np.ndarray, wanted: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def classes(self, activations: np.ndarray, choice: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As models.description.network.Head.classes; w_kc is the spatial mean of d score_c / d A_k."""
         grid = adaptive_average(max_pool(activations), HEAD_GRID)
         hidden1 = np.maximum(grid.reshape(-1) @ self.w1 + self.b1, 0)
         hidden2 = np.maximum(hidden1 @ self.w2 + self.b2, 0)
-        if isinstance(wanted, int):
-            wanted = _most_probable(hidden2 @ self.w3 + self.b3, wanted)
-        gradient2 = self.w3[:, wanted].T * (hidden2 > 0)
+        if isinstance(choice, int):
+            choice = _most_probable(hidden2 @ self.w3 + self.b3, choice)
+        gradient2 = self.w3[:, choice].T * (hidden2 > 0)
         gradient1 = gradient2 @ self.w2.T * (hidden1 > 0)
         # Max pooling and averaging preserve a gradient's sum over space.
-        return wanted, gradient1 @ self.w1_of_channel.T / np.prod(activations.shape[:2])
+        return choice, gradient1 @ self.w1_of_channel.T / np.prod(activations.shape[:2])
 
 
 def _most_probable(scores: np.ndarray, count: int) -> np.ndarray:

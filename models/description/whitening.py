@@ -1,4 +1,4 @@
-"""PCA whitening of class vectors, and their sum: the descriptor."""
+"""The descriptor: PCA whitening of class vectors, and their sum."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ import numpy as np
 from models.description.pooling import normalised
 from utils.errors import WrongUse
 
-WANTED = 5120  # vectors to fit the whitening on: ten for each of 512 channels, five for each of 1,024
+ENOUGH = 5120  # vectors to fit the whitening on: ten for each of 512 channels, five for each of 1,024
 
 
 @dataclass(frozen=True)
 class Whitening:
-    """Takes the mean off and projects on principal components, each scaled to variance 1."""
+    """Subtracts the mean and projects on principal components, each scaled to variance 1."""
 
     mean: np.ndarray  # (channels,) float32
     projection: np.ndarray  # (channels, dimensions) float32
@@ -30,8 +30,8 @@ class Whitening:
 def fit(vectors: np.ndarray, dimensions: int) -> Whitening:
     """Fit on vectors of many images (Jegou & Chum 2012).
 
-    vectors: (vectors, channels) float. Directions in which they do not differ are left out, so there may be fewer
-    dimensions than asked for. Raises WrongUse where they do not differ at all.
+    vectors: (vectors, channels) float. Directions without variance are left out, so there may be fewer dimensions than
+    requested. Raises WrongUse if all vectors are equal.
     """
     mean = vectors.mean(0, dtype=np.float64)
     centred = vectors - mean
@@ -47,9 +47,9 @@ def fit(vectors: np.ndarray, dimensions: int) -> Whitening:
 
 
 def vectors_each(images: int) -> int:
-    """How many class vectors of each of `images` images to fit on, the first ones.
+    """The number of class vectors of each of `images` images to fit on, starting with the first.
 
-    One, as published (Jimenez et al. 2017), where that makes enough; a smaller collection adds the vectors of the next
-    classes, because the spread of so many channels cannot be told from a few hundred vectors.
+    One, as published (Jimenez et al. 2017), if that is enough; a smaller collection adds the vectors of the next
+    classes, because the covariance of so many channels cannot be estimated from a few hundred vectors.
     """
-    return -(-WANTED // images)
+    return -(-ENOUGH // images)

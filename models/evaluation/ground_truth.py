@@ -8,11 +8,11 @@ A CSV file with the columns `query,relevant`:
     0003.jpg,
     0004.jpg,pair.jpg "the kiss.jpg"
 
-Several relevant images are separated by blanks; none means that the query shows nothing in the
-collection. An image is named by its path relative to the dataset, or by its bare file name where
-that is unique. A cell that is one name as a whole may hold blanks as it is; among several names, one
-with blanks stands in double quotes. (A cell that begins with one is quoted as a whole, and each quote
-in it doubled; spreadsheets write it so by themselves.) Where a register is loaded, an inventory number
+Several relevant images are separated by spaces; none means that the query shows nothing in the
+collection. An image is given by the path relative to the dataset, or by the bare file name if that is
+unique. A cell with a single name may contain spaces; among several names, one with spaces must be in
+double quotes. (A cell that begins with a double quote is quoted as a whole, with each quote in it
+doubled; spreadsheets do this automatically.) Where a register is loaded, an inventory number
 names all images of its work, and a file the other images of its work, too.
 """
 
@@ -26,7 +26,7 @@ from utils.text import printable
 
 COLUMNS = ["query", "relevant"]
 
-# A name in double quotes, a quote within it doubled; or anything without blanks.
+# A name in double quotes, with inner quotes doubled; or anything without spaces.
 _NAME = re.compile(r'"((?:[^"]|"")+)"(?!\S)|(\S+)')
 
 
@@ -36,15 +36,15 @@ def read(
     images: Mapping[int, str],
     works: Collection[tuple[str, frozenset[int]]] = (),
 ) -> dict[str, frozenset[int]]:
-    """The ids of the relevant images of each query that the file names; none: not in the collection.
+    """The ids of the relevant images of each query in the file; an empty set: not in the collection.
 
     path: the CSV file, UTF-8.
     queries: the file names in the folder of queries.
     images: of the collection, id -> path relative to the dataset.
     works: (inventory number or "", ids of its images) of each work of the register.
 
-    Raises WrongUse, naming file, line and name, for wrong columns, a query that is not in the folder
-    or comes twice, and a relevant name that is unknown or ambiguous.
+    Raises WrongUse, with file, line and name, for wrong columns, a query that is not in the folder or
+    is listed twice, and a relevant image that is unknown or ambiguous.
     """
     names = _by_name(images)
     numbers = {number: ids for number, ids in works if number and number not in names}
@@ -67,12 +67,12 @@ def read(
 
 
 def split(cell: str) -> list[str]:
-    """The names in a cell: separated by blanks, those in double quotes kept whole."""
+    """The names in a cell, separated by spaces unless in double quotes."""
     return [quoted.replace('""', '"') or plain for quoted, plain in _NAME.findall(cell)]
 
 
 def join(names: Collection[str]) -> str:
-    """The cell that `split` takes apart again."""
+    """The inverse of `split`."""
     return " ".join(_quoted(name) if re.search(r'\s|^"', name) else name for name in names)
 
 
@@ -87,8 +87,8 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             reader = csv.reader(file, strict=True)
             header = next(reader, [])
             if [cell.strip() for cell in header] != COLUMNS:
-                found = printable(",".join(header)[:100])
-                raise WrongUse(f"{path}, line 1: the columns must be {','.join(COLUMNS)}, not {found!r}.")
+                columns = printable(",".join(header)[:100])
+                raise WrongUse(f"{path}, line 1: the columns must be {','.join(COLUMNS)}, not {columns!r}.")
             for row in reader:
                 if not row:
                     continue
@@ -120,9 +120,9 @@ def _ids(cell: str, names: dict[str, list[int]], numbers: dict[str, frozenset[in
 
 
 def _id(name: str, names: dict[str, list[int]]) -> int:
-    found = names.get(name, [])
-    if not found:
+    images = names.get(name, [])
+    if not images:
         raise WrongUse(f"{printable(name)!r} is not in the collection.")
-    if len(found) > 1:
-        raise WrongUse(f"{printable(name)!r} is the name of {len(found)} images; give the path in the dataset.")
-    return found[0]
+    if len(images) > 1:
+        raise WrongUse(f"{printable(name)!r} is the name of {len(images)} images; give the path in the dataset.")
+    return images[0]

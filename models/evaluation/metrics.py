@@ -1,6 +1,6 @@
-"""The measures of retrieval: recall@k, mAP, the verdict's precision and recall, and their uncertainty.
+"""Retrieval measures: recall@k, mAP, precision and recall of the verdict, and their uncertainty.
 
-A measure of nothing (no query, no answer of that kind) is None, which JSON writes as null; never 0 and never NaN.
+An undefined measure (no query, no such answer) is None, which is null in JSON; never 0 and never NaN.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,40 +12,40 @@ from utils.statistics import share, wilson
 
 
 def first_rank(ranking: Sequence[int], relevant: Collection[int]) -> int | None:
-    """The place of the first relevant image in a ranking, counted from 1; None where none is on it."""
+    """The rank of the first relevant image in a ranking, from 1; None if it contains none."""
     return next((rank for rank, image in enumerate(ranking, start=1) if image in relevant), None)
 
 
 def recall_at(k: int, ranks: Sequence[int | None]) -> float | None:
     """The share of queries with at least one relevant image among the first k, 0..1.
 
-    This is the hit rate that instance retrieval calls recall@k; with one relevant image a query it
-    is the recall of information retrieval as well. It counts queries, not relevant images.
+    This is the hit rate that instance retrieval calls recall@k; with one relevant image per query it
+    equals the recall of information retrieval. It counts queries, not relevant images.
 
-    ranks: of each query with a relevant image in the collection, the `first_rank`.
+    ranks: the `first_rank` of each query with a relevant image in the collection.
     """
     return share(sum(rank is not None and rank <= k for rank in ranks), len(ranks))
 
 
 def average_precision(ranking: Sequence[int], relevant: Collection[int]) -> float | None:
-    """The mean over all relevant images of the precision at their place in the ranking, 0..1.
+    """The mean over all relevant images of the precision at their rank, 0..1.
 
-    A relevant image that is not on the ranking counts 0. So over a shortlist of n this is the
-    average precision truncated at n, which is at most that of the ranking of the whole collection.
+    A relevant image outside the ranking contributes 0. So over a shortlist of n this is the average
+    precision truncated at n, which is at most that of a ranking of the whole collection.
     Formula: Manning, Raghavan, Schütze, Introduction to Information Retrieval (2008), section 8.4.
     """
-    wanted = set(relevant)
-    found = 0
+    relevant = set(relevant)
+    hits = 0
     total = 0.0
     for rank, image in enumerate(ranking, start=1):
-        if image in wanted:
-            found += 1
-            total += found / rank
-    return share(total, len(wanted))
+        if image in relevant:
+            hits += 1
+            total += hits / rank
+    return share(total, len(relevant))
 
 
 def verdicts(verdicts: Sequence[str], in_collection: Sequence[bool], first_is_right: Sequence[bool]) -> dict:
-    """How far "found" can be trusted; the three sequences have one entry a query.
+    """How reliable "found" is; the three sequences have one entry per query.
 
     verdicts: "found", "maybe" or "not found".
     in_collection: whether the query shows anything that is in the collection.
@@ -80,28 +80,28 @@ def verdicts(verdicts: Sequence[str], in_collection: Sequence[bool], first_is_ri
 
 
 def reliability(probabilities: ArrayLike, right: ArrayLike, bins: int = 10) -> list[dict]:
-    """How often what is said with some probability comes true; (queries,) numbers 0..1 and truth values.
+    """How well probabilities predict right answers; (queries,) numbers 0..1 and truth values.
 
-    A dict for each of the equally wide bins of probability that is not empty: low, high (its edges), count,
-    probability (the mean that was said), right (the share that came true) and interval ([low, high], 95 %).
+    A dict for each non-empty bin of probability, all of equal width: low, high (edges), count, probability (mean
+    prediction), right (share of right answers) and interval ([low, high], 95 %).
     """
-    said, true = np.asarray(probabilities, float), np.asarray(right, bool)
-    places = np.minimum((said * bins).astype(int), bins - 1)
+    predicted, actual = np.asarray(probabilities, float), np.asarray(right, bool)
+    places = np.minimum((predicted * bins).astype(int), bins - 1)
     return [
         {
             "low": place / bins,
             "high": (place + 1) / bins,
             "count": int((places == place).sum()),
-            "probability": float(said[places == place].mean()),
-            "right": float(true[places == place].mean()),
-            "interval": _listed(wilson(int(true[places == place].sum()), int((places == place).sum()))),
+            "probability": float(predicted[places == place].mean()),
+            "right": float(actual[places == place].mean()),
+            "interval": _listed(wilson(int(actual[places == place].sum()), int((places == place).sum()))),
         }
         for place in np.unique(places).tolist()
     ]
 
 
 def calibration_error(reliable: Sequence[dict]) -> float | None:
-    """The expected calibration error: how far said and true shares differ, 0..1, on average over all queries.
+    """The expected calibration error: the mean difference of predicted and observed shares over all queries, 0..1.
 
     reliable: of `reliability`. Formula: Naeini, Cooper and Hauskrecht, Obtaining well calibrated probabilities using
     Bayesian binning, AAAI 2015.
@@ -111,5 +111,5 @@ def calibration_error(reliable: Sequence[dict]) -> float | None:
 
 
 def _listed(interval: tuple[float, float] | None) -> list[float] | None:
-    """As JSON holds it."""
+    """As in JSON."""
     return interval and list(interval)

@@ -1,4 +1,4 @@
-"""What to ask an engine: the pictures of a folder, or transformed copies of the collection's own images."""
+"""The queries of an evaluation: the pictures in a folder, or transformed copies of the collection's own images."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ COPY_SIDE = 1600  # pixels; an image is reduced to this before it is transformed
 
 @dataclass(frozen=True)
 class Query:
-    """One picture to ask for, and the right answer."""
+    """One query picture, and the right answer."""
 
     name: str  # in tables
     path: Path
     expected: frozenset[int] | None = None  # ids; empty: not in the collection; None: no ground truth
     exclude: frozenset[int] = frozenset()  # ids held out of the collection for this query
-    seed: tuple[int, ...] | None = None  # ask for a copy transformed with this seed instead
-    on_wall: bool = False  # that copy is a photograph of the picture, framed on a wall
+    seed: tuple[int, ...] | None = None  # query with a copy transformed with this seed instead
+    on_wall: bool = False  # the copy is a photograph of the picture, framed on a wall
     group: str = ""  # the same for all queries of one work (see models.evaluation.fit_calibration)
 
 
@@ -35,11 +35,11 @@ def folder_queries(
     collection: dict[int, str],
     works: Collection[tuple[str, frozenset[int]]] = (),
 ) -> list[Query]:
-    """A query for every file directly in the folder, sorted by name; sub-folders and hidden files are left alone.
+    """A query for every file directly in the folder, sorted by name; sub-folders and hidden files are ignored.
 
     truth: the ground truth; by default `ground_truth.csv` in the folder, if there is one.
     works: (inventory number or "", ids of its images) of each work of the register.
-    Raises WrongUse for a folder that is not there or empty, and for a ground truth that does not fit.
+    Raises WrongUse for a missing or empty folder, and for an invalid ground truth.
     """
     if not folder.is_dir():
         raise WrongUse(f"{printable(str(folder))} is not a folder: give a folder of query pictures.")
@@ -74,13 +74,13 @@ def transformed_queries(
     seed: int,
     walls: bool = False,
 ) -> list[Query]:
-    """Queries made of the collection's own images: `seed` chooses the images and their changes.
+    """Queries made from the collection's own images: `seed` determines the images and the transformations.
 
-    sample: images of which `copies` transformed copies each should lead to the original; fewer in a small collection.
-    absent: further images, of which one copy each is asked for while the image is held out of the collection.
-    twins: gives the other images that show the same work; they count as right too, and are held out together.
-    walls: the copies look as visitors photograph the images, framed on a wall.
-    Raises WrongUse where the held-out images leave nothing to sample.
+    sample: number of images of which `copies` transformed copies each should lead to the original; fewer in a small
+    collection. absent: number of further images, each queried with one copy while held out of the collection.
+    twins: returns the other images that show the same work; they count as right too, and are held out together.
+    walls: the copies are photographs of the images, framed on a wall.
+    Raises WrongUse if the held-out images leave nothing to sample.
     """
     drawn = [int(image) for image in np.random.default_rng(seed).permutation(sorted(collection))]
     held_out, rest = drawn[:absent], drawn[absent:][-sample:]
@@ -103,20 +103,20 @@ def transformed_queries(
 def _alike(image: int, twins: Callable[[int], set[int]]) -> frozenset[int]:
     try:
         return frozenset({image, *twins(image)})
-    except images.ImageProblem:  # the query will be skipped, and say why
+    except images.ImageProblem:  # the query will be skipped, with the reason
         return frozenset({image})
 
 
 def groups(folder: Path) -> set[str]:
-    """The works that the run in the folder asked for, by their `group`. Raises WrongUse as `records.read` does."""
+    """The `group`s of the queries of a run. Raises WrongUse as `records.read` does."""
     return {record.group for record in records.read(folder)[1]}
 
 
 def picture_of(query: Query, settings: Settings) -> tuple[Path | np.ndarray, list[str]]:
-    """The picture to ask the engine for, and how it was changed.
+    """The picture to query with, and the transformations applied to it.
 
-    Returns the query's file, or for a transformed copy (height, width, 3) uint8 BGR with the names of the changes.
-    Raises ImageProblem where an image to copy cannot be read.
+    Returns the query's file, or for a transformed copy (height, width, 3) uint8 BGR with the transformations' names.
+    Raises ImageProblem if an image to copy cannot be read.
     """
     if query.seed is None:
         return query.path, []
@@ -129,7 +129,7 @@ def picture_of(query: Query, settings: Settings) -> tuple[Path | np.ndarray, lis
 
 
 def folder_of(queries: Sequence[Query]) -> str | None:
-    """The folder that the queries' pictures are in, so that a page can show them later; None for transformed copies."""
+    """The folder of the query pictures, so that a page can show them later; None for transformed copies."""
     if not queries or queries[0].seed is not None:
         return None
     return printable(str(queries[0].path.parent.absolute()))

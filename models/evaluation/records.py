@@ -1,7 +1,7 @@
-"""The records of a run, and the one place that writes and reads its files.
+"""The records of a run, and the only code that reads and writes a run's files.
 
-A run is a folder of OUTPUT/statistics: summary.json, whose first entry is the version, `format`; and queries.csv, with
-a row for each query. While the run is under way, a log in the hidden folder beside it takes a line for each answer.
+A run is a folder in OUTPUT/statistics with summary.json, whose first entry is the version, `format`, and queries.csv,
+with one row per query. While the run is in progress, each answer is appended to a log in a hidden folder beside it.
 """
 
 import csv
@@ -17,23 +17,23 @@ from models.evaluation import ground_truth
 from utils.errors import WrongUse
 from utils.text import printable
 
-FORMAT = 2  # of a run, "format" in summary.json; counted up when a column or field comes, goes or changes its meaning
+FORMAT = 2  # "format" in summary.json; increased when a column or field is added, removed or changes its meaning
 TABLE, SUMMARY, LOG = "queries.csv", "summary.json", "answers.jsonl"
 
 RIGHT, WRONG_FIRST, FALSE_FOUND, MISSED = "right", "wrong first", "false found", "missed"
 
-# Columns without which nothing can be said of a run, whatever version wrote it.
+# Columns without which a run cannot be evaluated, whatever version wrote it.
 ESSENTIAL = {"in_collection", "file", "skipped", "expected", "verdict", "first_after", "similarity", "inliers",
              "work_area", "rank_before", "rank_after", "seconds"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is kept of one query: a line of the log, a row of queries.csv, a piece of the report."""
+    """The record of one query: a line of the log, a row of queries.csv, an entry of the report."""
 
     file: str
     group: str = ""  # the same for all queries of one work
-    skipped: str | None = None  # why there is no answer; all that follows is empty then
+    skipped: str | None = None  # why there is no answer; then all further fields are empty
     expected: list[str] | None = None  # paths relative to the dataset; None: no ground truth
     result: str | None = None  # RIGHT, WRONG_FIRST, FALSE_FOUND or MISSED; None: no ground truth
     verdict: str | None = None
@@ -78,7 +78,7 @@ class Record:
 
     @property
     def grounds(self) -> Grounds | None:
-        """What the verdict was decided on; None without a candidate, and where an earlier version kept only some."""
+        """What the verdict was decided on; None without a candidate, or if an earlier version recorded only a part."""
         values = {item.name: getattr(self, item.name) for item in fields(Grounds)}
         return None if self.first_after is None or None in values.values() else Grounds(**values)
 
@@ -104,19 +104,19 @@ def write(folder: Path, summary: dict, records: Sequence[Record]) -> None:
 
 
 def incomplete(folder: Path) -> str:
-    """Why the folder does not hold a whole run, in a sentence; empty where both files are there."""
+    """Why the folder does not contain a complete run, in a sentence; empty if both files are there."""
     name = printable(folder.name)
     missing = [file for file in (TABLE, SUMMARY) if not (folder / file).is_file()]
     if len(missing) == 2:
         return f"There is no run {name}: {printable(str(folder / TABLE))} is missing."
-    return f"The run “{name}” was cut short: {missing[0]} is missing. Run it again." if missing else ""
+    return f"The run “{name}” was interrupted: {missing[0]} is missing. Run it again." if missing else ""
 
 
 def read(folder: Path, *, earlier: bool = False) -> tuple[dict, list[Record]]:
     """The summary of a run and its records, skipped queries among them, in the order of the table.
 
     Names are as `printable` gives them.
-    earlier: also read runs of earlier versions; what they did not keep is None.
+    earlier: also read runs of earlier versions; what they did not record is None.
     Raises WrongUse, with one sentence, for a run that is missing, incomplete, damaged, or of another version.
     """
     if problem := incomplete(folder):
@@ -143,7 +143,7 @@ def read(folder: Path, *, earlier: bool = False) -> tuple[dict, list[Record]]:
 
 
 def _summary(file: Path) -> dict | None:
-    """What summary.json holds; None where that is no summary."""
+    """The content of summary.json; None if it is not a summary."""
     try:
         summary = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError):
@@ -155,7 +155,7 @@ def _summary(file: Path) -> dict | None:
 
 
 def _table(file: Path, earlier: bool) -> tuple[set[str], list[Record]]:
-    """The columns that queries.csv lacks; and its records, where it lacks none."""
+    """The missing columns of queries.csv, and the records if none is missing."""
     with file.open(encoding="utf-8", newline="") as opened:
         rows = csv.DictReader(opened)
         lacking = (ESSENTIAL if earlier else set(COLUMNS)) - set(rows.fieldnames or ())
@@ -174,7 +174,7 @@ def _row(record: Record) -> list:
 
 
 def _record(cells: dict[str, str], earlier: bool) -> Record:
-    """The record of a row; columns that the table lacks stay empty. Raises ValueError or KeyError for a damaged one."""
+    """The record of a row; missing columns stay empty. Raises ValueError or KeyError for a damaged row."""
     if None in cells or None in cells.values():
         raise ValueError(f"{TABLE}: a row of another length")
     # A parser returns what its field takes, which types cannot say of a table of parsers.
@@ -197,7 +197,7 @@ def _text(cell: str) -> str | None:
 
 
 def _number(cell: str) -> float | None:
-    """Raises ValueError for what is no finite number."""
+    """Raises ValueError for anything but a finite number."""
     if not cell:
         return None
     if not math.isfinite(number := float(cell)):
@@ -224,7 +224,7 @@ PARSERS: dict[object, Callable[[str], object]] = {
 
 
 def start(log: BinaryIO, identity: str) -> None:
-    """Empty the log of a run, and begin it with what identifies the run."""
+    """Empty the log of a run, and begin it with the run's identity."""
     log.truncate(0)
     log.write(identity.encode() + b"\n")
     log.flush()
@@ -239,7 +239,7 @@ def append(log: BinaryIO, record: Record) -> None:
 def resume(log: BinaryIO, identity: str) -> list[Record]:
     """The records in the log of an interrupted run of the same identity, none of another.
 
-    log: open for reading and appending. What follows the last whole line is cut off.
+    log: open for reading and appending. An incomplete last line is removed.
     """
     log.seek(0)
     if log.readline() != identity.encode() + b"\n":

@@ -1,4 +1,4 @@
-"""The report of an evaluation: one page without scripts that opens from the disk and loads nothing from elsewhere."""
+"""The report of an evaluation: a single page without scripts and external resources, which opens from disk."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from utils.text import printable
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
-# Edges of the histogram of inliers: finer where the thresholds lie.
+# Edges of the histogram of inliers: finer near the thresholds.
 INLIERS = [0, 5, 10, 15, 20, 25, 30, 40, 60, 100, 200, 400]
 
 # The drawing's measures in its own units; the page scales it.
@@ -58,9 +58,9 @@ def _interval(value: list[float] | None) -> str:
 
 
 def _diagram(reliable: list[dict]) -> dict | None:
-    """The reliability diagram in the drawing's units; None where there is no probability.
+    """The reliability diagram in the drawing's units; None if there are no probabilities.
 
-    reliable: of metrics.reliability. To the right, what was said; upwards, what came true, with its interval.
+    reliable: of metrics.reliability. x: predicted probability; y: share of right answers, with an interval.
     """
     if not reliable:
         return None
@@ -70,7 +70,7 @@ def _diagram(reliable: list[dict]) -> dict | None:
             "y": _height(row["right"]),
             "low": _height(row["interval"][0]),
             "high": _height(row["interval"][1]),
-            "title": f"{row['count']} queries: said {row['probability']:.3f}, true {row['right']:.3f}",
+            "title": f"{row['count']} queries: predicted {row['probability']:.3f}, right {row['right']:.3f}",
         }
         for row in reliable
     ]
@@ -85,7 +85,7 @@ def _height(share: float) -> float:
 
 
 def _histograms(records: Sequence[Record]) -> list[dict]:
-    """Similarity and inliers of the first candidate, where it is right and where it is not."""
+    """Similarity and inliers of the first candidate, separately for right and wrong ones."""
     known = [record for record in records if record.in_collection is not None and record.similarity is not None]
     if not known:
         return []
@@ -100,14 +100,14 @@ def _histograms(records: Sequence[Record]) -> list[dict]:
 def _histogram(
     title: str, measure: str, records: Sequence[Record], edges: list, labels: list[str], *, every: int
 ) -> dict:
-    """Bars and labels of one histogram, in the drawing's units; each row is scaled to its own highest bar.
+    """Bars and labels of one histogram, in the drawing's units; each row is scaled to its highest bar.
 
-    edges: of the bins, one more than bins, ascending. labels: of each bin's left edge.
-    every: of how many labels one is written.
+    edges: of the bins, ascending, one more than bins. labels: of the bins' left edges.
+    every: only every so many-th label is drawn.
     """
     step = (WIDTH - 2 * LEFT) / len(labels)
     rows: list[dict] = []
-    for name, right in (("first is right", True), ("first is wrong, or there is none to find", False)):
+    for name, right in (("first is right", True), ("first is wrong, or work not in the collection", False)):
         values = [getattr(record, measure) for record in records if record.is_first_right == right]
         counts = np.histogram(values, bins=edges)[0]
         base = (len(rows) + 1) * (ROW + TOP)

@@ -1,8 +1,8 @@
-"""Measures an engine: asks every query, compares with the ground truth, writes a folder of statistics.
+"""Evaluates an engine: runs every query, compares with the ground truth, writes a folder of statistics.
 
-While it runs, answers go one by one into a log in the hidden folder `.NAME.partial` beside the result. A run that was
-cut short resumes there if engine, queries and the settings that shape answers are the same; the earlier result stays
-until the new one is whole.
+While it runs, each answer is appended to a log in the hidden folder `.NAME.partial` beside the result. An interrupted
+run resumes there if engine, queries and the settings that shape answers are the same; the earlier result stays until
+the new one is complete.
 """
 
 import contextlib
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 
 def evaluate(engine: "Engine", queries: Sequence[Query], place: Path, settings: Settings) -> dict:
-    """Ask every query, one after the other, and write the folder `place`; returns what summary.json holds.
+    """Run all queries, one after the other, and write the folder `place`; returns the content of summary.json.
 
     A picture that cannot be read is skipped, counted and listed.
-    `place` is replaced as a whole at the end.
-    Raises WrongUse while another run writes the same place.
+    `place` is replaced atomically at the end.
+    Raises WrongUse while another run is writing to the same place.
     """
     _restore(place)
     partial = place.parent / f".{place.name}.partial"
@@ -62,7 +62,7 @@ def evaluate(engine: "Engine", queries: Sequence[Query], place: Path, settings: 
 
 
 def _answered(log: BinaryIO, identity: str, partial: Path) -> list[Record]:
-    """The answers of an interrupted run of the same identity; where there are none, a new run is begun."""
+    """The answers of an interrupted run of the same identity; if there are none, begins a new run."""
     answered = records.resume(log, identity)
     if not answered:
         shutil.rmtree(partial / "pictures", ignore_errors=True)
@@ -71,7 +71,7 @@ def _answered(log: BinaryIO, identity: str, partial: Path) -> list[Record]:
 
 
 def _ask(engine: "Engine", query: Query, folder: Path, number: int, settings: Settings) -> Record:
-    """Ask one query. folder: for the drawings of a wrong answer. number: of the query, from 1."""
+    """Run one query. folder: for the drawings of a wrong answer. number: of the query, from 1."""
     try:
         picture, changes = picture_of(query, settings)
         started = time.perf_counter()
@@ -87,7 +87,7 @@ def _ask(engine: "Engine", query: Query, folder: Path, number: int, settings: Se
 
 
 def _record(query: Query, answer: Answer, collection: dict[int, str]) -> Record:
-    """What the answer tells of the query."""
+    """The query's record, as far as it follows from the answer."""
     expected = query.expected
     record = Record(
         file=query.name,
@@ -124,7 +124,7 @@ def _record(query: Query, answer: Answer, collection: dict[int, str]) -> Record:
 
 
 def _result(expected: frozenset[int] | None, answer: Answer) -> str | None:
-    """Right, or in which way wrong; "maybe" is right where the first candidate is, or where there is none to find."""
+    """Right, or the kind of error; "maybe" is right if the first candidate is, or if the work is not to be found."""
     if expected is None:
         return None
     if not expected:
@@ -135,30 +135,30 @@ def _result(expected: frozenset[int] | None, answer: Answer) -> str | None:
 
 
 def _finite(value: float) -> float | None:
-    """A plain float that JSON can hold; None for one that it cannot."""
+    """A plain float that JSON can represent, else None."""
     return float(value) if math.isfinite(value) else None
 
 
 def _identity(engine: "Engine", queries: Sequence[Query], settings: Settings) -> str:
-    """A checksum of everything that decides the answers, so that only a run of the same kind is resumed."""
-    asked: list[list[object]] = []
+    """A checksum of everything that the answers depend on, so that only a run with the same answers is resumed."""
+    rows: list[list[object]] = []
     for query in queries:
         with contextlib.suppress(OSError):
             status = query.path.stat()
-            asked.append([status.st_size, status.st_mtime_ns])
+            rows.append([status.st_size, status.st_mtime_ns])
         expected = None if query.expected is None else sorted(query.expected)
-        asked.append([query.name, str(query.path), expected, sorted(query.exclude), query.seed, query.on_wall])
+        rows.append([query.name, str(query.path), expected, sorted(query.exclude), query.seed, query.on_wall])
     collection = [str(engine.dataset.absolute()), sorted(engine.images.items())]
     judge = [engine.thresholds, engine.calibration]
     reading = [settings.max_pixels, settings.min_side]  # decide which pictures are answered at all
     shaping = [engine.fingerprint, settings.shaping_answers(), judge, engine.versions, reading]
-    all_of_it = [FORMAT, shaping, collection, asked]
-    return hashlib.sha256(json.dumps(all_of_it, sort_keys=True, default=str).encode()).hexdigest()
+    everything = [FORMAT, shaping, collection, rows]
+    return hashlib.sha256(json.dumps(everything, sort_keys=True, default=str).encode()).hexdigest()
 
 
 @contextlib.contextmanager
 def _locked(file: Path) -> Iterator[BinaryIO]:
-    """The log, opened for reading and appending, and locked for as long as this process lives."""
+    """The log, open for reading and appending, and locked until the block ends."""
     with file.open("a+b") as opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -170,7 +170,7 @@ def _locked(file: Path) -> Iterator[BinaryIO]:
 
 
 def _swap_in(new: Path, place: Path) -> None:
-    """Put the folder `new` in the place of an earlier one."""
+    """Replace an earlier folder by `new`."""
     old = _old(place)
     shutil.rmtree(old, ignore_errors=True)
     if place.exists():
@@ -180,7 +180,7 @@ def _swap_in(new: Path, place: Path) -> None:
 
 
 def _restore(place: Path) -> None:
-    """Bring back the earlier result where a run was killed in the middle of `_swap_in`."""
+    """Restore the earlier result if a run was killed in the middle of `_swap_in`."""
     if _old(place).exists() and not place.exists():
         _old(place).rename(place)
 

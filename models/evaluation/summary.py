@@ -1,4 +1,4 @@
-"""The summary of a run: its measures as summary.json holds them, and as a few lines for a terminal."""
+"""The summary of a run: the measures in summary.json, and as a few lines for a terminal."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -16,20 +16,20 @@ CUTS = (1, 10, 100)  # the k of recall@k
 
 
 def summarise(records: Sequence[Record], engine: "Engine") -> dict:
-    """What summary.json holds: plain values only, None for a measure of nothing.
+    """The content of summary.json: plain values only, None for an undefined measure.
 
-    records: of all queries. engine: that was asked.
+    records: of all queries. engine: the one that answered them.
     """
-    asked = [record for record in records if record.skipped is None]
-    known = [record for record in asked if record.in_collection is not None]
+    answered = [record for record in records if record.skipped is None]
+    known = [record for record in answered if record.in_collection is not None]
     inside = [record for record in known if record.in_collection]
     shortlisted = [record for record in inside if record.rank_after is not None]
     return {
         "format": FORMAT,
-        "queries": len(asked),
+        "queries": len(answered),
         "in_collection": len(inside),
         "not_in_collection": len(known) - len(inside),
-        "without_ground_truth": len(asked) - len(known),
+        "without_ground_truth": len(answered) - len(known),
         "skipped": [{"file": printable(record.file), "reason": record.skipped} for record in records if record.skipped],
         "collection_size": len(engine.images),
         "before": _ranking(inside, "before"),
@@ -49,7 +49,7 @@ def summarise(records: Sequence[Record], engine: "Engine") -> dict:
         "wrong_answers": {
             result: sum(record.result == result for record in known) for result in (WRONG_FIRST, FALSE_FOUND, MISSED)
         },
-        "seconds": spread(_there(record.seconds for record in asked)) | {"stages": _stages(asked)},
+        "seconds": spread(_there(record.seconds for record in answered)) | {"stages": _stages(answered)},
         "fingerprint": engine.fingerprint,
         "versions": engine.versions,
     }
@@ -104,7 +104,7 @@ def _interval(interval: list[float] | None) -> str:
 
 
 def figure(value: float | None, digits: int = 3) -> str:
-    """A measure with `digits` decimals; a dash where there is none."""
+    """A measure with `digits` decimals; a dash for None."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
@@ -138,11 +138,11 @@ def _crossed(inside: list[Record]) -> dict[str, int]:
     return counts
 
 
-def _stages(asked: list[Record]) -> dict[str, dict]:
-    """mean, p50 and p95 of the seconds in each stage, and its share of all seconds."""
-    total = sum(_there(record.seconds for record in asked))
+def _stages(answered: list[Record]) -> dict[str, dict]:
+    """mean, p50 and p95 of the seconds in each stage, and the share of all seconds."""
+    total = sum(_there(record.seconds for record in answered))
     return {
-        stage: spread([record.stages[stage] for record in asked])
-        | {"share": share(sum(record.stages[stage] for record in asked), total)}
+        stage: spread([record.stages[stage] for record in answered])
+        | {"share": share(sum(record.stages[stage] for record in answered), total)}
         for stage in STAGES
     }

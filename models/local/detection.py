@@ -1,23 +1,23 @@
-"""Where on a photograph a painting hangs: the four corners of frames and canvases."""
+"""Detects paintings in a photograph: the four corners of frames and canvases."""
 
 import cv2
 import numpy as np
 
 from utils import images
 
-SIDE = 480  # pixels; details finer than a frame only disturb
-SHARE = (0.04, 0.95)  # of the photograph that a work may fill
+SIDE = 480  # pixels; details finer than a frame are only noise
+SHARE = (0.04, 0.95)  # of the photograph that a work may cover
 SAME = 0.6  # overlap (intersection over union) above which two quadrilaterals are the same work
 EDGES = ((30, 90), (15, 45))  # Canny's thresholds: clear frames first, then faint ones
-BEND = 0.04  # of the outline's length by which it may differ from four straight lines
-INNER = 0.9  # of the outline's width and height lies within a usual frame
-CORNER = (50, 130)  # degrees between two sides; a rectangle seen in perspective keeps within
-PAINTINGS = 6  # that are offered on one photograph, at most
-WALL = 0.5  # of the photograph; an outline that covers more may be the wall that works hang on
-WITHIN = 0.9  # share of an outline inside another one, above which it is painted there
-# How far a photograph that shows a work at all well may distort its four right angles and its parallel sides.
-SKEWED = 0.42  # cosine of the angle between two sides, at most: 65 to 115 degrees
-FORESHORTENED = 0.5  # the shorter of two opposite sides divided by the longer, at least
+BEND = 0.04  # maximum deviation of an outline from four straight lines, as a fraction of its length
+INNER = 0.9  # share of the outline's width and height inside a typical frame
+CORNER = (50, 130)  # degrees between two sides of a rectangle in perspective
+PAINTINGS = 6  # maximum number offered in one photograph
+WALL = 0.5  # of the photograph; a larger outline may be the wall on which works hang
+WITHIN = 0.9  # share of an outline inside another one, above which it is a part of that painting
+# Limits of the perspective distortion of a rectangle in a usable photograph.
+SKEWED = 0.42  # maximum cosine of the angle between two sides: 65 to 115 degrees
+FORESHORTENED = 0.5  # minimum ratio of two opposite sides
 
 
 def quadrilaterals(picture: np.ndarray, most: int = 4) -> list[np.ndarray]:
@@ -28,15 +28,15 @@ def quadrilaterals(picture: np.ndarray, most: int = 4) -> list[np.ndarray]:
     """
     small = images.fit(picture, SIDE)
     scale = picture.shape[1] / small.shape[1]
-    found: list[np.ndarray] = []
+    distinct: list[np.ndarray] = []
     for corners in sorted(_candidates(small), key=cv2.contourArea, reverse=True):
-        if all(_overlap(corners, other) < SAME for other in found):
-            found.append(corners)
-    return [clockwise(corners.reshape(4, 2).astype(np.float32) * scale) for corners in found[:most]]
+        if all(_overlap(corners, other) < SAME for other in distinct):
+            distinct.append(corners)
+    return [clockwise(corners.reshape(4, 2).astype(np.float32) * scale) for corners in distinct[:most]]
 
 
 def paintings(picture: np.ndarray, most: int = PAINTINGS) -> list[np.ndarray]:
-    """Outlines worth offering to a person, largest first; `quadrilaterals` also gives some that would puzzle people.
+    """Outlines to offer to people, largest first; `quadrilaterals` also returns some that would puzzle them.
 
     picture: (height, width, 3) uint8 BGR. Returns at most `most` arrays (4, 2) float32 of x, y in its pixels,
     clockwise from the corner nearest to the picture's upper left; corners may lie slightly outside of it.
@@ -44,7 +44,7 @@ def paintings(picture: np.ndarray, most: int = PAINTINGS) -> list[np.ndarray]:
     offered: list[np.ndarray] = []
     height, width = picture.shape[:2]
     for corners in filter(_like_a_work, quadrilaterals(picture, 4 * most)):
-        # Within a large outline, which may be the wall, hang works; what is within a smaller one is painted there.
+        # A large outline may be a wall with works on it; an outline within a smaller one is a part of that painting.
         frames = [frame for frame in offered if cv2.contourArea(frame) < WALL * width * height]
         if not any(_is_within(corners, frame) for frame in frames):
             offered.append(corners)
@@ -57,7 +57,7 @@ def _is_within(inner: np.ndarray, outer: np.ndarray) -> bool:
 
 
 def _like_a_work(corners: np.ndarray) -> bool:
-    """Whether a rectangle could look so on a photograph."""
+    """Whether a rectangle could look like this in a photograph."""
     sides = np.roll(corners, -1, axis=0) - corners
     lengths = np.linalg.norm(sides, axis=1)
     cosines = (sides * np.roll(sides, -1, axis=0)).sum(1) / (lengths * np.roll(lengths, -1))
@@ -103,15 +103,15 @@ def clockwise(corners: np.ndarray) -> np.ndarray:
 
 
 def without_frame(corners: np.ndarray) -> np.ndarray:
-    """The corners moved inwards by about the width of a frame; collections hold works without it."""
+    """The corners moved inwards by about the width of a frame, because collection images have no frames."""
     middle = corners.mean(0)
     return (middle + INNER * (corners - middle)).astype(np.float32)
 
 
 def straighten(picture: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """What lies within four corners, seen from the front: (height, width, 3) uint8 BGR.
+    """The area within four corners, rectified: (height, width, 3) uint8 BGR.
 
-    corners: (4, 2) x, y, clockwise from the upper left. The sides are as long as the longer of each opposite pair.
+    corners: (4, 2) x, y, clockwise from the upper left. Each side is as long as the longer of the opposite pair.
     """
     lengths = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
     width, height = round(max(lengths[0], lengths[2], 1)), round(max(lengths[1], lengths[3], 1))

@@ -7,7 +7,7 @@ LISTS, PROBED = 16, 4  # of an approximate search: lists of descriptors, and how
 
 
 def hamming(descriptors: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each binary descriptor its two nearest neighbours by Hamming distance.
+    """The two nearest neighbours of each binary descriptor by Hamming distance.
 
     descriptors: (n, bytes) uint8; among: (m, bytes) uint8, m at least 2.
     Returns (n, 2) distances in bits, float32, nearest first, and (n, 2) positions in `among`.
@@ -17,7 +17,7 @@ def hamming(descriptors: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def euclidean(descriptors: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each descriptor its two nearest neighbours by Euclidean distance.
+    """The two nearest neighbours of each descriptor by Euclidean distance.
 
     descriptors: (n, numbers) of any type; among: (m, numbers), m at least 2.
     Returns (n, 2) distances, float32, nearest first, and (n, 2) positions in `among`.
@@ -27,10 +27,10 @@ def euclidean(descriptors: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, n
 
 
 def approximate_hamming(descriptors: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As `hamming` in less than half the time; now and then a neighbour is missed.
+    """As `hamming` in less than half the time, but occasionally misses a neighbour.
 
-    The descriptors of `among` are divided into lists around some of themselves, and only the lists nearest to a
-    descriptor are searched (FAISS's inverted file). A neighbour that was missed is given the largest distance.
+    The descriptors of `among` are divided into lists around some of them, and only the lists nearest to a descriptor
+    are searched (FAISS's inverted file). A missed neighbour gets the maximum distance.
     """
     if len(among) < LISTS**2:
         return hamming(descriptors, among)
@@ -38,7 +38,7 @@ def approximate_hamming(descriptors: np.ndarray, among: np.ndarray) -> tuple[np.
     centres = faiss.IndexBinaryFlat(bits)
     centres.add(np.ascontiguousarray(among[:: len(among) // LISTS][:LISTS]))
     lists = faiss.IndexBinaryIVF(centres, bits, LISTS)
-    lists.is_trained = True  # its centres are chosen, not learned: learning takes longer than the search
+    lists.is_trained = True  # the centres are chosen, not learned: learning takes longer than the search
     lists.nprobe = PROBED
     lists.add(among)
     distances, positions = lists.search(descriptors, 2)

@@ -1,4 +1,4 @@
-"""SIFT: blobs and gradient histograms; slower than ORB, but good for blurred pictures and thin drawings (Lowe 2004)."""
+"""SIFT: blobs and gradient histograms; slower than ORB, but it also works on blurred pictures and thin drawings."""
 
 from dataclasses import dataclass
 

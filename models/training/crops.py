@@ -1,6 +1,6 @@
-"""What a network in training sees: random crops of pictures, and the same crops disturbed.
+"""Training data: random crops of pictures, and the same crops disturbed.
 
-Every crop follows from (seed, step), so a run that was interrupted goes on with the crops it would have seen.
+Every crop is determined by (seed, step), so a resumed run gets the same crops as an uninterrupted one.
 """
 
 import os
@@ -27,7 +27,7 @@ def read(folders: Sequence[Path], short_side: int) -> tuple[list[np.ndarray], li
     """All pictures of the folders and their sub-folders, in the order of their paths.
 
     Returns the pictures, (height, width, 3) uint8 BGR with `short_side` pixels on the shorter side, and (path, reason)
-    of files that cannot be used. Raises WrongUse where there is no picture at all.
+    of files that cannot be used. Raises WrongUse if there is no picture at all.
     """
     skipped, paths = [], []
     for folder in folders:
@@ -46,11 +46,11 @@ def read(folders: Sequence[Path], short_side: int) -> tuple[list[np.ndarray], li
     pictures = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         loaded = script.progress(pool.map(load, paths), total=len(paths), what="Reading")
-        for path, found in zip(paths, loaded, strict=True):
-            if isinstance(found, str):
-                skipped.append((path, found))
+        for path, picture in zip(paths, loaded, strict=True):
+            if isinstance(picture, str):
+                skipped.append((path, picture))
             else:
-                pictures.append(found)
+                pictures.append(picture)
     if not pictures:
         raise WrongUse(f"There is no picture in {', '.join(map(str, folders))}: give other folders with --pictures.")
     return pictures, skipped

@@ -1,4 +1,4 @@
-"""Make the weights that ship: a VGG16-CAM learns, without labels, to give the feature maps of an ImageNet GoogLeNet.
+"""Train the bundled weights: a VGG16-CAM learns, without labels, to reproduce an ImageNet GoogLeNet's feature maps.
 
 Examples:
   python -m models.training.distill --teacher googlenet.npz --pictures FOLDER --crops 100000
@@ -6,11 +6,11 @@ Examples:
   KERAS_BACKEND=torch python -m models.training.distill --teacher googlenet.npz --pictures FOLDER \\
       --crops 5000000 --side 128 --last-side 224 --batch-size 128
 
-Any of Keras' back ends does, each with the processor or the GPU it finds. A run that was interrupted goes on where it
-stopped with the same command. The result is OUTPUT/vgg16_cam.weights.h5 (use it with --weights), and
-OUTPUT/distill.json tells how it was made and how well the student does on pictures it has not seen.
+Any Keras back end can be used, on the CPU or a GPU. Repeat the command to continue an interrupted run. The result is
+OUTPUT/vgg16_cam.weights.h5 (use it with --weights); OUTPUT/distill.json records the settings and the results on
+held-out pictures.
 
-Pictures are reduced when they are read, so copies with a shorter side of 1.5 times --last-side teach as much. With
+Pictures are reduced when they are read, so copies with a shorter side of 1.5 times --last-side are as good. With
 ImageMagick: mogrify -path SMALL -resize '192x192^>' -quality 85 FOLDER/*.jpg
 """
 
@@ -46,18 +46,18 @@ POOLED_WEIGHT = 2.0
 CLASSES_WEIGHT = 0.1  # of the Kullback-Leibler divergence (Hinton et al. 2015, temperature 1)
 
 WARM_UP = 0.03  # of all steps, during which the learning rate grows from 0
-FINAL_RATE = 0.005  # of the learning rate, where its cosine ends
+FINAL_RATE = 0.005  # of the learning rate, at the end of the cosine schedule
 LAST_PART = 0.8  # of all steps, after which crops are larger
-MEASURED = 8  # batches from which channels' sizes and normalisation are measured
-FITTED = 3000  # crops to which the classifier is fitted
-RIDGE = 0.2  # times the number of crops: what is added to the sums of squares of channels of variance 1
-HELD_OUT = 40  # one picture of so many is kept for the final measurement
+MEASURED = 8  # batches used to measure the channels' scale and normalisation
+FITTED = 3000  # crops on which the classifier is fitted
+RIDGE = 0.2  # times the number of crops: added to the sums of squares of channels of variance 1
+HELD_OUT = 40  # one in so many pictures is held out for the final evaluation
 CHECKPOINT_SECONDS = 180
-TELL_SECONDS = 20
+PRINT_SECONDS = 20
 
 
 class Distiller(keras.Model):
-    """The student and what it is compared with, as one model that Keras can fit to (disturbed, clean) pictures."""
+    """Student and teacher as one model that Keras can fit to (disturbed, clean) pictures."""
 
     def __init__(self, pupil: keras.Model, teacher: Teacher, scales: Sequence[np.ndarray]):
         """scales: of each of the teacher's maps, (channels,) float32, by which it is divided."""
@@ -84,12 +84,12 @@ class Distiller(keras.Model):
     ) -> Tensor:
         """The loss of a batch, a float32 scalar. y: (batch, side, side, 3) uint8 BGR pictures for the teacher."""
         maps = self.maps(ops.subtract(ops.cast(y, "float32"), TEACHER_MEAN), training=False)
-        found = list(y_pred)
-        scores = self.scores(found[-1])
-        found[-1] = ops.divide(found[-1], self.scales[-1])
-        wanted = [ops.divide(one, scale) for one, scale in zip(maps, self.scales, strict=True)]
-        losses = {name: _squared_error(*pair) for name, *pair in zip(MAPS, found, wanted, strict=True)}
-        losses["pooled"] = _squared_error(_pool(found[-1]), _pool(wanted[-1]))
+        learned = list(y_pred)
+        scores = self.scores(learned[-1])
+        learned[-1] = ops.divide(learned[-1], self.scales[-1])
+        targets = [ops.divide(one, scale) for one, scale in zip(maps, self.scales, strict=True)]
+        losses = {name: _squared_error(*pair) for name, *pair in zip(MAPS, learned, targets, strict=True)}
+        losses["pooled"] = _squared_error(_pool(learned[-1]), _pool(targets[-1]))
         losses["classes"] = _divergence(self.scores(maps[-1]), scores)
         weighted = dict(zip(losses, (*MAP_WEIGHTS, POOLED_WEIGHT, CLASSES_WEIGHT), strict=True))
         loss = sum(losses[name] * weight for name, weight in weighted.items())
@@ -98,29 +98,29 @@ class Distiller(keras.Model):
         return loss
 
     def scores(self, maps: Tensor) -> Tensor:
-        """What the teacher's classifier says of the last maps, its own or the student's."""
+        """The scores of the teacher's classifier for the last maps, of the teacher or of the student."""
         return ops.add(ops.matmul(_pool(maps), self.kernel), self.bias)
 
 
-def _squared_error(found: Tensor, wanted: Tensor) -> Tensor:
-    return ops.mean(ops.square(found - wanted))
+def _squared_error(learned: Tensor, target: Tensor) -> Tensor:
+    return ops.mean(ops.square(learned - target))
 
 
 def _pool(maps: Tensor) -> Tensor:
     return ops.mean(maps, axis=(1, 2))
 
 
-def _divergence(wanted: Tensor, found: Tensor) -> Tensor:
+def _divergence(target: Tensor, learned: Tensor) -> Tensor:
     """The mean over a batch of sum_c p_c (log p_c - log q_c), p and q being the softmax of (batch, classes) scores."""
-    wanted, found = ops.log_softmax(wanted), ops.log_softmax(found)
-    return ops.mean(ops.sum(ops.exp(wanted) * (wanted - found), axis=1))
+    target, learned = ops.log_softmax(target), ops.log_softmax(learned)
+    return ops.mean(ops.sum(ops.exp(target) * (target - learned), axis=1))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, measure, and write the weights. Raises WrongUse and Failed."""
     options = _options(argv)
     _check_output(options.output)
-    cv2.setNumThreads(1)  # crops are made by several threads
+    cv2.setNumThreads(1)  # several threads prepare crops
     keras.utils.set_random_seed(options.seed)
     precision = best_precision() if options.precision == "auto" else options.precision
     teacher = Teacher(options.teacher, precision)
@@ -133,13 +133,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     distiller, checkpoint = _prepared(options, teacher, start, pictures, precision)
     _train(distiller, options, pictures, checkpoint)
     plain = fold(distiller.pupil, *_classifier(distiller.pupil, teacher, options, pictures))
-    found = _measured(distiller, plain, teacher, held_out, options.last_side)
+    measured = _measured(distiller, plain, teacher, held_out, options.last_side)
     counts = {"pictures": len(pictures), "pictures_held_out": len(held_out), "files_skipped": len(skipped)}
-    _write(plain, options, {"precision": precision} | counts, found)
+    _write(plain, options, {"precision": precision} | counts, measured)
 
 
 def _check_output(folder: Path) -> None:
-    """Make the folder and write to it: hours later would be too late to learn that it cannot be done."""
+    """Create the folder and write to it, because hours later would be too late to find that it is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "distill.partial").touch()
@@ -188,7 +188,7 @@ def _prepared(
     pictures: list[np.ndarray],
     precision: str,
 ) -> tuple[Distiller, "Checkpoint"]:
-    """The distiller, ready to learn or to go on learning."""
+    """The distiller, ready to start or continue training."""
     widths = [model.shape[-1] for model in teacher.maps.outputs]
     pupil = student(widths[: len(GUIDED)], widths[-1], precision)
     # Of their own, and the same in a run that is continued.
@@ -201,13 +201,13 @@ def _prepared(
     checkpoint = Checkpoint(options, distiller)
     if not checkpoint.restore() and start is not None:
         unfold(start, pupil, [pixels for pixels, _ in batches])
-        wanted = [[m / s for m, s in zip(each, scales, strict=True)][: len(GUIDED)] for each in maps]
-        fit_adapters(pupil, [(pixels, each) for (pixels, _), each in zip(batches, wanted, strict=True)])
+        targets = [[m / s for m, s in zip(each, scales, strict=True)][: len(GUIDED)] for each in maps]
+        fit_adapters(pupil, [(pixels, each) for (pixels, _), each in zip(batches, targets, strict=True)])
     return distiller, checkpoint
 
 
 def _batches(crops: Crops) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pixels as student and teacher want them."""
+    """The inputs of student and teacher."""
     for k in range(len(crops)):
         disturbed, clean = crops[k]
         yield disturbed - MEAN, clean - TEACHER_MEAN
@@ -301,40 +301,40 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, options: argparse.Namespace, done: int):
         super().__init__()
         self.options, self.steps, self.done = options, _steps(options), done
-        self.told = time.monotonic()
-        self.told_step = done
+        self.printed = time.monotonic()
+        self.printed_step = done
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:  # noqa: ARG002  (as Keras calls it)
         self.done += 1
         now = time.monotonic()
-        if now - self.told < TELL_SECONDS and self.done < self.steps:
+        if now - self.printed < PRINT_SECONDS and self.done < self.steps:
             return
-        elapsed = now - self.told
-        pace = (self.done - self.told_step) * self.options.batch_size / elapsed
-        work, left = _work(self.options, self.told_step), _work(self.options, self.done)
+        elapsed = now - self.printed
+        pace = (self.done - self.printed_step) * self.options.batch_size / elapsed
+        work, left = _work(self.options, self.printed_step), _work(self.options, self.done)
         minutes = left / (work - left) * elapsed / 60
         losses = "  ".join(f"{name} {value:.3f}" for name, value in logs.items())
         print(f"step {self.done}/{self.steps}  {pace:.1f} crops/s  {minutes:.0f} min left  {losses}", flush=True)
         self.model.reset_metrics()
-        self.told, self.told_step = now, self.done
+        self.printed, self.printed_step = now, self.done
 
 
 def _classifier(
     pupil: keras.Model, teacher: Teacher, options: argparse.Namespace, pictures: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The kernel (channels, classes) and bias (classes,) that give the teacher's scores from the student's maps.
+    """The kernel (channels, classes) and bias (classes,) that compute the teacher's scores from the student's maps.
 
-    What the teacher's own classifier leaves unexplained is fitted by ridge regression: the student's channels are like
-    the teacher's, but weaker and never quite the same. Learning it by the divergence of the classes measured worse.
+    The residual of the teacher's own classifier is fitted by ridge regression, because the student's channels resemble
+    the teacher's, but are weaker and not quite the same. Training on the divergence of the classes gave worse results.
     """
     steps = range(-(-min(FITTED, options.crops) // options.batch_size))
     crops = Crops(pictures, options.last_side, options.batch_size, options.seed + 2, steps)
-    pooled, wanted = [], []
+    pooled, targets = [], []
     for pixels, clean in script.progress(_batches(crops), total=len(crops), what="Fitting classes", unit=" batches"):
         pooled.append(np.asarray(pupil.predict_on_batch(pixels)[-1]).mean((1, 2)))
         last = np.asarray(teacher.maps.predict_on_batch(clean)[-1]).mean((1, 2))
-        wanted.append(last @ teacher.kernel + teacher.bias)
-    seen, scores = np.concatenate(pooled), np.concatenate(wanted)
+        targets.append(last @ teacher.kernel + teacher.bias)
+    seen, scores = np.concatenate(pooled), np.concatenate(targets)
     spread = seen.std(axis=0) + 1e-4
     left = scores - (seen @ teacher.kernel + teacher.bias)
     fitted = Ridge(RIDGE * len(seen)).fit(seen / spread, left)

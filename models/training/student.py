@@ -107,8 +107,8 @@ def _set(plain: keras.Model, model: keras.Model, measured: dict) -> None:
     """The weights of `plain`, with these (mean, variance) in the normalisation of each convolution."""
     for name in CONVOLUTIONS:
         kernel, bias = plain.get_layer(name).get_weights()
-        # The normalisation takes any scale of the kernel back. Steps of the optimiser are all of one size, so a kernel
-        # learns at the pace of a new one only where it is as large as a new one (He et al. 2015).
+        # The normalisation undoes any scale of the kernel. The optimiser's steps all have the same size, so a kernel
+        # learns as fast as a new one only if it has the same scale (He et al. 2015).
         scale = np.sqrt(2 / np.prod(kernel.shape[:3])) / max(kernel.std(), 1e-12)
         model.get_layer(name).set_weights([kernel * scale])
         norm = model.get_layer(f"{name}_norm")
@@ -119,13 +119,13 @@ def _set(plain: keras.Model, model: keras.Model, measured: dict) -> None:
 def fit_adapters(model: keras.Model, batches: Iterable[tuple[np.ndarray, Sequence[np.ndarray]]]) -> None:
     """Set the adapters to the ridge regression of the teacher's maps on the student's.
 
-    batches: (pixels as the student wants them, the teacher's maps at GUIDED as the adapters shall give them).
+    batches: (inputs of the student, the teacher's maps at GUIDED, which the adapters are to reproduce).
     """
     adapters = [model.get_layer(f"adapter{k}") for k in range(1, len(GUIDED) + 1)]
     inside = keras.Model(model.input, [adapter.input for adapter in adapters])
     products: list[list] = [[0.0, 0.0] for _ in adapters]  # they grow to matrices with the first batch
-    for pixels, wanted in batches:
-        for sums, one, target in zip(products, inside.predict_on_batch(pixels), wanted, strict=True):
+    for pixels, targets in batches:
+        for sums, one, target in zip(products, inside.predict_on_batch(pixels), targets, strict=True):
             flat = np.asarray(one, np.float32).reshape(-1, one.shape[-1])
             flat = np.pad(flat, ((0, 0), (0, 1)), constant_values=1)  # the last column is for the bias
             sums[0] += flat.T @ flat

@@ -74,7 +74,7 @@ def _read(path: Path) -> Arrays:
             if f"{name}/{part}" not in arrays:
                 raise _not_a_teacher(path, f"{name}/{part} is missing")
             if not np.isfinite(arrays[f"{name}/{part}"]).all():
-                raise _not_a_teacher(path, f"{name}/{part} holds numbers that are not finite")
+                raise _not_a_teacher(path, f"{name}/{part} contains numbers that are not finite")
     return arrays
 
 

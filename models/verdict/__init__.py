@@ -1,1 +1,1 @@
-"""The verdict: is the first candidate the work on the picture?"""
+"""The verdict: is the first candidate the work in the picture?"""

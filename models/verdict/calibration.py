@@ -19,14 +19,14 @@ from utils import files
 from utils.statistics import wilson
 
 NAME = "verdict.json"
-FORMAT = 4  # of verdict.json; counted up when FEATURES or the meaning of a field changes
+FORMAT = 4  # of verdict.json; increased when FEATURES or the meaning of a field changes
 Numbers = TypeVar("Numbers", float, np.ndarray)
 
-# What the regression is fitted on: name -> how it is computed from the grounds. Counts and factors enter as logarithms,
-# because the first inlier says more than the hundredth; the inlier ratio enters as the lower end of its confidence
-# interval, because a ratio of few matches says little; a correlation enters as the share of variance that it explains.
-# Having no homography counts as having the worst that is still sane. The keypoints of the query are left out: they say
-# how much could be seen, not what was, and with them the regression predicts unseen works less well.
+# The features of the regression: name -> computation from the grounds. Counts and factors enter as logarithms, because
+# the first inlier says more than the hundredth; the inlier ratio enters as the lower end of a confidence interval,
+# because a ratio of few matches says little; a correlation enters as the share of variance explained. Having no
+# homography counts as having the worst plausible one. The query's number of keypoints is left out: it says how much
+# could be seen, not what, and with it the regression predicts unseen works less well.
 FEATURES: dict[str, Callable[[Grounds], float]] = {
     "similarity": lambda grounds: grounds.similarity,
     "normalised similarity": lambda grounds: grounds.normalised,
@@ -43,24 +43,24 @@ FEATURES: dict[str, Callable[[Grounds], float]] = {
 
 
 class Damaged(Exception):
-    """A verdict.json that cannot be used, with a sentence that says why."""
+    """A verdict.json that cannot be used; carries a sentence that says why."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A fitted regression with its thresholds; what verdict.json holds."""
+    """A fitted regression with thresholds; the content of verdict.json."""
 
     features: list[str]
     means: list[float]  # of each feature in the examples
     deviations: list[float]  # standard deviations, the same
     coefficients: list[float]  # of the standardised features
     intercept: float
-    found: float  # probability from which on the verdict is "found"
-    maybe: float  # ... and below which it is "not found"
-    operating_point: str  # what `found` was chosen for
+    found: float  # minimum probability of the verdict "found"
+    maybe: float  # minimum probability of the verdict "maybe"
+    operating_point: str  # the criterion for `found`
     measured: dict  # by cross-validation: see `models.evaluation.fit_calibration.measure`
-    runs: list[str]  # names of the runs that it was fitted on
-    fingerprint: dict  # of the store that answered
+    runs: list[str]  # names of the runs it was fitted on
+    fingerprint: dict  # of the engine that answered
     date: str  # UTC, as 2026-11-24T08:30:00Z
     format: int = FORMAT
 
@@ -74,18 +74,18 @@ class Calibration:
         return Verdict(verdict_of(self.probability(grounds), self.found, self.maybe))
 
     def to_json(self) -> dict:
-        """The thresholds, as JSON can hold them."""
+        """The thresholds, as plain JSON data."""
         return {"found_probability": self.found, "maybe_probability": self.maybe}
 
     def write(self, output: Path) -> None:
-        """Write verdict.json into the folder `output`, whole or not at all. Raises ValueError for what no fit gives."""
+        """Write verdict.json into the folder `output`, atomically. Raises ValueError for invalid values."""
         _check(self)
         text = json.dumps(asdict(self), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         files.write(output / NAME, text.encode())
 
     @classmethod
     def read(cls, output: Path) -> "Calibration":
-        """Read verdict.json in the folder `output`. Raises Damaged, with a sentence, where it cannot be used."""
+        """Read verdict.json in the folder `output`. Raises Damaged, with a sentence, if it cannot be used."""
         try:
             content = json.loads((output / NAME).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as problem:
@@ -103,7 +103,7 @@ class Calibration:
 
 
 def stamp_of(output: Path) -> tuple[int, ...] | None:
-    """A value that changes whenever verdict.json in the folder `output` is replaced; None where there is no file."""
+    """A value that changes whenever verdict.json in the folder `output` is replaced; None if there is no file."""
     try:
         status = (output / NAME).stat()
     except OSError:
@@ -112,18 +112,18 @@ def stamp_of(output: Path) -> tuple[int, ...] | None:
 
 
 def features(grounds: Grounds) -> np.ndarray:
-    """What the regression sees of the grounds: (features,) float64, in the order of FEATURES."""
+    """The features of the grounds: (features,) float64, in the order of FEATURES."""
     return np.array([make(grounds) for make in FEATURES.values()])
 
 
 def _at_least(part: int, whole: int) -> float:
-    """The lower end of the 95 % interval of a share, 0..1; 0 of nothing."""
+    """The lower end of the 95 % interval of a share, 0..1; 0 if undefined."""
     interval = wilson(part, whole)
     return interval[0] if interval else 0.0
 
 
 def verdict_of(probability: float, found: float, maybe: float) -> str:
-    """The verdict at a probability: "found" from `found` on, "not found" below `maybe`."""
+    """The verdict for a probability: "found" from `found` upwards, "not found" below `maybe`."""
     verdict = Verdict.FOUND if probability >= found else Verdict.MAYBE if probability >= maybe else Verdict.NOT_FOUND
     return verdict.value
 
@@ -134,10 +134,10 @@ def sigmoid(logits: Numbers) -> Numbers:
 
 
 def _check(calibration: Calibration) -> None:
-    """Raises ValueError or TypeError for anything that no fit gives."""
+    """Raises ValueError or TypeError for values that no fit can produce."""
     numbers = np.array(
         [calibration.means, calibration.deviations, calibration.coefficients], float
-    )  # raises where they are not equally many numbers
+    )  # raises if the lengths differ
     whole = (
         calibration.features == list(FEATURES)
         and numbers.shape == (3, len(FEATURES))

@@ -1,4 +1,4 @@
-"""The grounds of a verdict: numbers for and against the candidate that the re-ranking puts first."""
+"""The grounds of a verdict: evidence for and against the first candidate after re-ranking."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -7,11 +7,11 @@ import numpy as np
 
 from models.answer import Candidate, Grounds
 
-GROUNDS = 1  # counted up when the code makes other grounds of the same pictures: a calibration holds for its own only
+GROUNDS = 1  # increased when the code computes different grounds: a calibration is valid only for its own version
 
-CHANCE = 5  # inliers that a sane homography reaches between pictures that have nothing in common
-COHORT = 100  # other candidates that a similarity is compared with: the most similar ones
-LEAST_SPREAD = 0.02  # standard deviation of similarities; a handful of other candidates may by chance show less
+CHANCE = 5  # inliers of a plausible homography between unrelated pictures
+COHORT = 100  # the most similar other candidates, with which a similarity is compared
+LEAST_SPREAD = 0.02  # minimum standard deviation of similarities; a few candidates may have less by chance
 
 
 def grounds_of(ranking: Sequence[Candidate], keypoints: int) -> Grounds:
@@ -41,12 +41,12 @@ def grounds_of(ranking: Sequence[Candidate], keypoints: int) -> Grounds:
 
 
 def normalised(similarity: float, background: Sequence[float]) -> float:
-    """A similarity in standard deviations above the mean of others; 0 where there are fewer than two others.
+    """A similarity in standard deviations above the mean of others; 0 if there are fewer than two others.
 
-    Some queries are similar to everything (a dark photograph, a bare wall), some to nothing: the same cosine then means
-    different things. The normalisation of scores by a cohort comes from speaker recognition (Auckenthaler, Carey and
-    Lloyd-Thomas, Score normalization for text-independent speaker verification systems, 2000). The cohort here is the
-    other candidates: they cost nothing, and they are what the work could be mistaken for.
+    Some queries are similar to everything (a dark photograph, a bare wall), others to nothing, so the same cosine can
+    mean different things. Score normalisation by a cohort comes from speaker recognition (Auckenthaler, Carey and
+    Lloyd-Thomas, Score normalization for text-independent speaker verification systems, 2000). The cohort here are the
+    other candidates: they cost nothing, and they are what the work could be confused with.
     """
     if len(background) < 2:
         return 0.0

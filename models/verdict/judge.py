@@ -1,4 +1,4 @@
-"""Who decides in a collection: its calibration where there is a usable one, else the thresholds set by hand."""
+"""Chooses the rule that decides verdicts: the calibration if there is a usable one, else the thresholds set by hand."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +10,17 @@ from models.verdict.rules import BY_HAND, Thresholds
 
 @dataclass(frozen=True)
 class Judge:
-    """Who decides in a collection, and why it is not its verdict.json where that cannot be used."""
+    """The rule that decides, and the reason if there is a verdict.json that cannot be used."""
 
     rule: Calibration | Thresholds
-    problem: str | None = None  # why verdict.json is not followed, where there is one: a sentence
+    problem: str | None = None  # why the existing verdict.json is not used: a sentence
     stamp: tuple[int, ...] | None = None  # of verdict.json when it was read
 
     @classmethod
     def of(cls, output: Path, fingerprint: dict, last: "Judge | None" = None) -> "Judge":
         """The judge for the collection in the folder `output`.
 
-        fingerprint: of its engine. last: the judge so far, whose calibration holds while the file cannot be used.
+        fingerprint: of the engine. last: the previous judge, whose calibration is kept while the file is unusable.
         """
         stamp = stamp_of(output)
         if stamp is None:
@@ -35,15 +35,15 @@ class Judge:
         return cls(rule, None, stamp)
 
     def to_json(self) -> dict:
-        """Who decides, as JSON can hold it; `sentence` says it in words."""
+        """How verdicts are decided, as plain JSON data; `sentence` says it in words."""
         rule = self.rule
         known = {"calibrated": isinstance(rule, Calibration), "thresholds": rule.to_json(), "problem": self.problem}
         if isinstance(rule, Thresholds):
             return known | {"sentence": self._with_problem("The thresholds were set by hand; there is no calibration.")}
         runs = " and ".join(rule.runs)
-        told = f"Calibrated on {rule.date[:10]} with {runs} (operating point: {rule.operating_point})."
+        sentence = f"Calibrated on {rule.date[:10]} with {runs} (operating point: {rule.operating_point})."
         return known | {
-            "sentence": self._with_problem(told),
+            "sentence": self._with_problem(sentence),
             **{name: getattr(rule, name) for name in ("date", "runs", "operating_point", "measured")},
         }
 
@@ -52,7 +52,7 @@ class Judge:
 
 
 def _made_for(made: dict, now: dict) -> str:
-    """What a calibration with one fingerprint was made for, and what to do in an engine with another."""
+    """What a calibration with one fingerprint was made for, and what to do about it in an engine with another."""
     differing = [name for name in made.keys() | now.keys() if made.get(name) != now.get(name)]
     if "grounds" in differing:
         return "was made by another version of this program: calibrate again"

@@ -21,7 +21,7 @@ def page(visit, site, address):
 
 
 @pytest.fixture
-def found(site, page, collection) -> str:
+def found_answer(site, page, collection) -> str:
     """The path of Ada's answer to a picture of the collection."""
     return f"/answers/{ask_for(site, 'ada', (collection / 'images' / 'portrait 6.png').read_bytes())[0]}"
 
@@ -32,8 +32,8 @@ def missing(site, page) -> str:
     return f"/answers/{ask_for(site, 'ada', GREY)[0]}"
 
 
-def test_the_evidence_is_drawn_and_each_part_is_switched(page, address, found):
-    page.goto(address + found)
+def test_the_evidence_is_drawn_and_each_part_is_switched(page, address, found_answer):
+    page.goto(address + found_answer)
     match = page.get_by_role("img", name="details joined by lines")
     assert match.count() == 1  # the other layout is hidden from screen readers too
     for name, part in [
@@ -52,8 +52,8 @@ def test_the_evidence_is_drawn_and_each_part_is_switched(page, address, found):
     shot(page, "answer-found")
 
 
-def test_where_the_search_looked_lies_over_the_picture(page, address, found):
-    page.goto(address + found)
+def test_where_the_search_looked_lies_over_the_picture(page, address, found_answer):
+    page.goto(address + found_answer)
     overlay, under = page.get_by_alt_text("bright where"), page.get_by_alt_text("The picture that was submitted")
     assert overlay.count() == 1 and overlay.is_hidden()
     page.get_by_label("Show where the search looked").check()
@@ -76,8 +76,8 @@ def test_the_page_works_without_scripts(visit, site, address, collection):
     page.get_by_text("The answer and its picture have been deleted.").wait_for()
 
 
-def test_feedback_by_keyboard_is_kept_and_taken_back(page, address, found):
-    page.goto(address + found)
+def test_feedback_by_keyboard_is_kept_and_taken_back(page, address, found_answer):
+    page.goto(address + found_answer)
     button = page.get_by_role("button", name="Wrong")
     button.press("Enter")
     page.get_by_role("button", name="Wrong", pressed=True).wait_for()
@@ -117,7 +117,7 @@ def test_on_a_phone_nothing_is_cut_off(scheme, visit, site, address, collection)
             shot(page, f"history-phone-{scheme}")
 
 
-def test_the_history_is_filtered_saved_and_cleared(page, address, found, missing):
+def test_the_history_is_filtered_saved_and_cleared(page, address, found_answer, missing):
     page.goto(f"{address}/history")
     pictures = page.locator(".wall-picture img")
     assert pictures.count() == 2

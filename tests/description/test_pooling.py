@@ -35,27 +35,27 @@ def some_features(height=5, width=7, channels=6):
 
 
 def test_normalised_divides_by_the_length():
-    found = pooling.normalised(np.array([[3, 4], [0, 0], [0, -2]], np.float32))
-    np.testing.assert_allclose(found, [[0.6, 0.8], [0, 0], [0, -1]])
+    result = pooling.normalised(np.array([[3, 4], [0, 0], [0, -2]], np.float32))
+    np.testing.assert_allclose(result, [[0.6, 0.8], [0, 0], [0, -1]])
 
 
 def test_class_maps_by_hand():
     weights = np.array([[5, -1, 0], [-1, -1, 9], [0, 1, 0]], np.float32)
-    found = pooling.class_maps(FEATURES, weights)
+    result = pooling.class_maps(FEATURES, weights)
     # Class 0: 5 * channel 0 - channel 1 = (5 - 3, -4; 0, -2); only the 2 is positive, and the maximum.
-    np.testing.assert_allclose(found[0], [[1, 0], [0, 0]])
+    np.testing.assert_allclose(result[0], [[1, 0], [0, 0]])
     # Class 1: - channel 0 - channel 1 has no positive value.
-    np.testing.assert_allclose(found[1], [[0, 0], [0, 0]])
+    np.testing.assert_allclose(result[1], [[0, 0], [0, 0]])
     # Class 2: channel 1 divided by its maximum, 4.
-    np.testing.assert_allclose(found[2], [[0.75, 1], [0, 0.5]])
+    np.testing.assert_allclose(result[2], [[0.75, 1], [0, 0.5]])
 
 
 def test_attention_is_the_mean_map_stretched():
     maps = np.array([[[1, 0.5], [0, 0.25]], [[0.6, 0.1], [0.2, 0.15]]], np.float32)
     # The mean is (0.8, 0.3; 0.1, 0.2): the lowest becomes 0 and the highest 255.
-    found = pooling.attention(maps)
-    assert found.dtype == np.uint8
-    assert found.tolist() == [[255, round(255 * 2 / 7)], [0, round(255 / 7)]]
+    result = pooling.attention(maps)
+    assert result.dtype == np.uint8
+    assert result.tolist() == [[255, round(255 * 2 / 7)], [0, round(255 / 7)]]
 
 
 @pytest.mark.parametrize("value", [0, 0.4])
@@ -73,9 +73,9 @@ def test_class_maps_lie_in_0_to_1_whatever_the_scale():
 
 
 def test_channel_weights_by_hand():
-    found = pooling.channel_weights(FEATURES)
-    np.testing.assert_allclose(found, [LOG_4, LOG_4_3, 0], rtol=1e-6)
-    assert found.dtype == np.float32
+    result = pooling.channel_weights(FEATURES)
+    np.testing.assert_allclose(result, [LOG_4, LOG_4_3, 0], rtol=1e-6)
+    assert result.dtype == np.float32
 
 
 def test_channel_weights_with_shares_that_do_not_add_up_to_1():
@@ -86,13 +86,13 @@ def test_channel_weights_with_shares_that_do_not_add_up_to_1():
 
 def test_cam_by_hand():
     maps = np.array([[[1, 0], [0, 0.5]], [[0, 0], [0, 0]], [[0, 1], [1, 1]]], np.float32)
-    found = pooling.cam(FEATURES, maps)
+    result = pooling.cam(FEATURES, maps)
     # Class 0: channel 0 sums to 1 * 1, channel 1 to 3 * 1 + 2 * 0.5 = 4.
-    np.testing.assert_allclose(found[0], unit(1 * LOG_4, 4 * LOG_4_3, 0), rtol=1e-6)
+    np.testing.assert_allclose(result[0], unit(1 * LOG_4, 4 * LOG_4_3, 0), rtol=1e-6)
     # Class 1 is nowhere.
-    np.testing.assert_allclose(found[1], [0, 0, 0])
+    np.testing.assert_allclose(result[1], [0, 0, 0])
     # Class 2: channel 0 is not where the class is; channel 1 remains.
-    np.testing.assert_allclose(found[2], [0, 1, 0])
+    np.testing.assert_allclose(result[2], [0, 1, 0])
 
 
 def test_cam_gem_by_hand():
@@ -101,10 +101,10 @@ def test_cam_gem_by_hand():
     maps = np.array([[[1, 0.5]], [[0, 0]]], np.float32)
     # Coarse: channel 0 (8 + 0.5 * 1)^(1/3), channel 1 (0.5 * 27)^(1/3); fine: (1/4 + 0.5 * 16/4)^(1/3), alone, so 1.
     of_coarse = unit(8.5 ** (1 / 3), 13.5 ** (1 / 3))
-    found = pooling.cam_gem([fine, coarse], maps)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found[0], np.array([1, *of_coarse]) / 2**0.5, rtol=1e-6)
-    np.testing.assert_array_equal(found[1], 0)  # a class that is seen nowhere
+    result = pooling.cam_gem([fine, coarse], maps)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result[0], np.array([1, *of_coarse]) / 2**0.5, rtol=1e-6)
+    np.testing.assert_array_equal(result[1], 0)  # a class that is seen nowhere
 
 
 def test_cam_gem_of_power_1_is_a_weighted_mean_and_of_a_high_one_the_maximum():
@@ -156,13 +156,13 @@ def test_gem_lies_between_spoc_and_mac():
 def regions(height, width):
     """(top, left, height, width) of each region that `rmac` takes maxima of, in its order."""
     features = np.eye(height * width, dtype=np.float32).reshape(height, width, -1)
-    found = []
+    result = []
     for vector in pooling.rmac(features):
         rows, columns = np.nonzero(vector.reshape(height, width))
         box = rows.min(), columns.min(), np.ptp(rows) + 1, np.ptp(columns) + 1
         assert len(rows) == box[2] * box[3], "a region is a rectangle"
-        found.append(tuple(int(number) for number in box))
-    return found
+        result.append(tuple(int(number) for number in box))
+    return result
 
 
 def published_regions(height, width):
@@ -174,7 +174,7 @@ def published_regions(height, width):
     shorter, longer = sorted((height, width))
     overlap = {n: 1 - Fraction(longer - shorter, (n - 1) * shorter) for n in range(2, 8)}
     more = min(overlap, key=lambda n: abs(overlap[n] - Fraction(2, 5))) - 1 if longer > shorter else 0
-    found = [(0, 0, height, width)]
+    result = [(0, 0, height, width)]
     for level in (1, 2, 3):
         side = 2 * shorter // (level + 1)
         rows = level + (more if height > width else 0)
@@ -183,8 +183,8 @@ def published_regions(height, width):
             for column in range(columns):
                 top = Fraction((height - side) * row, max(rows - 1, 1))
                 left = Fraction((width - side) * column, max(columns - 1, 1))
-                found.append((int(top), int(left), side, side))
-    return found
+                result.append((int(top), int(left), side, side))
+    return result
 
 
 def test_rmac_regions_by_hand():

@@ -21,31 +21,31 @@ def store(tmp_path):
         yield opened
 
 
-def asked(store, update=False, **options):
+def recipe_of(store, update=False, **options):
     given = dict.fromkeys(("weights", "pooling", "classes", "dimensions", "size")) | options
     return Recipe.from_options(SETTINGS, given, store, update)
 
 
 def test_settings_fill_what_was_not_given(store):
-    assert asked(store) == USUAL
-    assert asked(store, pooling="gem", dimensions=64) == replace(USUAL, pooling="gem", dimensions=64)
+    assert recipe_of(store) == USUAL
+    assert recipe_of(store, pooling="gem", dimensions=64) == replace(USUAL, pooling="gem", dimensions=64)
 
 
 def test_a_file_of_weights_is_remembered_by_its_whole_path(store, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert asked(store, weights="mine.weights.h5").weights == str(tmp_path.resolve() / "mine.weights.h5")
-    assert asked(store, weights="imagenet").weights == "imagenet"
+    assert recipe_of(store, weights="mine.weights.h5").weights == str(tmp_path.resolve() / "mine.weights.h5")
+    assert recipe_of(store, weights="imagenet").weights == "imagenet"
 
 
 def test_the_same_options_again_are_welcome(store):
-    store.set_meta(recipe=asdict(asked(store, pooling="spoc")))
-    assert asked(store, pooling="spoc") == replace(USUAL, pooling="spoc")
+    store.set_meta(recipe=asdict(recipe_of(store, pooling="spoc")))
+    assert recipe_of(store, pooling="spoc") == replace(USUAL, pooling="spoc")
 
 
 def test_other_options_than_the_stores_are_refused(store):
     store.set_meta(recipe=asdict(replace(USUAL, pooling="gem", dimensions=64)))
     with pytest.raises(WrongUse) as caught:
-        asked(store, dimensions=128)
+        recipe_of(store, dimensions=128)
     sentence = str(caught.value)
     # What the store was made with is named, so that the same can be given again; what agrees is not.
     assert "was made with pooling gem, dimensions 64:" in sentence
@@ -57,14 +57,14 @@ def test_other_options_than_the_stores_are_refused(store):
 def test_update_takes_what_the_store_was_made_with(store):
     made = replace(USUAL, pooling="gem", size="256x192")
     store.set_meta(recipe=asdict(made))
-    assert asked(store, update=True) == made
-    assert asked(store, update=True, pooling="gem") == made
+    assert recipe_of(store, update=True) == made
+    assert recipe_of(store, update=True, pooling="gem") == made
     with pytest.raises(WrongUse, match="was made with pooling gem:"):
-        asked(store, update=True, pooling="mac")
+        recipe_of(store, update=True, pooling="mac")
 
 
 def test_update_of_a_new_store_starts_from_the_settings(store):
-    assert asked(store, update=True) == USUAL
+    assert recipe_of(store, update=True) == USUAL
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_update_of_a_new_store_starts_from_the_settings(store):
 )
 def test_options_that_make_no_sense(options, says, store):
     with pytest.raises(WrongUse) as caught:
-        asked(store, **options)
+        recipe_of(store, **options)
     assert says in str(caught.value)
 
 
@@ -100,8 +100,8 @@ def test_sides(size, sides):
 
 
 def test_the_limits_are_included(store):
-    assert asked(store, classes=1, dimensions=1).classes == 1
-    assert asked(store, classes=1000, dimensions=512).dimensions == 512
+    assert recipe_of(store, classes=1, dimensions=1).classes == 1
+    assert recipe_of(store, classes=1000, dimensions=512).dimensions == 512
 
 
 # The fingerprint.
@@ -115,29 +115,29 @@ def fill(store, whitening=None, **meta):
 
 
 def test_fingerprint_of_a_new_store(store):
-    found = fingerprint(store)
-    assert found["weights_digest"] is None
-    assert found["whitening_digest"] is None
+    result = fingerprint(store)
+    assert result["weights_digest"] is None
+    assert result["whitening_digest"] is None
 
 
 def test_fingerprint_names_all_that_shaped_the_descriptors(store):
-    found = fill(store, np.eye(3, 2, dtype=np.float32), local_features="orb 500", frequent_classes=[7, 1])
-    assert asdict(USUAL).items() <= found.items()
-    assert found["weights_digest"] == "ab12"
-    assert found["method"] == 1
-    assert (found["local_features"], found["frequent_classes"]) == ("orb 500", [7, 1])
-    assert len(found["whitening_digest"]) == 64
+    result = fill(store, np.eye(3, 2, dtype=np.float32), local_features="orb 500", frequent_classes=[7, 1])
+    assert asdict(USUAL).items() <= result.items()
+    assert result["weights_digest"] == "ab12"
+    assert result["method"] == 1
+    assert (result["local_features"], result["frequent_classes"]) == ("orb 500", [7, 1])
+    assert len(result["whitening_digest"]) == 64
 
 
 def test_fingerprint_changes_with_a_single_number_of_the_whitening(tmp_path):
     whitening = np.eye(3, 2, dtype=np.float32)
-    found = []
+    result = []
     for name, change in (("one", 0), ("same", 0), ("other", 1e-3)):
         changed = whitening.copy()
         changed[2, 1] += change
         with Store.writing(tmp_path / name, gigabytes=1) as store:
-            found.append(fill(store, changed))
-    one, same, other = found
+            result.append(fill(store, changed))
+    one, same, other = result
     assert one == same
     assert one["whitening_digest"] != other["whitening_digest"]
 

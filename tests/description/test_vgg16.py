@@ -87,10 +87,10 @@ def test_adaptive_average_by_hand(side, cells, means):
     # Positions hold their own number, so the mean over a rectangle is the sum of the means of its sides.
     ramp = np.arange(side, dtype=np.float32)
     maps = np.stack([10 * ramp[:, None] + ramp, -ramp[:, None] + 0 * ramp], axis=2)
-    found = adaptive_average(maps, cells)
+    result = adaptive_average(maps, cells)
     means = np.array(means)
-    np.testing.assert_allclose(found[..., 0], 10 * means[:, None] + means, rtol=1e-6)
-    np.testing.assert_allclose(found[..., 1], np.broadcast_to(-means[:, None], (cells, cells)), rtol=1e-6)
+    np.testing.assert_allclose(result[..., 0], 10 * means[:, None] + means, rtol=1e-6)
+    np.testing.assert_allclose(result[..., 1], np.broadcast_to(-means[:, None], (cells, cells)), rtol=1e-6)
 
 
 def test_adaptive_average_of_a_picture_that_is_not_square():
@@ -227,8 +227,8 @@ def test_network_computes_what_the_model_does(small_model, small_network):
     inside = keras.Model(small_model.input, [small_model.get_layer(name).output for name in names])
     mean = np.array([103.939, 116.779, 123.68])  # of ImageNet: blue, green, red
     expected = inside.predict_on_batch((picture - mean).astype(np.float32))
-    found = small_network(picture)
-    for ours, theirs, channels in zip(found, expected, (512, 8), strict=True):
+    result = small_network(picture)
+    for ours, theirs, channels in zip(result, expected, (512, 8), strict=True):
         assert ours.shape == (2, 4, 6, channels)
         assert ours.dtype == np.float32
         assert ours.min() == 0 < ours.max()
@@ -254,8 +254,8 @@ def test_several_threads_get_the_answers_of_one(bundled_network):
     batch = pictures(4)[:, None]
     expected = [bundled_network(picture) for picture in batch]
     with ThreadPoolExecutor(4) as pool:
-        for found, wanted in zip(pool.map(bundled_network, batch), expected, strict=True):
-            np.testing.assert_allclose(found[0], wanted[0], rtol=1e-3, atol=1e-4 * wanted[0].max())
+        for result, wanted in zip(pool.map(bundled_network, batch), expected, strict=True):
+            np.testing.assert_allclose(result[0], wanted[0], rtol=1e-3, atol=1e-4 * wanted[0].max())
 
 
 def test_bfloat16_gives_nearly_the_same_descriptors(bundled_network, rough_network):
@@ -267,7 +267,7 @@ def test_bfloat16_gives_nearly_the_same_descriptors(bundled_network, rough_netwo
     exact, rough = list(vectors(bundled_network)), list(vectors(rough_network))
     # Eight pictures span few directions well: whitening makes noise of the others, as a collection's never does.
     fitted = whitening.fit(np.concatenate(exact), 16)
-    exact, rough = (np.stack([fitted.descriptor(each) for each in found]) for found in (exact, rough))
+    exact, rough = (np.stack([fitted.descriptor(each) for each in result]) for result in (exact, rough))
     cosines = exact @ rough.T
     assert np.diag(cosines).min() > 0.99
     # Each is nearest to its own, by far: an agreement that any two pictures have would say nothing.
@@ -276,9 +276,9 @@ def test_bfloat16_gives_nearly_the_same_descriptors(bundled_network, rough_netwo
 
 def test_bfloat16_reaches_the_last_layer(rough_network):
     # A bfloat16 number is a float32 whose lower sixteen bits are 0.
-    for found in rough_network(pictures(1)):
-        assert found.max() > 0
-        assert not (found.view(np.uint32) & 0xFFFF).any()
+    for result in rough_network(pictures(1)):
+        assert result.max() > 0
+        assert not (result.view(np.uint32) & 0xFFFF).any()
 
 
 def test_auto_is_one_of_the_two_precisions(small_model):
@@ -318,10 +318,10 @@ def test_other_back_ends_compute_the_same(name, small_model, tmp_path):
     environment = os.environ | {"KERAS_BACKEND": name, "CUDA_VISIBLE_DEVICES": ""}
     subprocess.run([sys.executable, "-c", OTHER_BACK_END, *files], cwd=ROOT, env=environment, check=True, timeout=300)
 
-    found = np.load(files[2], allow_pickle=False)
-    assert found["backend"] == name
+    result = np.load(files[2], allow_pickle=False)
+    assert result["backend"] == name
     network = VGG16(half, "float32")
     features, activations = network(picture)
-    np.testing.assert_allclose(found["features"], features, rtol=1e-3, atol=1e-4 * features.max())
-    np.testing.assert_allclose(found["activations"], activations, rtol=1e-3, atol=1e-4 * activations.max())
-    np.testing.assert_array_equal(found["best"], network.head.classes(activations[0], 3)[0])
+    np.testing.assert_allclose(result["features"], features, rtol=1e-3, atol=1e-4 * features.max())
+    np.testing.assert_allclose(result["activations"], activations, rtol=1e-3, atol=1e-4 * activations.max())
+    np.testing.assert_array_equal(result["best"], network.head.classes(activations[0], 3)[0])

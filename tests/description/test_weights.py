@@ -117,8 +117,8 @@ def test_published_kernels_are_convolved_as_theano_did(imported, published):
     after_two = true_convolution(after_one, *published[1])
     names = ("block1_conv1", "block1_conv2")
     inside = keras.Model(imported.input, [imported.get_layer(name).output for name in names])
-    for found, expected in zip(inside(pixels[None]), (after_one, after_two), strict=True):
-        np.testing.assert_allclose(np.asarray(found)[0], expected, rtol=1e-3, atol=1e-3)
+    for result, expected in zip(inside(pixels[None]), (after_one, after_two), strict=True):
+        np.testing.assert_allclose(np.asarray(result)[0], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_published_scores_are_mean_times_dense(imported, published):
@@ -211,8 +211,8 @@ def test_a_published_file_of_the_full_size_is_taken(tmp_path):
         (replace("layer_14/param_1", np.zeros(20)), "(1000,)"),
         (replace("layer_1/param_0", b"not an array"), "does not contain"),
         (missing, "14 layers with weights instead of 15"),
-        (not_a_number, "block2_conv2 holds numbers that are not finite"),
-        (infinite, "classifier holds numbers that are not finite"),
+        (not_a_number, "block2_conv2 contains numbers that are not finite"),
+        (infinite, "classifier contains numbers that are not finite"),
         (without_count, "does not contain"),
         (without_bias, "does not contain"),
         (with_group_for_array, "does not contain"),
@@ -266,7 +266,7 @@ def test_our_own_weights_spoiled(spoil, tmp_path):
             del groups["block3_conv2"]["vars/1"]
     sentence = refusal(path)
     path.unlink()
-    assert ("classifier holds numbers that are not finite" if spoil == "number" else "block3_conv2") in sentence
+    assert ("classifier contains numbers that are not finite" if spoil == "number" else "block3_conv2") in sentence
 
 
 def test_a_missing_file(tmp_path):
@@ -338,7 +338,7 @@ def test_imagenet_without_network(tmp_path):
     cut.write_bytes(b"\x89HDF\r\n\x1a\n")
     script = "from models import weights; from utils import script; script.run(lambda: weights.load('imagenet'))"
     proxies = dict.fromkeys(["HTTPS_PROXY", "https_proxy"], "http://127.0.0.1:9") | {"NO_PROXY": "", "no_proxy": ""}
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT,
         env=os.environ | proxies | {"KERAS_HOME": str(tmp_path)},
@@ -346,10 +346,10 @@ def test_imagenet_without_network(tmp_path):
         text=True,
         timeout=300,
     )
-    assert found.returncode == 1, found.stderr
-    assert "Downloading data from" in found.stdout, "the download was tried"
+    assert result.returncode == 1, result.stderr
+    assert "Downloading data from" in result.stdout, "the download was tried"
     # One line: nor does TensorFlow tell of oneDNN and of instruction sets, which models/description/backend.py sees to.
-    (sentence,) = found.stderr.splitlines()
+    (sentence,) = result.stderr.splitlines()
     assert sentence.startswith("-c: The ImageNet weights could not be downloaded (")
     assert "Connection refused" in sentence
     assert sentence.endswith("Use --weights bundled, or give a file (--weights FILE).")

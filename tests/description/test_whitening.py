@@ -30,9 +30,9 @@ def test_descriptor_by_hand():
     # (3, 2) - (1, 1) = (2, 1) -> (4, 1) -> length 1: (4, 1) / sqrt(17)
     # Their sum is (1 + 4 / sqrt(17), 1 + 1 / sqrt(17)), divided by its length.
     total = np.array([1 + 4 / 17**0.5, 1 + 1 / 17**0.5])
-    found = made.descriptor(np.array([[2, 1], [1, 5], [3, 2]], np.float16))
-    np.testing.assert_allclose(found, total / np.linalg.norm(total), rtol=1e-6)
-    assert found.dtype == np.float32
+    result = made.descriptor(np.array([[2, 1], [1, 5], [3, 2]], np.float16))
+    np.testing.assert_allclose(result, total / np.linalg.norm(total), rtol=1e-6)
+    assert result.dtype == np.float32
 
 
 def test_descriptor_leaves_zero_vectors_out():

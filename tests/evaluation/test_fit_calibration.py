@@ -63,36 +63,36 @@ def made(works=60, copies=2, seed=0, apart=1.0) -> Examples:
 
 def test_the_coefficients_are_those_of_scikit_learn_used_plainly(monkeypatch):
     monkeypatch.setattr(calibration, "STRENGTHS", (0.1,))
-    found = made()
-    rule = fit(found, ["run"], STORE)
-    rows = _rows(found)
+    sample = made()
+    rule = fit(sample, ["run"], STORE)
+    rows = _rows(sample)
     scaler = StandardScaler().fit(rows)
     plain = LogisticRegression(C=0.1, solver="newton-cg", tol=1e-12, max_iter=10_000)
-    plain.fit(scaler.transform(rows), found.right)
+    plain.fit(scaler.transform(rows), sample.right)
     expected = plain.predict_proba(scaler.transform(rows))[:, 1]
-    assert [rule.probability(grounds) for grounds in found.grounds] == pytest.approx(expected, rel=1e-6)
+    assert [rule.probability(grounds) for grounds in sample.grounds] == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_penalty_is_that_of_the_lowest_log_loss(monkeypatch):
-    found = made()
+    sample = made()
     losses = {}
     for strength in (0.001, 0.1, 10.0):
-        predicted = calibration._predicted(calibration._model(strength), _rows(found), found, 10)
-        losses[strength] = -np.mean(np.log(sigmoid(np.where(found.right, predicted, -predicted))))
+        predicted = calibration._predicted(calibration._model(strength), _rows(sample), sample, 10)
+        losses[strength] = -np.mean(np.log(sigmoid(np.where(sample.right, predicted, -predicted))))
     best = min(losses, key=losses.get)
     monkeypatch.setattr(calibration, "STRENGTHS", (best,))
-    expected = fit(found, ["run"], STORE)
+    expected = fit(sample, ["run"], STORE)
     monkeypatch.setattr(calibration, "STRENGTHS", tuple(losses))
-    assert fit(found, ["run"], STORE).coefficients == expected.coefficients
+    assert fit(sample, ["run"], STORE).coefficients == expected.coefficients
 
 
-def _rows(found):
-    return np.array([features(grounds) for grounds in found.grounds])
+def _rows(sample):
+    return np.array([features(grounds) for grounds in sample.grounds])
 
 
 def test_no_wrong_found_and_the_rest_found():
-    found = made()
-    rule = fit(found, ["run"], STORE)
+    sample = made()
+    rule = fit(sample, ["run"], STORE)
     assert rule.measured["precision"] == 1 and rule.measured["false_found"] == 0
     assert rule.measured["recall"] > 0.9
     unseen = made(seed=7)
@@ -158,8 +158,8 @@ def test_the_threshold_for_a_precision_by_hand(precision, threshold):
 
 
 def test_a_lower_precision_finds_more():
-    found = made(apart=0.3)
-    strict, loose = fit(found, ["run"], STORE, 0.98), fit(found, ["run"], STORE, 0.8)
+    sample = made(apart=0.3)
+    strict, loose = fit(sample, ["run"], STORE, 0.98), fit(sample, ["run"], STORE, 0.8)
     assert loose.found <= strict.found
     assert loose.measured["recall"] >= strict.measured["recall"]
     assert strict.measured["precision"] >= 0.98 and loose.measured["precision"] >= 0.8
@@ -168,28 +168,28 @@ def test_a_lower_precision_finds_more():
 
 def test_most_of_the_wrong_are_called_not_found_and_few_of_the_right():
     for apart in (1.0, 0.5):
-        found = made(works=400, apart=apart)
-        rule = fit(found, ["run"], STORE)
-        missed = np.array([rule.decide(grounds) is Verdict.NOT_FOUND for grounds in found.grounds])
-        assert missed[found.right].mean() <= 0.01
-        assert missed[~found.right].mean() < 0.97  # those that are as high as hardly any other are not sure
+        sample = made(works=400, apart=apart)
+        rule = fit(sample, ["run"], STORE)
+        missed = np.array([rule.decide(grounds) is Verdict.NOT_FOUND for grounds in sample.grounds])
+        assert missed[sample.right].mean() <= 0.01
+        assert missed[~sample.right].mean() < 0.97  # those that are as high as hardly any other are not sure
     assert rule.maybe < rule.found
 
 
 @pytest.mark.parametrize("kept", ["right", "wrong", "one work", "none"])
 def test_too_few_examples_or_one_kind_are_refused(kept):
-    found = made()
+    sample = made()
     chosen = {
-        "right": found.right,
-        "wrong": ~found.right,
-        "one work": found.right | (found.groups == "1.png"),
-        "none": np.zeros(len(found.right), bool),
+        "right": sample.right,
+        "wrong": ~sample.right,
+        "one work": sample.right | (sample.groups == "1.png"),
+        "none": np.zeros(len(sample.right), bool),
     }[kept]
     few = Examples(
-        [grounds for grounds, keep in zip(found.grounds, chosen, strict=True) if keep],
-        found.right[chosen],
-        found.inside[chosen],
-        found.groups[chosen],
+        [grounds for grounds, keep in zip(sample.grounds, chosen, strict=True) if keep],
+        sample.right[chosen],
+        sample.inside[chosen],
+        sample.groups[chosen],
     )
     with pytest.raises(WrongUse, match="too few"):
         fit(few, ["run"], STORE)
@@ -203,7 +203,7 @@ def test_answers_that_all_look_alike_are_refused():
 # From runs, with the script
 
 
-def write(place: Path, found: Examples, fingerprint=STORE, lacking="") -> None:
+def write(place: Path, sample: Examples, fingerprint=STORE, lacking="") -> None:
     """A run as the script writes it, without the column `lacking`."""
     place.mkdir(parents=True)
     answered = [
@@ -215,7 +215,7 @@ def write(place: Path, found: Examples, fingerprint=STORE, lacking="") -> None:
             rank_after=1 if right else None,
             **asdict(grounds),
         )
-        for number, (grounds, right, group) in enumerate(zip(found.grounds, found.right, found.groups, strict=True))
+        for number, (grounds, right, group) in enumerate(zip(sample.grounds, sample.right, sample.groups, strict=True))
     ]
     answered.append(Record("no ground truth.png"))
     answered.append(Record("no candidate.png", expected=[]))

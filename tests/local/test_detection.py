@@ -45,10 +45,10 @@ def test_a_painting_on_a_wall_is_found_to_a_few_pixels(corners):
 
 def test_two_paintings_are_both_found_the_larger_first():
     large, small = [(40, 100), (440, 100), (440, 600), (40, 600)], [(560, 200), (820, 200), (820, 420), (560, 420)]
-    found = quadrilaterals(hung(small, wall=hung(large)), most=10)
-    nearest = [min(np.abs(outline - np.array(corners)).max() for outline in found) for corners in (large, small)]
+    detected = quadrilaterals(hung(small, wall=hung(large)), most=10)
+    nearest = [min(np.abs(outline - np.array(corners)).max() for outline in detected) for corners in (large, small)]
     assert max(nearest) < 12
-    assert [cv2.contourArea(outline) for outline in found] == sorted(map(cv2.contourArea, found), reverse=True)
+    assert [cv2.contourArea(outline) for outline in detected] == sorted(map(cv2.contourArea, detected), reverse=True)
 
 
 @pytest.mark.parametrize("shape", [(700, 900, 3), (16, 16, 3), (20, 4000, 3)])

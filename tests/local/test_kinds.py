@@ -21,12 +21,12 @@ def texture(height=240, width=320, seed=0):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_features_are_such_as_a_store_keeps(kind):
-    found = KINDS[kind](100, 200).extract(texture())
-    assert found.frame == (150, 200)  # 240 x 320 with its long side reduced to 200
-    assert 50 < len(found.keypoints) <= 100
-    assert found.keypoints.shape == (len(found.descriptors), 4) and found.keypoints.dtype == np.float32
-    assert found.descriptors.shape[1] == KINDS[kind].width and found.descriptors.dtype == KINDS[kind].dtype
-    x, y, size, angle = found.keypoints.T
+    extracted = KINDS[kind](100, 200).extract(texture())
+    assert extracted.frame == (150, 200)  # 240 x 320 with its long side reduced to 200
+    assert 50 < len(extracted.keypoints) <= 100
+    assert extracted.keypoints.shape == (len(extracted.descriptors), 4) and extracted.keypoints.dtype == np.float32
+    assert extracted.descriptors.shape[1] == KINDS[kind].width and extracted.descriptors.dtype == KINDS[kind].dtype
+    x, y, size, angle = extracted.keypoints.T
     assert (x >= 0).all() and (x < 200).all() and (y >= 0).all() and (y < 150).all()
     assert (size > 0).all() and (angle >= 0).all() and (angle <= 360).all()
 
@@ -44,12 +44,12 @@ def test_a_small_picture_keeps_its_size(kind):
 
 
 def test_the_same_features_in_another_frame():
-    found = Sift(100, 160).extract(texture())
-    other = in_frame(found, (240, 320))
-    assert found.frame == (120, 160) and other.frame == (240, 320)
-    np.testing.assert_allclose(other.keypoints[:, :3], 2 * found.keypoints[:, :3])
-    np.testing.assert_array_equal(other.keypoints[:, 3], found.keypoints[:, 3])  # angles
-    assert other.descriptors is found.descriptors
+    extracted = Sift(100, 160).extract(texture())
+    other = in_frame(extracted, (240, 320))
+    assert extracted.frame == (120, 160) and other.frame == (240, 320)
+    np.testing.assert_allclose(other.keypoints[:, :3], 2 * extracted.keypoints[:, :3])
+    np.testing.assert_array_equal(other.keypoints[:, 3], extracted.keypoints[:, 3])  # angles
+    assert other.descriptors is extracted.descriptors
 
 
 def test_sift_finds_what_is_faint():
@@ -72,13 +72,13 @@ def test_a_small_picture_has_the_keypoints_of_the_large_one():
     large = texture(480, 640, seed=4)
     small = cv2.resize(large, (120, 90), interpolation=cv2.INTER_AREA)
     few = cv2.ORB_create(500).detect(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), None)
-    found, among = Orb(500, 800).extract(small), Orb(500, 160).extract(large)
-    assert found.frame == (90, 120)
-    assert len(found.keypoints) > 2 * len(few)
-    x, y, size, _ = found.keypoints.T
+    extracted, among = Orb(500, 800).extract(small), Orb(500, 160).extract(large)
+    assert extracted.frame == (90, 120)
+    assert len(extracted.keypoints) > 2 * len(few)
+    x, y, size, _ = extracted.keypoints.T
     assert x.max() < 120 and y.max() < 90 and size.min() < 31
-    distances, positions = Orb.nearest_two(found.descriptors, among.descriptors)
-    near = np.linalg.norm(among.keypoints[positions[:, 0], :2] * 120 / 160 - found.keypoints[:, :2], axis=1) < 4
+    distances, positions = Orb.nearest_two(extracted.descriptors, among.descriptors)
+    near = np.linalg.norm(among.keypoints[positions[:, 0], :2] * 120 / 160 - extracted.keypoints[:, :2], axis=1) < 4
     assert near[distances[:, 0] < 40].mean() > 0.9
 
 
@@ -106,9 +106,9 @@ def test_a_picture_of_next_to_one_colour_has_keypoints_too():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(100, 100), (MIN_FRAME - 1, 300), (1, 1)], ids=str)
 def test_a_picture_without_keypoints_is_legal(kind, shape):
-    found = KINDS[kind](100, 800).extract(np.full((*shape, 3), 90, np.uint8))
-    assert found.frame == shape
-    assert found.keypoints.shape == (0, 4) and found.descriptors.shape == (0, KINDS[kind].width)
+    extracted = KINDS[kind](100, 800).extract(np.full((*shape, 3), 90, np.uint8))
+    assert extracted.frame == shape
+    assert extracted.keypoints.shape == (0, 4) and extracted.descriptors.shape == (0, KINDS[kind].width)
 
 
 def test_an_angle_that_opencv_does_not_know_is_0():
@@ -124,10 +124,10 @@ def test_threads_share_an_extractor(kind):
     extractor = KINDS[kind](100, 320)
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(extractor.extract, pictures))
-    for picture, found in zip(pictures, together, strict=True):
+    for picture, extracted in zip(pictures, together, strict=True):
         alone = extractor.extract(picture)
-        assert np.array_equal(found.keypoints, alone.keypoints)
-        assert np.array_equal(found.descriptors, alone.descriptors)
+        assert np.array_equal(extracted.keypoints, alone.keypoints)
+        assert np.array_equal(extracted.descriptors, alone.descriptors)
 
 
 def test_an_unknown_kind_is_refused():

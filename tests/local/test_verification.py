@@ -70,7 +70,7 @@ def test_works_that_ask_together_get_what_each_gets_alone():
     works.insert(1, features(WORK_FRAME, np.zeros((0, 2)), np.zeros((0, 32))))  # a work without keypoints
     query = planted(OBLIQUE, 30, outliers=10)[0]
     together = match(query, works)
-    assert [found.tolist() for found in together] == [match(query, [work])[0].tolist() for work in works]
+    assert [result.tolist() for result in together] == [match(query, [work])[0].tolist() for work in works]
     assert len(together[1]) == 0
 
 
@@ -92,8 +92,8 @@ def test_of_a_long_list_more_works_are_matched_with_all_keypoints(monkeypatch):
     stranger = features(WORK_FRAME, np.zeros((30, 2)), words(30, seed=9))
     other = planted(OBLIQUE, 24)[1]  # with fewer matches, so a shorter list has no room for it
     assert [one.inliers for one in verification.examine(query, [work, other, stranger])] == [30, 0, 0]
-    found = verification.examine(query, [work, stranger, other, stranger, stranger, stranger])
-    assert [one.inliers for one in found] == [30, 0, 24, 0, 0, 0]
+    result = verification.examine(query, [work, stranger, other, stranger, stranger, stranger])
+    assert [one.inliers for one in result] == [30, 0, 24, 0, 0, 0]
 
 
 def nothing(evidence: Evidence, matches: int) -> bool:
@@ -219,9 +219,9 @@ def test_no_keypoint_is_used_twice():
     generator = np.random.default_rng(3)
     query = features(QUERY_FRAME, np.zeros((60, 2)), words(60, 1))
     noisy = query.descriptors[generator.integers(0, 60, 200)] ^ np.packbits(generator.random((200, 256)) < 0.05, axis=1)
-    found = match(query, [features(WORK_FRAME, np.zeros((200, 2)), noisy)])[0]
-    assert len(found) > 40
-    assert len(set(found[:, 0])) == len(set(found[:, 1])) == len(found)
+    result = match(query, [features(WORK_FRAME, np.zeros((200, 2)), noisy)])[0]
+    assert len(result) > 40
+    assert len(set(result[:, 0])) == len(set(result[:, 1])) == len(result)
 
 
 # Sanity of a homography, judged at points from (0, 0) to (400, 400)

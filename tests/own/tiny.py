@@ -13,10 +13,10 @@ class Head:
     def __init__(self) -> None:
         self.kernel = np.random.default_rng(2).normal(size=(24, KNOWN.classes)).astype(np.float32)
 
-    def classes(self, activations: np.ndarray, wanted: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        if isinstance(wanted, int):
-            wanted = np.argsort(-(activations.mean((0, 1)) @ self.kernel), kind="stable")[:wanted]
-        return wanted, self.kernel[:, wanted].T
+    def classes(self, activations: np.ndarray, choice: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if isinstance(choice, int):
+            choice = np.argsort(-(activations.mean((0, 1)) @ self.kernel), kind="stable")[:choice]
+        return choice, self.kernel[:, choice].T
 
 
 class Tiny:

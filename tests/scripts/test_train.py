@@ -469,8 +469,8 @@ def test_the_most_frequent_classes_are_counted():
     from models.description import filling as describing
 
     class Head:
-        def classes(self, activations, wanted):
-            return np.argsort(-activations[0, 0])[:wanted], None
+        def classes(self, activations, choice):
+            return np.argsort(-activations[0, 0])[:choice], None
 
     class Network:
         head = Head()

@@ -120,24 +120,24 @@ def test_teacher_gives_the_maps_of_googlenet(teacher_file):
     teacher = Teacher(teacher_file)
     pixels = picture - np.array([104, 117, 123], np.float32)
     expected = googlenet(pixels.astype(np.float64), small_teacher())
-    found = [np.asarray(maps)[0] for maps in teacher.maps.predict_on_batch(pixels[None])]
-    for ours, theirs, stride in zip(found, expected, (2, 4, 8, 16, 16, 32), strict=True):
+    result = [np.asarray(maps)[0] for maps in teacher.maps.predict_on_batch(pixels[None])]
+    for ours, theirs, stride in zip(result, expected, (2, 4, 8, 16, 16, 32), strict=True):
         assert ours.shape[:2] == (64 // stride, 96 // stride)
         assert theirs.max() > 0
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4 * theirs.max())
     last, middle = teacher(picture[None])
-    np.testing.assert_allclose(last[0], found[5], rtol=1e-5)
-    np.testing.assert_allclose(middle[0], found[4], rtol=1e-5)
+    np.testing.assert_allclose(last[0], result[5], rtol=1e-5)
+    np.testing.assert_allclose(middle[0], result[4], rtol=1e-5)
     assert teacher.kernel.shape == (CHANNELS, CLASSES)
 
 
 def test_local_response_normalization_by_hand():
     # Large numbers, or the normalisation would do next to nothing.
     maps = np.random.default_rng(0).normal(0, 500, (1, 3, 4, 9)).astype(np.float32)
-    found = np.asarray(keras.ops.convert_to_numpy(LocalResponseNormalization()(maps)))[0]
+    result = np.asarray(keras.ops.convert_to_numpy(LocalResponseNormalization()(maps)))[0]
     expected = normalise(maps[0].astype(np.float64))
     assert np.abs(expected / maps[0]).min() < 0.2
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    np.testing.assert_allclose(result, expected, rtol=1e-4)
 
 
 def test_the_imagenet_teacher_knows_its_classes():
@@ -204,8 +204,8 @@ def test_fold_of_a_student_with_any_normalisation():
     kernel, bias = rng.normal(0, 1, (CHANNELS, CLASSES)), rng.normal(0, 1, CLASSES)
     expected = made.predict_on_batch(pixels(4))[-1].mean((1, 2)) @ kernel + bias
     assert expected.std() > 0
-    found = fold(made, kernel, bias).predict_on_batch(pixels(4))
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * expected.std())
+    result = fold(made, kernel, bias).predict_on_batch(pixels(4))
+    np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-3 * expected.std())
 
 
 def test_adapters_are_fitted_to_what_is_wanted():
@@ -218,8 +218,8 @@ def test_adapters_are_fitted_to_what_is_wanted():
         layer.set_weights([w + np.random.default_rng(k).normal(0, 1, w.shape) for w in layer.get_weights()])
     wanted = [np.asarray(maps) for maps in other.predict_on_batch(pixels(4))[: len(GUIDED)]]
     fit_adapters(made, [(pixels(4)[:2], [m[:2] for m in wanted]), (pixels(4)[2:], [m[2:] for m in wanted])])
-    for found, maps in zip(made.predict_on_batch(pixels(4)), wanted, strict=False):
-        assert np.square(found - maps).mean() < 0.05 * maps.var()
+    for result, maps in zip(made.predict_on_batch(pixels(4)), wanted, strict=False):
+        assert np.square(result - maps).mean() < 0.05 * maps.var()
 
 
 def test_fidelity_by_hand():
@@ -378,7 +378,7 @@ def test_a_teacher_that_is_none(teacher_file, gallery, tmp_path):
     np.savez(other, **arrays | {"inception_3b/3x3/kernel": np.zeros((3, 3, 7, 2), np.float16)})
     assert "does not contain GoogLeNet weights" in sentence(other)
     np.savez(other, **arrays | {"conv2/3x3/bias": np.full(4, np.nan)})
-    assert "conv2/3x3/bias holds numbers that are not finite" in sentence(other)
+    assert "conv2/3x3/bias contains numbers that are not finite" in sentence(other)
 
 
 def test_pictures_that_are_none(teacher_file, gallery, tmp_path):
@@ -398,9 +398,9 @@ def test_weights_that_do_not_fit_the_teacher(teacher_file, gallery, tmp_path):
 def test_the_command_tells_wrong_use_in_one_sentence(teacher_file, gallery, tmp_path):
     (tmp_path / "file").write_text("in the way")
     command = [sys.executable, "-m", "models.training.distill", *arguments(teacher_file, gallery, tmp_path / "file")]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert found.returncode == 2, found.stderr
-    (sentence,) = found.stderr.splitlines()
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 2, result.stderr
+    (sentence,) = result.stderr.splitlines()
     assert "file" in sentence
 
 

@@ -206,7 +206,7 @@ def test_no_invitations_where_registration_is_closed(make_site):
 
 
 @pytest.fixture
-def asked(site, admin, member, other) -> dict[str, str]:
+def queries(site, admin, member, other) -> dict[str, str]:
     """Questions of Ada and Bob: what they are -> id."""
     with site.app_context():
         work = db.session.get(Work, 1)
@@ -223,40 +223,40 @@ def asked(site, admin, member, other) -> dict[str, str]:
     }
 
 
-def shown(admin, asked, **filters) -> list[str]:
+def names_on_page(admin, queries, **filters) -> list[str]:
     answer = admin.get("/admin/activity", query_string=filters)
     assert answer.status_code == 200
-    names = {number: name for name, number in asked.items()}
+    names = {number: name for name, number in queries.items()}
     return [names[number] for number in re.findall(r'href="/answers/([^"]+)"', text(answer))]
 
 
-def test_activity_is_newest_first_and_filtered(admin, asked):
+def test_activity_is_newest_first_and_filtered(admin, queries):
     today = datetime.now().date()
-    assert shown(admin, asked) == ["new", "gone", "sea", "old"]
-    assert shown(admin, asked, user="ADA") == ["new", "sea"]
-    assert shown(admin, asked, user="a%") == []
-    assert shown(admin, asked, verdict="found") == ["gone", "sea"]
-    assert shown(admin, asked, user="bob", verdict="maybe") == ["old"]
-    assert shown(admin, asked, to=now().date() - timedelta(days=20)) == ["old"]
-    assert shown(
-        admin, asked, **{"from": now().date() - timedelta(days=2), "to": now().date() - timedelta(days=1)}
+    assert names_on_page(admin, queries) == ["new", "gone", "sea", "old"]
+    assert names_on_page(admin, queries, user="ADA") == ["new", "sea"]
+    assert names_on_page(admin, queries, user="a%") == []
+    assert names_on_page(admin, queries, verdict="found") == ["gone", "sea"]
+    assert names_on_page(admin, queries, user="bob", verdict="maybe") == ["old"]
+    assert names_on_page(admin, queries, to=now().date() - timedelta(days=20)) == ["old"]
+    assert names_on_page(
+        admin, queries, **{"from": now().date() - timedelta(days=2), "to": now().date() - timedelta(days=1)}
     ) == [
         "gone",
         "sea",
     ]
-    assert shown(admin, asked, **{"from": today + timedelta(days=3)}) == []
+    assert names_on_page(admin, queries, **{"from": today + timedelta(days=3)}) == []
 
 
-def test_activity_counts_and_names(admin, asked):
+def test_activity_counts_and_names(admin, queries):
     page = " ".join(text(admin.get("/admin/activity")).split())
-    for said in ("4 questions", "2 found", "1 not sure", "1 not here", "1 said to be right"):
+    for said in ("4 queries", "2 found", "1 not sure", "1 not found", "1 rated right"):
         assert said in page, said
     assert "The &lt;b&gt;sea, A. Painter" in page and "similarity 0.91" in page
     page = " ".join(text(admin.get("/admin/activity?user=ada")).split())
     assert "2 queries" in page and "not sure</span>" not in page
 
 
-def test_activity_leads_to_everybodys_answers(admin, other, asked):
+def test_activity_leads_to_everybodys_answers(admin, other, queries):
     page = text(admin.get("/admin/activity?user=ada&verdict=not+found"))
     (answer,) = re.findall(r'href="(/answers/[^"]+)"', page)
     (picture,) = re.findall(r'src="(/answers/[^"]+)"', page)

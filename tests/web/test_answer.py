@@ -27,7 +27,7 @@ def portrait(collection) -> bytes:
 
 
 @pytest.fixture
-def found(site, member, portrait) -> str:
+def found_answer(site, member, portrait) -> str:
     """Ada's answer to a picture that is in the collection."""
     return ask_for(site, "ada", portrait)[0]
 
@@ -52,15 +52,15 @@ def _content(site, query_id: str) -> dict:
         return db.session.get(Query, query_id).answer.content
 
 
-def test_what_is_found_is_named_first_and_explained(site, member, found):
+def test_what_is_found_is_named_first_and_explained(site, member, found_answer):
     with site.app_context():
         work = db.session.get(Work, work_of(site, "portrait 6.png"))
         work.title, work.author = "A <Miller>", "OSTERWELD, Hanne"
         db.session.commit()
-    page = member.get(f"/answers/{found}")
+    page = member.get(f"/answers/{found_answer}")
     text = _text(page)
     assert "This is A &lt;Miller&gt; by Hanne Osterweld" in text
-    inliers = _content(site, found)["candidates"][str(work_of(site, "portrait 6.png"))]["inliers"]
+    inliers = _content(site, found_answer)["candidates"][str(work_of(site, "portrait 6.png"))]["inliers"]
     assert f"{inliers} details of your picture are in the same places on this work" in text
     assert f"/works/{work_of(site, 'portrait 6.png')}/similar" in page.get_data(as_text=True)
 
@@ -73,11 +73,11 @@ def test_what_is_not_found_says_what_was_tried_and_shows_what_comes_near(member,
     assert page.get_data(as_text=True).count('class="wall-item"') == 6
 
 
-def test_a_doubt_is_said_and_explained(site, member, found):
+def test_a_doubt_is_said_and_explained(site, member, found_answer):
     with site.app_context():
-        db.session.get(Query, found).verdict = "maybe"
+        db.session.get(Query, found_answer).verdict = "maybe"
         db.session.commit()
-    text = _text(member.get(f"/answers/{found}"))
+    text = _text(member.get(f"/answers/{found_answer}"))
     assert "Not sure: this may be portrait 6" in text and "Please compare the two yourself." in text
 
 
@@ -98,8 +98,8 @@ def test_the_answer_of_an_empty_collection_is_a_page_too(site, member):
     assert "The collection is still empty" in _text(member.get(f"/answers/{query}"))
 
 
-def test_the_drawing_puts_every_point_where_it_is(site, member, found):
-    content = _content(site, found)
+def test_the_drawing_puts_every_point_where_it_is(site, member, found_answer):
+    content = _content(site, found_answer)
     candidate = content["candidates"][str(content["after"][0])]
     drawing = draw(content, candidate)
     assert drawing.query_points.count("h0") == candidate["inliers"] == drawing.work_points.count("h0")
@@ -123,8 +123,8 @@ def test_the_drawing_puts_every_point_where_it_is(site, member, found):
     assert np.allclose(corners, [[0, 0], [width, 0], [width, height], [0, height]], atol=5)
 
 
-def test_the_pictures_of_a_drawing_do_not_overlap(site, member, found):
-    content = _content(site, found)
+def test_the_pictures_of_a_drawing_do_not_overlap(site, member, found_answer):
+    content = _content(site, found_answer)
     beside, stacked = draw(content, content["candidates"][str(content["after"][0])]).layouts
     assert beside.query.height == beside.work.height == beside.height
     assert beside.query.width < beside.work.x and beside.work.x + beside.work.width == beside.width
@@ -137,45 +137,45 @@ def test_crowded_points_share_a_line():
     assert evidence._one_of_each_cell(points, (100, 100)).tolist() == [0, 2]
 
 
-def test_the_page_draws_both_layouts_and_can_switch_each_part(member, found):
-    page = member.get(f"/answers/{found}").get_data(as_text=True)
+def test_the_page_draws_both_layouts_and_can_switch_each_part(member, found_answer):
+    page = member.get(f"/answers/{found_answer}").get_data(as_text=True)
     assert page.count('role="img"') == 2
     for part in ("lines", "points", "outline", "attention"):
         assert f'id="show-{part}"' in page and f'for="show-{part}"' in page
     assert " style=" not in page and "<script>" not in page
 
 
-def test_other_candidates_show_their_evidence(site, member, found):
-    content = _content(site, found)
+def test_other_candidates_show_their_evidence(site, member, found_answer):
+    content = _content(site, found_answer)
     other = content["after"][1]
-    text = _text(member.get(f"/answers/{found}?candidate={other}"))
+    text = _text(member.get(f"/answers/{found_answer}?candidate={other}"))
     assert "Details matching" in text and "Back to the answer" in text
     for wrong in ("x", "999999", "-1", "%00", ""):
-        assert member.get(f"/answers/{found}?candidate={wrong}").status_code == 404
+        assert member.get(f"/answers/{found_answer}?candidate={wrong}").status_code == 404
 
 
-def test_the_rankings_stand_in_their_order(site, member, found):
-    content = _content(site, found)
-    page = member.get(f"/answers/{found}").get_data(as_text=True)
+def test_the_rankings_stand_in_their_order(site, member, found_answer):
+    content = _content(site, found_answer)
+    page = member.get(f"/answers/{found_answer}").get_data(as_text=True)
     tables = page.split('<table class="table table-sm ranking">')[1:]
     for table, order in zip(tables, (content["before"], content["after"]), strict=True):
         assert [int(work) for work in re.findall(r'<a href="/works/(\d+)"', table)] == order
 
 
-def test_a_work_that_left_the_collection_is_said_to_be_gone(site, member, found):
+def test_a_work_that_left_the_collection_is_said_to_be_gone(site, member, found_answer):
     with site.app_context():
         db.session.delete(db.session.get(Work, work_of(site, "portrait 6.png")))
         db.session.commit()
-    page = member.get(f"/answers/{found}")
+    page = member.get(f"/answers/{found_answer}")
     assert "This work has since left the collection. Its file was portrait 6.png." in _text(page)
 
 
-def test_an_id_that_is_of_another_work_now_is_not_taken_for_it(site, member, found):
+def test_an_id_that_is_of_another_work_now_is_not_taken_for_it(site, member, found_answer):
     with site.app_context():
         work = db.session.get(Work, work_of(site, "portrait 6.png"))
         work.pictures[0].path, work.title = "another.png", "Another"
         db.session.commit()
-    text = _text(member.get(f"/answers/{found}"))
+    text = _text(member.get(f"/answers/{found_answer}"))
     assert "This is portrait 6" in text and "Another" not in text
 
 
@@ -199,11 +199,11 @@ def test_works_on_one_photograph_lead_to_each_other(site, member, collection):
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_an_answer_is_seen_by_its_owner_and_administrators_only(address, member, other, admin, client, found):
-    assert member.get(f"/answers/{found}{address}").status_code == 200
-    assert admin.get(f"/answers/{found}{address}").status_code == 200
-    assert other.get(f"/answers/{found}{address}").status_code == 404
-    answer = client.get(f"/answers/{found}{address}")
+def test_an_answer_is_seen_by_its_owner_and_administrators_only(address, member, other, admin, client, found_answer):
+    assert member.get(f"/answers/{found_answer}{address}").status_code == 200
+    assert admin.get(f"/answers/{found_answer}{address}").status_code == 200
+    assert other.get(f"/answers/{found_answer}{address}").status_code == 404
+    answer = client.get(f"/answers/{found_answer}{address}")
     assert answer.status_code == 302 and "/user/sign-in" in answer.location
 
 
@@ -213,14 +213,14 @@ def test_what_is_no_id_leads_nowhere(address, wrong, member):
     assert member.get(f"/answers/{wrong}{address}").status_code == 404
 
 
-def test_the_picture_is_private_and_asked_for_only_once(member, found):
-    first = member.get(f"/answers/{found}/picture.jpg")
+def test_the_picture_is_private_and_asked_for_only_once(member, found_answer):
+    first = member.get(f"/answers/{found_answer}/picture.jpg")
     assert first.mimetype == "image/jpeg" and Image.open(io.BytesIO(first.data)).format == "JPEG"
     assert first.headers["Cache-Control"] == "private, no-cache"
     assert first.headers["X-Content-Type-Options"] == "nosniff"
     for address in ("picture.jpg", "thumbnail.jpg", "attention.png"):
-        first = member.get(f"/answers/{found}/{address}")
-        again = member.get(f"/answers/{found}/{address}", headers={"If-None-Match": first.headers["ETag"]})
+        first = member.get(f"/answers/{found_answer}/{address}")
+        again = member.get(f"/answers/{found_answer}/{address}", headers={"If-None-Match": first.headers["ETag"]})
         assert again.status_code == 304 and not again.data
         assert again.headers["Cache-Control"] == "private, no-cache"
 
@@ -235,16 +235,16 @@ def test_the_thumbnail_is_small_and_made_once(site, member):
     assert path.stat().st_mtime_ns == made
 
 
-def test_a_picture_that_is_gone_is_not_found(site, member, found):
+def test_a_picture_that_is_gone_is_not_found(site, member, found_answer):
     for path in site.extensions["uploads"].folder.iterdir():
         path.unlink()
-    assert member.get(f"/answers/{found}/picture.jpg").status_code == 404
-    assert member.get(f"/answers/{found}/thumbnail.jpg").status_code == 404
-    assert member.get(f"/answers/{found}").status_code == 200
+    assert member.get(f"/answers/{found_answer}/picture.jpg").status_code == 404
+    assert member.get(f"/answers/{found_answer}/thumbnail.jpg").status_code == 404
+    assert member.get(f"/answers/{found_answer}").status_code == 200
 
 
-def test_the_map_of_attention_is_clear_where_nothing_was_looked_at(member, found):
-    image = Image.open(io.BytesIO(member.get(f"/answers/{found}/attention.png").data))
+def test_the_map_of_attention_is_clear_where_nothing_was_looked_at(member, found_answer):
+    image = Image.open(io.BytesIO(member.get(f"/answers/{found_answer}/attention.png").data))
     assert image.mode == "RGBA"
     alpha = np.asarray(image)[..., 3]
     assert alpha.min() < 20 and 150 < alpha.max() < 255
@@ -260,59 +260,62 @@ def test_the_map_of_attention_has_the_shape_of_the_picture_and_shines_where_it_l
     assert abs(row - 1.5 * 60) < 10 and abs(column - 6.5 * 60) < 10
 
 
-def test_feedback_is_kept_changed_and_taken_back(site, member, found):
+def test_feedback_is_kept_changed_and_taken_back(site, member, found_answer):
     def said():
         with site.app_context():
-            query = db.session.get(Query, found)
+            query = db.session.get(Query, found_answer)
             return query.feedback, query.feedback_at is not None
 
     for word in ("right", "wrong", "absent"):
-        answer = post(member, f"/answers/{found}/feedback", {"feedback": word}, page=f"/answers/{found}")
-        assert answer.status_code == 303 and answer.location == f"/answers/{found}#feedback"
+        answer = post(member, f"/answers/{found_answer}/feedback", {"feedback": word}, page=f"/answers/{found_answer}")
+        assert answer.status_code == 303 and answer.location == f"/answers/{found_answer}#feedback"
         assert said() == (word, True)
-        page = member.get(f"/answers/{found}").get_data(as_text=True)
+        page = member.get(f"/answers/{found_answer}").get_data(as_text=True)
         assert page.count('aria-pressed="true"') == 1 and "to undo" in page
-    post(member, f"/answers/{found}/feedback", {"feedback": ""}, page=f"/answers/{found}")
+    post(member, f"/answers/{found_answer}/feedback", {"feedback": ""}, page=f"/answers/{found_answer}")
     assert said() == (None, False)
 
 
-def test_feedback_that_makes_no_sense_is_refused(member, found):
-    answer = post(member, f"/answers/{found}/feedback", {"feedback": "bad"}, page=f"/answers/{found}")
+def test_feedback_that_makes_no_sense_is_refused(member, found_answer):
+    answer = post(member, f"/answers/{found_answer}/feedback", {"feedback": "bad"}, page=f"/answers/{found_answer}")
     assert answer.status_code == 400 and "must be right, wrong or absent" in _page(answer)
 
 
-def test_only_who_asked_gives_feedback(site, member, other, admin, client, found):
+def test_only_who_asked_gives_feedback(site, member, other, admin, client, found_answer):
     def says(who):
-        return post(who, f"/answers/{found}/feedback", {"feedback": "wrong"}, page="/history").status_code
+        return post(who, f"/answers/{found_answer}/feedback", {"feedback": "wrong"}, page="/history").status_code
 
     assert (says(other), says(admin)) == (404, 403)
-    assert post(client, f"/answers/{found}/feedback", {"feedback": "wrong"}, page="/user/sign-in").status_code == 302
+    assert (
+        post(client, f"/answers/{found_answer}/feedback", {"feedback": "wrong"}, page="/user/sign-in").status_code
+        == 302
+    )
     with site.app_context():
-        assert db.session.get(Query, found).feedback is None
-    assert "has not given feedback yet" in _text(admin.get(f"/answers/{found}"))
+        assert db.session.get(Query, found_answer).feedback is None
+    assert "has not given feedback yet" in _text(admin.get(f"/answers/{found_answer}"))
 
 
 @pytest.mark.parametrize("address", ["feedback", "delete"])
-def test_a_form_without_its_secret_is_refused(site, address, member, found):
-    answer = member.post(f"/answers/{found}/{address}", data={"feedback": "right"})
+def test_a_form_without_its_secret_is_refused(site, address, member, found_answer):
+    answer = member.post(f"/answers/{found_answer}/{address}", data={"feedback": "right"})
     assert answer.status_code == 400 and count(site, Query) == 1
 
 
-def test_an_answer_is_deleted_with_all_its_files_after_a_question(site, member, found):
-    member.get(f"/answers/{found}/thumbnail.jpg")
+def test_an_answer_is_deleted_with_all_its_files_after_a_question(site, member, found_answer):
+    member.get(f"/answers/{found_answer}/thumbnail.jpg")
     assert len(files(site)) == 2
-    assert "Delete this answer?" in _text(member.get(f"/answers/{found}/delete"))
-    answer = post(member, f"/answers/{found}/delete")
+    assert "Delete this answer?" in _text(member.get(f"/answers/{found_answer}/delete"))
+    answer = post(member, f"/answers/{found_answer}/delete")
     assert answer.status_code == 303 and answer.location == "/history"
     assert not files(site) and count(site, Query) == count(site, Photograph) == 0
-    assert member.get(f"/answers/{found}").status_code == 404
+    assert member.get(f"/answers/{found_answer}").status_code == 404
 
 
-def test_nobody_else_deletes_it_but_an_administrator(site, other, admin, client, found):
-    assert post(other, f"/answers/{found}/delete", page="/history").status_code == 404
-    assert post(client, f"/answers/{found}/delete", page="/user/sign-in").status_code == 302
+def test_nobody_else_deletes_it_but_an_administrator(site, other, admin, client, found_answer):
+    assert post(other, f"/answers/{found_answer}/delete", page="/history").status_code == 404
+    assert post(client, f"/answers/{found_answer}/delete", page="/user/sign-in").status_code == 302
     assert count(site, Query) == 1
-    assert post(admin, f"/answers/{found}/delete").status_code == 303
+    assert post(admin, f"/answers/{found_answer}/delete").status_code == 303
     assert count(site, Query) == 0
 
 
@@ -331,10 +334,10 @@ def _page(answer) -> str:
     return answer.get_data(as_text=True)
 
 
-def test_one_can_ask_again_with_the_same_photograph(site, member, other, admin, client, found):
+def test_one_can_ask_again_with_the_same_photograph(site, member, other, admin, client, found_answer):
     with site.app_context():
-        photograph = db.session.get(Query, found).photograph_id
-    assert f'href="/?photograph={photograph}"' in _page(member.get(f"/answers/{found}"))
+        photograph = db.session.get(Query, found_answer).photograph_id
+    assert f'href="/?photograph={photograph}"' in _page(member.get(f"/answers/{found_answer}"))
     again = re.search(r'data-again="([^"]+)"', _page(member.get(f"/?photograph={photograph}")))
     assert json.loads(html.unescape(again[1]))["picture"] == f"/photographs/{photograph}/picture.jpg"
     for address in (f"/?photograph={photograph}", f"/?photograph={'A' * 22}", "/?photograph=%00"):

@@ -133,7 +133,7 @@ def test_what_is_not_there_is_told_as_a_page_to_people_and_as_json_to_scripts(cl
     page = client.get("/nowhere")
     assert page.status_code == 404 and "<h1" in page.get_data(as_text=True)
     answer = client.get("/nowhere", headers={"Accept": "application/json"})
-    assert answer.status_code == 404 and answer.json["error"].startswith("There is nothing here.")
+    assert answer.status_code == 404 and answer.json["error"].startswith("There is nothing at this address.")
 
 
 @pytest.fixture

@@ -342,7 +342,7 @@ def test_one_run_that_is_cut_short_does_not_hide_the_others(admin, run, settings
     (settings.output / "statistics" / ".third.partial").mkdir()
     page = admin.get(EVALUATION)
     assert page.status_code == 200
-    assert "“other” was cut short" in page.text
+    assert "“other” was interrupted" in page.text
     assert "“third” is in progress" in page.text
     assert told(page.text)["found"] == "4"
 
