@@ -23,7 +23,8 @@ from utils.errors import Failed, WrongUse
 from utils.files import write
 
 TIMEOUTS = (10, 30)  # seconds to connect, seconds between two pieces of the answer
-MAX_SECONDS = 120  # for the whole of one file; stops a server that sends a byte now and then
+MAX_SECONDS = 120  # for the whole of one file, which stops a server that sends a byte now and then, and
+SLOW = 200_000  # bytes: one second more for each so many, for large files
 MAX_WAIT = 300  # seconds, whatever Retry-After says
 MAX_IN_A_ROW = 10  # files without an answer, after which the server is taken to be away
 MAX_REDIRECTS = 5
@@ -186,7 +187,7 @@ def is_same(response: requests.Response, known: Edition) -> bool:
 
 
 def body(response: requests.Response, max_bytes: int) -> bytes:
-    """What was sent, at most `max_bytes` and MAX_SECONDS; urllib3 raises where it is shorter than announced."""
+    """What was sent, at most `max_bytes`, not endlessly slowly; urllib3 raises where it is cut off."""
     too_large = NotFetched(f"larger than {max_bytes // 1_000_000} MB")
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
@@ -198,8 +199,8 @@ def body(response: requests.Response, max_bytes: int) -> bytes:
         data += piece
         if len(data) > max_bytes:
             raise too_large
-        if time.monotonic() > end:
-            raise TryAgain(f"not complete after {MAX_SECONDS} s")
+        if time.monotonic() > end + len(data) / SLOW:
+            raise TryAgain(f"not complete after {MAX_SECONDS + len(data) // SLOW} s")
     return bytes(data)
 
 
