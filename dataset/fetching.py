@@ -175,15 +175,15 @@ def fetch_once(session: requests.Session, address: str, max_bytes: int, known: E
 def is_same(response: requests.Response, known: Edition) -> bool:
     """Whether an answer is the known edition, for servers that know no conditional requests, by its headers alone.
 
-    Where the server names neither ETag nor date, the length decides; where it names nothing, the file is taken to be
-    the same: fetching everything anew each time would not be polite.
+    Where the server names neither ETag nor date, the length decides, if it is known; where the server names nothing at
+    all, the file is taken to be the same: fetching everything again each time would not be polite.
     """
     headers = response.headers
     if known.etag or headers.get("ETag"):
         return known.etag == headers.get("ETag", "")
     if known.modified or headers.get("Last-Modified"):
         return known.modified == headers.get("Last-Modified", "")
-    return headers.get("Content-Length", str(known.size)) == str(known.size)
+    return known.size > 0 and headers.get("Content-Length", str(known.size)) == str(known.size)
 
 
 def body(response: requests.Response, max_bytes: int) -> bytes:

@@ -185,7 +185,7 @@ class State:
         CREATE TABLE IF NOT EXISTS run (number INTEGER NOT NULL, finished INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS documents (
             address TEXT PRIMARY KEY, run INTEGER NOT NULL, position INTEGER NOT NULL, manifest INTEGER NOT NULL,
-            etag TEXT NOT NULL, modified TEXT NOT NULL, size INTEGER NOT NULL, content BLOB NOT NULL);
+            etag TEXT NOT NULL, modified TEXT NOT NULL, content BLOB NOT NULL);
         CREATE TABLE IF NOT EXISTS pictures (
             id TEXT PRIMARY KEY, run INTEGER NOT NULL, side INTEGER NOT NULL, address TEXT NOT NULL,
             file TEXT NOT NULL, etag TEXT NOT NULL, modified TEXT NOT NULL, size INTEGER NOT NULL);
@@ -226,8 +226,8 @@ class State:
         """Remember a manifest or collection as read in this run."""
         content = zlib.compress(json.dumps(document).encode())
         manifest = iiif.kind(document) == "Manifest"
-        values = (address, self.run, position, manifest, edition.etag, edition.modified, edition.size, content)
-        self._write("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        values = (address, self.run, position, manifest, edition.etag, edition.modified, content)
+        self._write("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def manifests(self) -> Iterator[tuple[sqlite3.Row, dict]]:
         """Those of this run in their order, then those of earlier ones: row and document."""
@@ -325,11 +325,13 @@ def read(stop: Stop, position: int, fetcher: Fetcher, state: State) -> dict:
         return content_of(kept)
     if not is_web_address(stop.address):
         raise NotFetched("not an http or https address")
-    fetched = fetcher.get(stop.address, MAX_DOCUMENT, edition_of(kept) if kept else None)
+    # Without its length: a word may have been replaced by another that is as long.
+    known = Edition(kept["etag"], kept["modified"]) if kept else None
+    fetched = fetcher.get(stop.address, MAX_DOCUMENT, known)
     if fetched:
         document, edition = iiif.parse(fetched.data), fetched.edition
     else:
-        document, edition = content_of(kept), edition_of(kept)
+        document, edition = content_of(kept), known
     state.keep_document(stop.address, position, document, edition)
     return document
 

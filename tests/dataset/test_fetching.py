@@ -67,6 +67,7 @@ def conditional(etag: str, data: bytes):
         (give(RED, Last_Modified="Mon, 05 Jan 2026 00:00:00 GMT"), give(RED, Last_Modified="today"), True),
         (give(RED), give(RED), False),  # the length is all there is
         (give(RED), give(RED + b"!"), True),
+        (give(RED), lambda handler: (handler.send_response(200), handler.end_headers()), False),  # it says nothing
         (give(RED), give(RED, ETag='"1"'), True),
     ],
 )
