@@ -3,7 +3,10 @@
 Examples:
   python app.py                          serve the site on http://127.0.0.1:5000
   python app.py create_admin             make the first administrator; asks for name, address and password
-  python app.py load_catalog FILE        authors and titles of the works, from a CSV or Excel file
+  python app.py load_catalog FILE        the register: inventory numbers, artists, titles; a CSV file or a workbook
+  python app.py restore_catalog          go back to an earlier register
+  python app.py export_catalog FILE      the register with the files that were matched, .csv or .xlsx
+  python app.py catalog_template         an empty register that explains itself
   python app.py sweep                    delete old uploads and answers; the site does it by itself every day
   python app.py db upgrade               bring the database up to date (a start does it too)
   python app.py runserver                Flask's own server, for development
@@ -137,7 +140,7 @@ def manager() -> Manager:
     made.add_command("shell", Shell(make_context=lambda: {"db": db}))
     made.add_command("db", Database())
     made.command(serve)
-    for name in ("accounts", "collection", "expiry"):
+    for name in ("accounts", "registers", "expiry"):
         import_module(f"web.{name}").add_commands(made)
     return made
 

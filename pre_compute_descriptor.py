@@ -5,8 +5,9 @@ Examples:
   python pre_compute_descriptor.py --feature sift --keypoints 1000
   python pre_compute_descriptor.py --update        after train.py --update, with the options of the first run
 
-They go to OUTPUT/collection.lmdb, beside the descriptors of train.py. A run that was interrupted goes on where it
-stopped; other options than those of the first run make all local features anew.
+They go to OUTPUT/collection.lmdb, beside the descriptors of train.py, and the names of files that could not be read
+to skipped.csv beside the lists. A run that was interrupted goes on where it stopped; other options than those of the
+first run make all local features anew.
 """
 
 import argparse

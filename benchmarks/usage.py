@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from app_statistics import create_app
 from config import Settings
-from database.tables import Event, Photograph, Query, Role, User, Work, db, now
+from database.tables import Event, Photograph, Picture, Query, Role, User, Work, db, now
 from utils.script import plain_parser, positive
 
 YEAR = timedelta(days=365)
@@ -89,6 +89,7 @@ def fill(count: int) -> None:
     db.session.execute(
         insert(Work), [{"id": n, "path": f"work {n}.jpg", "title": f"Work {n}"} for n in range(1, WORKS + 1)]
     )
+    db.session.execute(insert(Picture), [{"id": n, "work_id": n, "path": f"work {n}.jpg"} for n in range(1, WORKS + 1)])
     db.session.commit()
     people = db.session.scalars(db.select(User.id)).all()
     rng = np.random.default_rng(0)

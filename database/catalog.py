@@ -1,162 +1,250 @@
-"""Reads and writes a catalogue of works in the Web Gallery of Art's columns.
+"""Reads and writes registers of works: CSV and workbooks, one row a work, or a row for each of its pictures.
 
-A catalogue is a CSV or Excel (.xlsx) file with one row a work. Columns are recognised by name, in any
-order and case; unknown ones are ignored:
+Columns are recognised by name, in any order and case, in six languages (database/register/columns.py); others are
+kept under their own names. The Web Gallery of Art's columns are among those that are known:
 
     AUTHOR;BORN-DIED;TITLE;DATE;TECHNIQUE;LOCATION;URL;FORM;TYPE;SCHOOL;TIMEFRAME;FILE
 
-FILE, the picture's path relative to the dataset, is ours; the gallery's own catalogue has the page's URL only.
+FILE names the pictures, several with `|` or `;` between them.
 """
 
 import csv
-import io
 import os
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TextIO
 
-import openpyxl
-
+from database.register import columns, sheets
+from database.register.text import LOOKED_AT, Text
 from utils.errors import WrongUse
 
-MAX_BYTES = 200_000_000  # of a catalogue file; the Web Gallery of Art's has some 10 MB
-SEPARATORS = ";,\t"
+MAX_COLUMNS = sheets.COLUMNS
 
 
 @dataclass(frozen=True)
 class Work:
-    """One row of a catalogue; a cell that is not there is an empty string."""
+    """One row of a register; a cell that is not there is an empty string."""
 
-    author: str = ""  # "AACHEN, Hans von"
+    number: str = ""  # of the inventory, "1921.2"
+    author: str = ""  # "AACHEN, Hans von"; several with ; or | between them
     born_died: str = ""
     title: str = ""
-    date: str = ""
+    date: str = ""  # as it is written
     technique: str = ""
+    dimensions: str = ""
     location: str = ""
+    credit: str = ""
+    rights: str = ""
     url: str = ""  # of the page about the work
     form: str = ""  # painting, sculpture, ...
     type: str = ""  # portrait, landscape, ...
     school: str = ""
     timeframe: str = ""
-    file: str = ""  # the picture, relative to the dataset
+    file: str = ""  # the pictures, each relative to the dataset
+    more: dict[str, str] = field(default_factory=dict)  # other columns by name
 
 
-FIELDS = [field.name for field in fields(Work)]
+FIELDS = [field.name for field in fields(Work) if field.name != "more"]
+# The columns that catalogues of the Web Gallery of Art have, in its order, and ours: the picture.
+GALLERY = [
+    "author",
+    "born_died",
+    "title",
+    "date",
+    "technique",
+    "location",
+    "url",
+    "form",
+    "type",
+    "school",
+    "timeframe",
+    "file",
+]
 
 
-def read(path: str | os.PathLike) -> list[Work]:
-    """The works of a catalogue, in its order; cells are stripped, rows without content left out.
+class Register:
+    """A register whose header is read: `columns`, and `notes`, sentences for people; iterating gives a Work a row.
 
-    path: a CSV file (`;`, `,` or tab; UTF-8, with or without byte order mark, or Latin-1) or an Excel .xlsx
-    workbook, of which the first sheet is read. What it is shows in the content, not in the name.
+    path: CSV (any delimiter, any encoding), .xlsx, .xlsb, .xls or .ods; what it is shows in the content. sheet: of a
+    workbook, by name. mapping: plain name of a column -> field, as columns.parse_mapping gives it.
 
-    Raises WrongUse where the file cannot be read or is not a catalogue: AUTHOR, TITLE and one of URL and
-    FILE are essential.
+    Rows are read anew each time, one by one, and cells come stripped; rows without content are left out. What only
+    shows on the way (blanks, cells beyond the header) is told by `last_notes` after a whole reading.
+
+    Raises WrongUse where the file cannot be read or is no register, here and while rows are read.
     """
-    path = Path(path)
-    data = _bytes(path)
-    rows = _excel_rows(path, data) if data.startswith(b"PK\x03\x04") else _csv_rows(path, data)
-    rows = (cells for cells in rows if any(cells))
-    header = next(rows, None)
-    if header is None:
-        raise WrongUse(f"{path} is empty: a catalogue of works is wanted.")
-    columns = _columns(path, header)
-    works = (Work(**{name: cells[i] for name, i in columns.items() if i < len(cells)}) for cells in rows)
-    return [work for work in works if work != Work()]
+
+    def __init__(self, path: str | os.PathLike, sheet: str | None = None, mapping: Mapping[str, str] | None = None):
+        self.path = Path(path)
+        self._mapping = mapping or {}
+        self.notes: list[str] = []
+        self.last_notes: list[str] = []
+        try:
+            with self.path.open("rb") as file:
+                start = file.read(8)
+            if sheets.is_workbook(start):
+                self._open_workbook(sheet)
+            elif sheet:
+                raise WrongUse(f"{self.path} is no workbook, so it has no sheet {sheet!r}.")
+            else:
+                self._open_text()
+        except OSError as problem:
+            raise WrongUse(f"The catalogue {self.path} cannot be read: {problem.strerror or problem}.") from None
+
+    def _known(self, cells: list[str]) -> int:
+        return columns.count_known(cells, self._mapping)
+
+    def _open_text(self) -> None:
+        text = Text(self.path, self._known)
+        self.notes += text.warnings
+        self._rows = text.rows
+        self._take_header(self._first(text.rows()))
+
+    def _open_workbook(self, sheet: str | None) -> None:
+        book = sheets.Sheets(self.path)
+        if sheet and sheet not in [*book.visible, *book.hidden]:
+            names = ", ".join([*book.visible, *book.hidden])
+            raise WrongUse(f"{self.path} has no sheet {sheet!r}: it has {names}.")
+        candidates = [sheet] if sheet else book.visible
+        if not candidates:
+            raise WrongUse(f"{self.path} has no visible sheet: name one with --sheet.")
+        heads = {name: self._first(book.rows(name, LOOKED_AT)) for name in candidates}
+        chosen = next(
+            (name for name in candidates if max(map(self._known, heads[name]), default=0) >= 2), candidates[0]
+        )
+        others = [name for name in book.visible if name != chosen]
+        if others and not sheet:
+            self.notes.append(f"Sheet {chosen!r} is read; use --sheet for another: {', '.join(others)}.")
+        self._rows = lambda: book.rows(chosen)
+        self._take_header(heads[chosen])
+
+    def _first(self, rows: Iterator) -> list[list[str]]:
+        found = []
+        for row in rows:
+            if isinstance(row, tuple):
+                found.append(row[1])
+            if len(found) >= LOOKED_AT:
+                break
+        rows.close()
+        return found
+
+    def _take_header(self, rows: list[list[str]]) -> None:
+        """Find the header among the first rows: titles may stand above it."""
+        if not rows:
+            raise WrongUse(f"{self.path} is empty: a catalogue of works is wanted.")
+        place = max(range(len(rows)), key=lambda place: self._known(rows[place]))  # the first of those that are equal
+        self._above = place
+        header = rows[place]
+        if len(header) > MAX_COLUMNS:
+            raise WrongUse(f"{self.path} has {len(header):,} columns; a register has {MAX_COLUMNS:,} at most.")
+        try:
+            self.columns, notes = columns.assign(header, self._mapping)
+        except WrongUse as problem:
+            raise WrongUse(f"{self.path}: {problem}") from None
+        known = {column.field for column in self.columns if column.field}
+        missing = []
+        if not known.intersection(columns.NAMES):
+            missing.append("TITLE (or INVENTORY NUMBER)")
+        if not known.intersection(columns.FINDS):
+            missing.append("URL (or FILE, or INVENTORY NUMBER)")
+        if missing or len(known) < 2:
+            found = ", ".join(cell[:30] for cell in rows[0][:15])
+            lacks = f"no column {', '.join(missing)}" if missing else "only one column is known"
+            raise WrongUse(
+                f"{self.path} is not a catalogue of works: {lacks}; its first row is {found!r}. If its columns have "
+                'other names, say which is which: --map "Title=..." --map "Image file=...".'
+            )
+        if place:
+            self.notes.append(f"{place:,} row{'s' if place > 1 else ''} above the header are left out.")
+        self.notes += notes
+
+    def __iter__(self) -> Iterator[Work]:
+        width = max(column.place for column in self.columns) + 1
+        known = [(column.place, column.field) for column in self.columns if column.field]
+        others = [(column.place, column.name) for column in self.columns if not column.field]
+        filled, rows, beyond, skip = Counter(), 0, 0, self._above + 1
+        notes: list[str] = []
+        for row in self._rows():
+            if isinstance(row, dict):
+                notes += self._notes_of_sheet(row)
+                continue
+            if skip:  # titles, and the header itself
+                skip -= 1
+                continue
+            cells = row[1]
+            texts = {name: cells[place] for place, name in known if place < len(cells)}
+            more = {name: cells[place] for place, name in others if place < len(cells) and cells[place]}
+            for place in range(width, len(cells)):
+                if cells[place]:
+                    more[f"Column {place + 1}"] = cells[place]
+                    beyond += 1
+            if not (more or any(texts.values())):
+                continue
+            rows += 1
+            filled.update(name for name, text in texts.items() if text)
+            yield Work(**texts, more=more)
+        blanks = [
+            f"{rows - filled[name]:,} have no {columns.LABELS[name].lower()}"
+            for _, name in known
+            if name in ("number", "title", "author", "file") and filled[name] < rows
+        ]
+        if blanks:
+            notes.append(f"Of {rows:,} rows, {', '.join(blanks)}.")
+        if beyond:
+            notes.append(f"{beyond:,} cells stand beyond the header; they are kept as 'Column' with its number.")
+        self.last_notes = notes
+
+    def _notes_of_sheet(self, said: dict) -> list[str]:
+        notes = []
+        if said["formulas"]:
+            notes.append(
+                f"{said['formulas']:,} formulas have no stored value and are read as blanks: open the workbook "
+                "in Excel or LibreOffice and save it."
+            )
+        if said["filled"]:
+            notes.append(f"{said['filled']:,} cells of merged ranges are filled with the range's value.")
+        numbers = [column for column in self.columns if column.field == "number" and column.place in said["fractions"]]
+        if numbers:
+            notes.append(
+                f"Column {numbers[0].name!r} holds numbers, not text: what was typed as 1921.10 has become 1921.1. "
+                "Format the column as text."
+            )
+        return notes
 
 
-def write(path: str | os.PathLike, works: Iterable[Work]) -> None:
-    """Write a catalogue that `read` gives back: UTF-8, `;`, every column. The file is whole or not there."""
+@contextmanager
+def whole_file(path: str | os.PathLike) -> Iterator[TextIO]:
+    """A text file (UTF-8) that is there once the context has ended well, and else as it was before."""
     path = Path(path)
     part = path.with_name(path.name + ".part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, delimiter=";", lineterminator="\n")
-            writer.writerow(name.upper().replace("_", "-") for name in FIELDS)
-            writer.writerows([getattr(work, name) for name in FIELDS] for work in works)
+        with part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            yield file
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        if path.is_file() and path.stat().st_size > MAX_BYTES:
-            raise WrongUse(f"{path} is too large for a catalogue: more than {MAX_BYTES // 1_000_000} MB.")
-        return path.read_bytes()
-    except OSError as problem:
-        raise WrongUse(f"The catalogue {path} cannot be read: {problem.strerror or problem}.") from None
+def read(path: str | os.PathLike, sheet: str | None = None, mapping: Mapping[str, str] | None = None) -> list[Work]:
+    """The works of a register, in its order. Arguments and errors as of Register."""
+    return list(Register(path, sheet, mapping))
 
 
-def _columns(path: Path, header: list[str]) -> dict[str, int]:
-    """Field name -> position of its column. Raises WrongUse for a header that is not a catalogue's."""
-    # "Born/Died", "BORN-DIED" and "born died" all mean born_died.
-    names = [re.sub(r"[^a-z]+", "_", cell.casefold()).strip("_") for cell in header]
-    twice = [name for name in FIELDS if names.count(name) > 1]
-    if twice:
-        raise WrongUse(f"{path} has the column {twice[0].upper()} more than once: which one is meant?")
-    missing = [name.upper() for name in ("author", "title") if name not in names]
-    if "url" not in names and "file" not in names:
-        missing.append("URL (or FILE)")
-    if missing:
-        found = ", ".join(cell[:30] for cell in header[:15])
-        raise WrongUse(
-            f"{path} is not a catalogue of works: no column {', '.join(missing)}; its first row is {found!r}."
+def write(path: str | os.PathLike, works: Iterable[Work]) -> None:
+    """Write a register that `read` gives back, in the Web Gallery of Art's columns where those suffice.
+
+    UTF-8, `;`. The file is whole or not there.
+    """
+    works = list(works)
+    used = [name for name in FIELDS if name not in GALLERY and any(getattr(work, name) for work in works)]
+    others = list(dict.fromkeys(name for work in works for name in work.more))
+    with whole_file(path) as file:
+        writer = csv.writer(file, delimiter=";", lineterminator="\n")
+        writer.writerow([*(name.upper().replace("_", "-") for name in [*GALLERY, *used]), *others])
+        writer.writerows(
+            [*(getattr(work, name) for name in [*GALLERY, *used]), *(work.more.get(name, "") for name in others)]
+            for work in works
         )
-    return {name: names.index(name) for name in FIELDS if name in names}
-
-
-def _text(path: Path, data: bytes) -> str:
-    if b"\0" in data[:4096]:
-        raise WrongUse(
-            f"{path} is not a catalogue: it is neither text (CSV, in UTF-8 or Latin-1) nor an Excel .xlsx file."
-        )
-    # Programs that say Latin-1 mostly write Windows-1252, which differs only where Latin-1 has control characters.
-    for encoding in ("utf-8-sig", "cp1252"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return data.decode("latin-1")
-
-
-def _csv_rows(path: Path, data: bytes) -> Iterator[list[str]]:
-    text = _text(path, data).lstrip("\r\n")
-    header = text[:2000].split("\n", 1)[0]
-    separator = max(SEPARATORS, key=header.count)
-    separators = header.count(separator)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    try:
-        for row in reader:
-            # A quotation mark that is never closed swallows whole rows into one cell: works would be lost silently.
-            if separators and any("\n" in cell and cell.count(separator) >= separators for cell in row):
-                raise WrongUse(
-                    f"{path} has a quotation mark that is not closed in the row that ends at line {reader.line_num}."
-                )
-            yield [cell.strip() for cell in row]
-    except csv.Error as problem:
-        raise WrongUse(
-            f"{path} is not a catalogue: line {reader.line_num} is no row of a CSV file ({problem})."
-        ) from None
-
-
-def _excel_rows(path: Path, data: bytes) -> Iterator[list[str]]:
-    try:
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        sheet = book.worksheets[0]
-        sheet.reset_dimensions()  # some programs write a wrong size, which would cut rows off
-        for row in sheet.iter_rows(values_only=True):
-            yield [_cell(value) for value in row]
-    except Exception as problem:  # a damaged workbook raises whatever zip, XML and openpyxl happen to raise
-        raise WrongUse(
-            f"{path} looks like an Excel file but cannot be read as one ({type(problem).__name__})."
-        ) from None
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # Excel keeps the year 1598 as 1598.0
-    return str(value).strip()

@@ -1,8 +1,18 @@
-"""The tables of the site's database. Times are in UTC, without a zone."""
+"""The tables of the site's database. Times are in UTC, without a zone.
+
+A Work is what the register names: one row of it, or all rows of one inventory number. It has one or more Pictures,
+each an image of the collection store with the store's id. A work's id is that of its first picture, so a collection
+without a register has one work an image with the same id, and an address with the id of any picture leads to its
+work. Queries and stored answers name pictures; which works these are of is looked up when they are shown, so a
+register that is loaded later also counts for earlier answers. database/works.py keeps both tables in step with the
+store and with the register, which lies as a file beside the database (database/kept.py): the tables can be made anew
+from these two. The words of works are in an index of their own, `work_texts` (database/fulltext.py).
+"""
 
 import os
 import re
 import secrets
+import sqlite3  # noqa: F401  (before TensorFlow, whose own copy of SQLite has no index of words and would be taken)
 from datetime import datetime, timezone
 from hmac import compare_digest
 from pathlib import PurePath
@@ -10,10 +20,11 @@ from pathlib import PurePath
 from flask import current_app
 from flask_sqlalchemy import SQLAlchemy
 from flask_user import UserMixin
-from sqlalchemy import LargeBinary, MetaData, TypeDecorator, event
+from sqlalchemy import LargeBinary, MetaData, String, TypeDecorator, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, foreign
 
+from database.folding import LAST
 from utils.text import printable
 
 # Constraints with names of their own, so that a migration can change them on every database.
@@ -140,30 +151,76 @@ class Token(db.Model):
     user = db.relationship(User)
 
 
+def sort_key(length: int = 200) -> String:
+    """The type of a text that is compared by code points on every database."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
 class Work(db.Model):
-    """An image of the collection, with its row of the catalogue where there is one."""
+    """What the register names, or an image without a row there."""
 
     __tablename__ = "works"
-    id = db.Column(db.Integer, primary_key=True, autoincrement=False)  # as in the collection store
-    path = db.Column(FilePath, nullable=False)  # relative to the dataset, as os.fsdecode gives it
+    __table_args__ = (
+        db.Index("ix_works_author_key", "author_key", "title_key", "id"),
+        db.Index("ix_works_title_key", "title_key", "id"),
+        db.Index("ix_works_number_key", "number_key", "id"),
+        db.Index("ix_works_first_year", "first_year", "last_year"),
+    )
+    id = db.Column(db.Integer, primary_key=True, autoincrement=False)  # of its first picture
+    path = db.Column(FilePath, nullable=False)  # of its first picture
+    number = db.Column(db.String(200), unique=True)  # of the inventory; null: none
     author = db.Column(db.String(200), nullable=False, default="", index=True)
     born_died = db.Column(db.Text, nullable=False, default="")
     title = db.Column(db.Text, nullable=False, default="")
-    date = db.Column(db.Text, nullable=False, default="")
+    date = db.Column(db.Text, nullable=False, default="")  # as it is written
+    first_year = db.Column(db.Integer)  # what the date means, both included; null: it tells no year
+    last_year = db.Column(db.Integer)
     technique = db.Column(db.Text, nullable=False, default="")
+    dimensions = db.Column(db.Text, nullable=False, default="")
     location = db.Column(db.Text, nullable=False, default="")
+    credit = db.Column(db.Text, nullable=False, default="")
+    rights = db.Column(db.Text, nullable=False, default="")
     url = db.Column(db.Text, nullable=False, default="")
     form = db.Column(db.String(200), nullable=False, default="", index=True)
     type = db.Column(db.String(200), nullable=False, default="", index=True)
     school = db.Column(db.String(200), nullable=False, default="", index=True)
     timeframe = db.Column(db.String(200), nullable=False, default="", index=True)
+    more = db.Column(db.JSON, nullable=False, default=dict)  # the register's other columns: name -> text
     folder = db.Column(db.String(200), nullable=False, default="", index=True)  # of the path; "" for the dataset itself
-    words = db.Column(db.Text, nullable=False, default="")  # all that a text search looks at, folded
+    number_key = db.Column(sort_key(), nullable=False, default=LAST)  # what works are sorted by: see folding.sort_key
+    author_key = db.Column(sort_key(), nullable=False, default=LAST)
+    title_key = db.Column(sort_key(), nullable=False, default=LAST)
+    entry = db.Column(db.String(32), nullable=False, default="")  # a digest of its row of the register; "": it has none
+    pictures = db.relationship(
+        "Picture",
+        back_populates="work",
+        order_by="Picture.position",
+        lazy="selectin",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+    )
 
     @property
     def caption(self) -> str:
-        """The title, or the file's name where there is no catalogue."""
-        return self.title or PurePath(printable(self.path)).stem
+        """The title, or the inventory number, or the file's name."""
+        return self.title or self.number or PurePath(printable(self.path)).stem
+
+    @property
+    def artists(self) -> list[str]:
+        """The artists of `author`, one by one."""
+        return [name.strip() for name in re.split(r"[;|\n]", self.author) if name.strip()]
+
+
+class Picture(db.Model):
+    """An image of the collection: of a work, the only one or one of several."""
+
+    __tablename__ = "pictures"
+    id = db.Column(db.Integer, primary_key=True, autoincrement=False)  # as in the collection store
+    work_id = db.Column(db.ForeignKey("works.id", ondelete="CASCADE"), nullable=False, index=True)
+    path = db.Column(FilePath, nullable=False)  # relative to the dataset, as os.fsdecode gives it
+    position = db.Column(db.Integer, nullable=False, default=0)  # among those of its work
+    role = db.Column(db.String(20), nullable=False, default="")  # front, back, detail, frame, or empty
+    work = db.relationship(Work, back_populates="pictures")
 
 
 class Photograph(db.Model):
@@ -206,7 +263,7 @@ class Query(db.Model):
     )  # [[x, y], ...] in the photograph, clockwise from the upper left; null: all of it
     turns = db.Column(db.Integer, nullable=False, default=0)  # clockwise quarter turns, after straightening
     verdict = db.Column(db.String(10), nullable=False)  # found, maybe or not found
-    work_id = db.Column(db.Integer)  # of the first candidate; no foreign key, because the collection may change
+    work_id = db.Column(db.Integer)  # picture of the first candidate; no foreign key: the collection may change
     work_path = db.Column(FilePath)
     similarity = db.Column(db.Float)
     matches = db.Column(db.Integer)
@@ -216,8 +273,18 @@ class Query(db.Model):
     feedback_at = db.Column(db.DateTime)
     photograph = db.relationship(Photograph, back_populates="queries")
     user = db.relationship(User)
-    work = db.relationship(  # None where it has left the collection
-        Work, primaryjoin=lambda: (foreign(Query.work_id) == Work.id) & (Query.work_path == Work.path), viewonly=True
+    picture = db.relationship(  # None where it has left the collection
+        Picture,
+        primaryjoin=lambda: (foreign(Query.work_id) == Picture.id) & (Query.work_path == Picture.path),
+        viewonly=True,
+    )
+    work = db.relationship(  # the work that this picture shows
+        Work,
+        secondary=Picture.__table__,
+        primaryjoin=lambda: (Query.work_id == foreign(Picture.id)) & (Query.work_path == Picture.path),
+        secondaryjoin=lambda: foreign(Picture.work_id) == Work.id,
+        uselist=False,
+        viewonly=True,
     )
     answer = db.relationship(
         "Answer", uselist=False, back_populates="query_", cascade="all, delete-orphan", passive_deletes=True

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import CTE, ColumnElement, Date, DateTime, Float, Integer, Select, String, column, func, select, values
 
-from database.tables import Event, Photograph, Query, User, Work, db
+from database.tables import Event, Photograph, Picture, Query, User, Work, db
 from utils.statistics import wilson
 
 VERDICTS = ("found", "maybe", "not found")  # as models.answer.VERDICTS, which this room must not import
@@ -230,12 +230,24 @@ def database_bytes() -> int:
 
 
 def _found(span: Span) -> ColumnElement:
-    return _count(Query, Query.work_id == Work.id, Query.verdict == "found", span.holds(Query.created_at))
+    return (
+        select(func.count())
+        .select_from(Query)
+        .join(Picture, Picture.id == Query.work_id)
+        .where(Picture.work_id == Work.id, Query.verdict == "found", span.holds(Query.created_at))
+        .correlate(Work)
+        .scalar_subquery()
+    )
 
 
 def _was_found(span: Span) -> ColumnElement:
-    conditions = [Query.work_id == Work.id, Query.verdict == "found", span.holds(Query.created_at)]
-    return select(Query.work_id).where(*conditions).correlate(Work).exists()
+    return (
+        select(Query.work_id)
+        .join(Picture, Picture.id == Query.work_id)
+        .where(Picture.work_id == Work.id, Query.verdict == "found", span.holds(Query.created_at))
+        .correlate(Work)
+        .exists()
+    )
 
 
 def _count(table: type, *conditions: ColumnElement) -> ColumnElement:

@@ -1,226 +1,360 @@
-"""The works of the collection in the site's database: kept in step with the collection store, and with a catalogue.
+"""The works of the collection in the site's database: kept in step with the collection store, and with a register.
 
-The catalogue is kept beside the database, so that works which come later find their rows too.
+The register is kept beside the database, so that pictures which come later find their rows too.
 """
 
 import fcntl
+import hashlib
+import json
 import logging
-import re
-import unicodedata
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from flask import current_app
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, literal, or_, select, union_all
+from sqlalchemy.orm import joinedload
 
-from database import catalog
-from database.tables import Work, db
+from database import catalog, fulltext, kept
+from database.folding import fold, sort_key
+from database.register.files import Matcher, Shown
+from database.register.years import years
+from database.tables import Picture, Work, db
 from utils.errors import WrongUse
 from utils.text import printable
 
 log = logging.getLogger(__name__)
 
-CATALOG = "catalog.csv"  # in the folder of the database
-TEXTS = [name for name in catalog.FIELDS if name != "file"]  # what a work has of its row
+FORMAT = b"1"  # of what is made of a row; another number makes every row anew
+TEXTS = [name for name in catalog.FIELDS if name not in ("number", "file")]  # what a work has of its row as it stands
 LONGEST = 2000  # characters of a cell that are kept where the table sets no limit
 FACETS = ("author", "school", "form", "type", "timeframe")
-FOLDER = "folder"  # the facet of a collection without a catalogue
+FOLDER = "folder"  # the facet of a collection without a register
 SORTS = {
-    "author": (Work.author == "", Work.author, Work.title, Work.id),
-    "title": (Work.title == "", Work.title, Work.id),
+    "author": (Work.author_key, Work.title_key, Work.id),
+    "title": (Work.title_key, Work.id),
+    "number": (Work.number_key, Work.id),
+    "date": (Work.first_year.is_(None), Work.first_year, Work.last_year, Work.id),
     "file": (Work.path, Work.id),
+    "relevance": (Work.id,),  # after what the index of words says: see select_works
 }
-WORDS = 10  # of a search, at most
-# Letters that Unicode does not take apart into a base letter and a mark; and the one that PostgreSQL refuses.
-PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "\0": " "})
-MARKS = re.compile("[\u0300-\u036f]+")
 LIMITS = {column.name: getattr(column.type, "length", None) or LONGEST for column in Work.__table__.columns}
+BATCH = 2000  # rows that are written at once
 
 
-# Following the store and the catalogue
+# Following the store and the register
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of a catalogue."""
+    """What became of a register, or would become of it."""
 
     rows: int
-    matched: int  # works of the collection that have a row now
+    matched: int  # works of the collection that have a row
+    pictures: int  # of these works
+    new: int  # of these works, those that had no row before
+    changed: int  # those that had another one
+    lost: int  # works that had a row and have none any more
     without_row: int  # works of the collection that have none
-    unmatched: list[tuple[catalog.Work, str]]  # rows that belong to no work, each with the reason
+    repeated: int  # rows that only add pictures to the work of an earlier row
+    cut: int  # cells that are longer than pages show; the kept register has them whole
+    unmatched: list[tuple[catalog.Work, str]] = field(default_factory=list)  # rows without a work, with the reason
 
 
 def follow(images: dict[int, str]) -> None:
-    """Make the table of works say what the collection holds, with the kept catalogue's rows.
+    """Make the tables say what the collection holds, with the kept register's rows.
 
     images: id -> path, relative to the dataset. Several processes may call it at once. Needs an application context.
     """
     with _only_one():
-        known = dict(db.session.execute(select(Work.id, Work.path)).all())
-        db.session.rollback()  # ends the reading; what follows may take long
+        known = _images()
         if known != images:
-            _agree(images, match(_kept(), images)[0])
+            path = _folder() / kept.NAME
+            _agree(_target(_matcher(path, images), images))
 
 
-def load_catalog(works: list[catalog.Work]) -> Loaded:
-    """Give the works of the collection their rows of a catalogue, and keep it for works that come later.
+def load_catalog(works: Iterable[catalog.Work]) -> Loaded:
+    """Give the works of the collection their rows of a register, and keep it for pictures that come later.
 
-    It takes the place of the one before. Needs an application context.
+    It takes the place of the one before, which is kept among the last ones. Needs an application context.
     """
-    with _only_one():
-        images = dict(db.session.execute(select(Work.id, Work.path)).all())
-        db.session.rollback()
-        matched, unmatched = match(works, images)
-        catalog.write(_folder() / CATALOG, works)
-        _agree(images, matched)
-    return Loaded(len(works), len(matched), len(images) - len(matched), unmatched)
+    with Plan(works) as plan:
+        plan.apply()
+        return plan.loaded(with_rows=True)
+
+
+class Plan:
+    """A register that is about to take the place of the one before; `apply` makes it so, and nothing else does.
+
+    works: its rows, read once and written beside the database. Needs an application context.
+    Raises what reading the rows raises, and then leaves nothing behind.
+    """
+
+    def __init__(self, works: Iterable[catalog.Work]):
+        self._part = self._file = _folder() / f"{kept.NAME}.new"
+        self._lock = _only_one(".load")  # only one register is loaded at a time
+        self._lock.__enter__()
+        try:
+            self.rows = kept.write(self._part, works)
+            self._images = _images()
+            self._matcher = Matcher(lambda: kept.read(self._file), self._images)
+            self._wanted = _target(self._matcher, self._images)
+            self._before = _entries()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> "Plan":
+        return self
+
+    def __exit__(self, *_problem) -> None:
+        self._part.unlink(missing_ok=True)
+        self._lock.__exit__(None, None, None)
+
+    def loaded(self, with_rows: bool = False) -> Loaded:
+        """What changes; with_rows: also the rows without a work, all in memory."""
+        before = self._before  # image -> digest of its row
+        with_entry = {id: work for id, work in self._wanted.works.items() if work.entry}
+        now = {shown.image: work.entry for work in self._wanted.works.values() for shown in work.pictures}
+        return Loaded(
+            rows=self.rows,
+            matched=len(with_entry),
+            pictures=sum(len(work.pictures) for work in with_entry.values()),
+            new=sum(not before.get(id) for id in with_entry),
+            changed=sum(before.get(id, "") not in ("", work.entry) for id, work in with_entry.items()),
+            lost=sum(bool(entry) and not now.get(image) for image, entry in before.items()),
+            without_row=len(self._wanted.works) - len(with_entry),
+            repeated=self._matcher.repeated,
+            cut=self._wanted.cut,
+            unmatched=list(self.unmatched()) if with_rows else [],
+        )
+
+    def unmatched(self) -> Iterator[tuple[catalog.Work, str]]:
+        """Rows that have no work, or of whose files some are not there, each with the reason."""
+        yield from ((row, reason) for row, _, reason in self._matcher if reason)
+
+    def files_without_row(self) -> Iterator[str]:
+        """Pictures of the collection that no row has."""
+        for work in self._wanted.works.values():
+            if not work.entry:
+                yield from (self._images[shown.image] for shown in work.pictures)
+
+    def apply(self) -> None:
+        """Keep the register and bring the tables in step with it."""
+        with _only_one():
+            images = _images()
+            if images != self._images:  # pictures came while somebody was asked
+                self._matcher = Matcher(lambda: kept.read(self._file), images)
+                self._images, self._wanted = images, _target(self._matcher, images)
+            _agree(self._wanted)
+            kept.take(_folder(), self._part)
+            self._file = _folder() / kept.NAME
 
 
 def _folder() -> Path:
     return current_app.extensions["settings"].database
 
 
-def _kept() -> list[catalog.Work]:
-    """The catalogue that was loaded last; none where it was spoilt since, for the search must work all the same."""
-    path = _folder() / CATALOG
+def _images() -> dict[int, str]:
+    """Image -> path, as the tables have them."""
+    known = dict(db.session.execute(select(Picture.id, Picture.path)).all())
+    db.session.rollback()  # ends the reading; what follows may take long
+    return known
+
+
+def _entries() -> dict[int, str]:
+    """Image -> digest of the row that its work has."""
+    found = dict(db.session.execute(select(Picture.id, Work.entry).join(Work, Work.id == Picture.work_id)).all())
+    db.session.rollback()
+    return found
+
+
+def _matcher(path: Path, images: dict[int, str]) -> Matcher:
+    """The kept register's rows; none where it was spoilt since, for the search must work all the same."""
     try:
-        return catalog.read(path) if path.exists() else []
+        return Matcher((lambda: kept.read(path)) if path.exists() else (lambda: iter(())), images)
     except WrongUse as problem:
         log.warning("%s The works are shown without it.", problem)
-        return []
+        return Matcher(lambda: iter(()), images)
 
 
 @contextmanager
-def _only_one() -> Iterator[None]:
+def _only_one(what: str = "") -> Iterator[None]:
     """One process and thread at a time: two that add the same work would break each other's transaction."""
-    with (_folder() / "works.lock").open("a") as lock:
+    with (_folder() / f"works{what}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _agree(images: dict[int, str], matched: dict[int, catalog.Work]) -> None:
-    """Make the table hold these images with these rows; what is as it should be stays untouched. Commits."""
-    wanted = {image: _row(image, path, matched.get(image, catalog.Work())) for image, path in images.items()}
-    stored = {row.id: row._asdict() for row in db.session.execute(select(*Work.__table__.columns))}
-    stale = [image for image, row in stored.items() if row != wanted.get(image)]
-    fresh = [row for image, row in wanted.items() if row != stored.get(image)]
+def export_rows() -> Iterator[catalog.Work]:
+    """The kept register with the files that were matched, and after it the pictures that no row has.
+
+    Loading what it gives changes nothing. Needs an application context.
+    """
+    images = _images()
+    matcher = _matcher(_folder() / kept.NAME, images)
+    named = set()
+    for row, shown, reason in matcher:
+        named.update(picture.image for picture in shown)
+        found = " | ".join(printable(images[picture.image]) for picture in shown)
+        yield row if reason or not shown else replace(row, file=found)
+    yield from (catalog.Work(file=printable(path)) for image, path in images.items() if image not in named)
+
+
+# What the tables should hold
+
+
+@dataclass(frozen=True)
+class State:
+    """A work as it should be; only what tells whether it has changed."""
+
+    entry: str
+    pictures: tuple[Shown, ...]
+
+
+@dataclass
+class Target:
+    """What the tables should hold: works by id, and `rows`, which gives (id, row of the register) of each again."""
+
+    works: dict[int, State]
+    rows: Callable[[], Iterator[tuple[int, catalog.Work]]]
+    images: dict[int, str]
+    cut: int = 0
+
+
+def _target(matcher: Matcher, images: dict[int, str]) -> Target:
+    works, named, cut = {}, set(), 0
+    for row, shown, _ in matcher:
+        if shown:
+            works[shown[0].image] = State(digest(row), tuple(shown))
+            named.update(picture.image for picture in shown)
+            cut += sum(len(getattr(row, name)) > LIMITS[name] for name in TEXTS)
+    alone = [image for image in images if image not in named]
+    works |= {image: State("", (Shown(image),)) for image in alone}
+
+    def rows() -> Iterator[tuple[int, catalog.Work]]:
+        yield from ((shown[0].image, row) for row, shown, _ in matcher if shown)
+        yield from ((image, catalog.Work()) for image in alone)
+
+    return Target(works, rows, images, cut)
+
+
+def digest(row: catalog.Work) -> str:
+    """What tells one row of a register from another, its files aside; 32 characters, or empty where it says nothing."""
+    said = [getattr(row, name) for name in catalog.FIELDS if name != "file"]
+    if not (row.more or any(said)):
+        return ""
+    content = json.dumps([*said, row.more], sort_keys=True).encode()
+    return hashlib.blake2b(FORMAT + content, digest_size=16).hexdigest()
+
+
+def _agree(target: Target) -> None:
+    """Make the tables hold what is wanted; what is as it should be stays untouched. Commits."""
+    stored = _stored(target.images)
+    stale = [id for id, work in stored.items() if work is None or work != target.works.get(id)]
+    fresh = {id for id, work in target.works.items() if work != stored.get(id)}
     connection = db.session.connection()
-    if stale:
-        gone = delete(Work.__table__).where(Work.__table__.c.id == bindparam("gone"))
-        connection.execute(gone, [{"gone": image} for image in stale])
-    if fresh:
-        connection.execute(insert(Work.__table__), fresh)
+    for ids in _batches(stale):
+        gone = [{"gone": id} for id in ids]
+        fulltext.remove(connection, ids)
+        connection.execute(delete(Picture.__table__).where(Picture.__table__.c.work_id == bindparam("gone")), gone)
+        connection.execute(delete(Work.__table__).where(Work.__table__.c.id == bindparam("gone")), gone)
+    for rows in _batches((id, row) for id, row in target.rows() if id in fresh):
+        works, pictures, texts = [], [], []
+        for id, row in rows:
+            wanted = target.works[id]
+            paths = [target.images[shown.image] for shown in wanted.pictures]
+            works.append(work_row(id, paths[0], row, wanted.entry))
+            texts.append(indexed_texts(id, paths, row))
+            pictures += [
+                {"id": shown.image, "work_id": id, "path": path, "position": place, "role": shown.role}
+                for place, (shown, path) in enumerate(zip(wanted.pictures, paths, strict=True))
+            ]
+        connection.execute(insert(Work.__table__), works)
+        connection.execute(insert(Picture.__table__), pictures)
+        fulltext.add(connection, texts)
     db.session.commit()
 
 
-def _row(image: int, path: str, work: catalog.Work) -> dict:
+def _batches(things: Iterable) -> Iterator[list]:
+    things = iter(things)
+    while batch := list(islice(things, BATCH)):
+        yield batch
+
+
+def _stored(images: dict[int, str]) -> dict[int, State | None]:
+    """The works as the tables have them; None for one with a picture that has another path now."""
+    pictures: dict[int, list[Shown]] = {}
+    moved = set()
+    asked = select(Picture.id, Picture.work_id, Picture.role, Picture.path).order_by(Picture.work_id, Picture.position)
+    for image, work, role, path in db.session.execute(asked):
+        pictures.setdefault(work, []).append(Shown(image, role))
+        if images.get(image) != path:
+            moved.add(work)
+    entries = db.session.execute(select(Work.id, Work.entry))
+    return {id: None if id in moved else State(entry, tuple(pictures.get(id, ()))) for id, entry in entries}
+
+
+def work_row(id: int, path: str, row: catalog.Work, entry: str) -> dict:
     """A row of the table of works: column -> value."""
-    texts = {name: _clipped(name, getattr(work, name)) for name in TEXTS}
+    texts = {name: _clipped(name, getattr(row, name)) for name in TEXTS}
+    number = _clipped("number", row.number) or None
+    if len(row.number) > LIMITS["number"]:  # two that differ only beyond it are not the same
+        number = number[:160] + digest(row)
+    span = years(row.date) or years(row.timeframe) or (None, None)
     shown = printable(path)
-    words = [texts["author"], texts["title"], *(value for name, value in texts.items() if name != "url"), shown]
-    folder = _clipped("folder", shown.rpartition("/")[0])
-    return {"id": image, "path": path, **texts, "folder": folder, "words": fold(" ".join(dict.fromkeys(words)))}
+    return {
+        "id": id,
+        "path": path,
+        **texts,
+        "number": number,
+        "first_year": span[0],
+        "last_year": span[1],
+        "more": {_clean(name): _clean(text) for name, text in row.more.items()},
+        "folder": _clipped("folder", shown.rpartition("/")[0]),
+        "number_key": sort_key(row.number),
+        "author_key": sort_key(row.author),
+        "title_key": sort_key(row.title),
+        "entry": entry,
+    }
+
+
+def indexed_texts(id: int, paths: Sequence[str], row: catalog.Work) -> tuple[int, str, str, str, str]:
+    """What the index of words has of a work: see fulltext.add."""
+    rest = [getattr(row, name) for name in TEXTS if name not in ("title", "author", "url")]
+    rest += [*row.more.values(), *map(printable, paths)]
+    parts = (row.number, row.title, row.author, " ".join(dict.fromkeys(filter(None, rest))))
+    return id, *map(fulltext.indexed, parts)
+
+
+def _clean(text: str) -> str:
+    """A text without what PostgreSQL refuses."""
+    return text.replace("\0", "")
 
 
 def _clipped(name: str, text: str) -> str:
-    """A text as the table takes it: no longer than its column, without what PostgreSQL refuses."""
-    return text.replace("\0", "")[: LIMITS[name]]
+    """A text as the table takes it: no longer than its column."""
+    return _clean(text)[: LIMITS[name]]
 
 
-# Matching rows and images
+# Looking up
 
 
-def match(
-    works: list[catalog.Work], images: dict[int, str]
-) -> tuple[dict[int, catalog.Work], list[tuple[catalog.Work, str]]]:
-    """Which row of a catalogue belongs to which image: id -> row, and the other rows, each with the reason.
-
-    A row's FILE decides: a path relative to the dataset, or a file name where that is unique. Else its URL does: the
-    image whose path has the longest end in common with it, folder by folder, without /html/ and .html. Where two
-    images, or the rows of two pages, have the same claim, none gets it: a wrong entry is worse than none.
-    """
-    names, ends = _by_name(images), _by_end(images)
-    pages = [_page(work.url) for work in works]
-    claimed = defaultdict(set)  # end -> the pages that end so
-    for page in pages:
-        for end in _ends(page):
-            claimed[end].add(page)
-    found: dict[int, catalog.Work] = {}
-    reasons: dict[int, str] = {}
-    by_file = [_named(work.file, names) for work in works]
-    # Rows that name a file go first: they are sure.
-    for place in sorted(range(len(works)), key=lambda place: not isinstance(by_file[place], int)):
-        work, image = works[place], by_file[place]
-        if not isinstance(image, int) and work.url:
-            image = _addressed(pages[place], ends, claimed)
-        if not isinstance(image, int):
-            reasons[place] = image
-        elif image in found:
-            reasons[place] = f"another row has the picture {printable(images[image])} already"
-        else:
-            found[image] = work
-    return found, [(works[place], reasons[place]) for place in sorted(reasons)]
+def pictures_of(images: Iterable[int]) -> dict[int, Picture]:
+    """Image -> its picture with its work, of those that are in the collection."""
+    asked = select(Picture).options(joinedload(Picture.work)).where(Picture.id.in_(list(images)))
+    return {picture.id: picture for picture in db.session.scalars(asked)}
 
 
-def _by_name(images: dict[int, str]) -> dict[str, list[int]]:
-    """Path -> [its id], and bare file name -> the ids of all images of that name."""
-    names = defaultdict(list)
-    for image, path in images.items():
-        names[path.rpartition("/")[2]].append(image)
-    return names | {path: [image] for image, path in images.items()}
-
-
-def _by_end(images: dict[int, str]) -> dict[str, list[int]]:
-    """Each end of a path, without the file name's extension -> the ids of the images whose path ends so."""
-    ends = defaultdict(list)
-    for image, path in images.items():
-        for end in _ends(path.rpartition(".")[0] or path):
-            ends[end].append(image)
-    return ends
-
-
-def _ends(path: str) -> list[str]:
-    """a/aachen/allegory -> itself, aachen/allegory, allegory; in small letters."""
-    parts = path.casefold().split("/")
-    return ["/".join(parts[place:]) for place in range(len(parts))] if path else []
-
-
-def _page(url: str) -> str:
-    """What of an address names the picture: https://www.wga.hu/html/a/aachen/allegory.html -> a/aachen/allegory."""
-    try:
-        path = unquote(urlsplit(url).path).strip("/").removeprefix("html/")
-    except ValueError:
-        return ""
-    return re.sub(r"\.\w{1,5}$", "", path)
-
-
-def _named(file: str, names: dict[str, list[int]]) -> int | str:
-    """The image that a row's FILE means, or the reason why there is none."""
-    if not file:
-        return "it has neither FILE nor URL"
-    return _only(names.get(file.replace("\\", "/").removeprefix("./"), []), file)
-
-
-def _addressed(page: str, ends: dict[str, list[int]], claimed: dict[str, set[str]]) -> int | str:
-    """The image that a row's URL means, or the reason why there is none."""
-    # dataset/download_wga.py writes the whole path into the file's name.
-    in_one = re.sub(r"[^a-z0-9-]+", "_", page.casefold()).strip("_-")[-120:].strip("_-")
-    for end in [*_ends(page)[:1], in_one, *_ends(page)[1:]]:
-        if end in ends:
-            if len(claimed.get(end, ())) > 1:
-                return f"the addresses of several works end in {end}"
-            return _only(ends[end], end)
-    return f"there is no picture of the name {page}"
-
-
-def _only(found: list[int], name: str) -> int | str:
-    if len(found) == 1:
-        return found[0]
-    return f"{len(found)} pictures have the name {name}" if found else f"there is no picture of the name {name}"
+def once_a_work(images: Sequence[int], pictures: dict[int, Picture]) -> list[int]:
+    """Of images in their order, the first of each work; those that have left the collection stand for themselves."""
+    seen: dict[tuple, int] = {}
+    for image in images:
+        picture = pictures.get(image)
+        seen.setdefault(("work", picture.work_id) if picture else ("image", image), image)
+    return list(seen.values())
 
 
 # Searching
@@ -230,21 +364,36 @@ def _only(found: list[int], name: str) -> int | str:
 class Wanted:
     """Which works somebody wants to see."""
 
-    text: str = ""  # words that must all occur
+    text: str = ""  # words that must all occur, each as the beginning of one; in quotes, phrases
     facets: dict[str, str] = field(default_factory=dict)  # facet -> its value
+    first_year: int | None = None  # works whose date reaches into these years, both included
+    last_year: int | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """What SQL asks of a work."""
-        words = fold(self.text).split()[:WORDS]
-        return [
-            *(Work.words.contains(word, autoescape=True) for word in words),
-            *(getattr(Work, facet) == value.replace("\0", "") for facet, value in self.facets.items()),
-        ]
+        conditions = [getattr(Work, facet) == _clean(value) for facet, value in self.facets.items()]
+        if self.first_year is not None:
+            conditions.append(Work.last_year >= self.first_year)
+        if self.last_year is not None:
+            conditions.append(Work.first_year <= self.last_year)
+        asked = fulltext.Asked(self.text)
+        if asked.has_words:
+            conditions.append(asked.condition(db.engine.dialect.name, Work.id))
+        elif not asked.is_blank:  # signs alone are in no index of words
+            sign = fold(self.text.strip())
+            texts = (Work.title, Work.author, Work.technique, Work.dimensions)
+            conditions.append(or_(*(column.contains(sign, autoescape=True) for column in texts)))
+        return conditions
 
 
 def select_works(wanted: Wanted, sort: str = "file") -> Select:
-    """The wanted works; sort: one of SORTS."""
-    return select(Work).where(*wanted.conditions()).order_by(*SORTS[sort])
+    """The wanted works; sort: one of SORTS. By relevance: number, title, artist, all else; then by their ids."""
+    chosen = select(Work).where(*wanted.conditions())
+    asked = fulltext.Asked(wanted.text)
+    if sort == "relevance" and asked.has_words:
+        ranked = asked.ranked(db.engine.dialect.name)
+        chosen = chosen.join(ranked, ranked.c.id == Work.id).order_by(ranked.c.rank)
+    return chosen.order_by(*SORTS[sort])
 
 
 def count_works(wanted: Wanted) -> int:
@@ -270,8 +419,3 @@ def count_facets(wanted: Wanted, facets: Sequence[str], most: int | None = None)
     for facet, value, count in db.session.execute(union_all(*parts)):
         found[facet].append((value, count))
     return found
-
-
-def fold(text: str) -> str:
-    """Text as the search compares it: small letters without accents."""
-    return MARKS.sub("", unicodedata.normalize("NFKD", text.casefold().translate(PLAIN)))

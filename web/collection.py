@@ -1,16 +1,14 @@
 """The collection: browsing, the pictures of works, similar works, and manifests for other viewers."""
 
-import csv
-import io
 import json
-from pathlib import Path
+import re
+from collections.abc import Iterable
 
-from flask import Blueprint, Flask, Response, abort, current_app, render_template, request, url_for
+from flask import Blueprint, Flask, Response, abort, current_app, redirect, render_template, request, url_for
 from flask_user import current_user
 
-from database import catalog, works
-from database.tables import Work, db
-from models.collection.store import Store
+from database import works
+from database.tables import Picture, Work, db
 from utils import images
 from utils.text import printable
 from web.errors import wants_json
@@ -22,21 +20,31 @@ PAGE = 48  # works on a page
 TOP = 15  # values of a facet that are shown at once
 SIMILAR = 24
 LONGEST = 200  # characters of a search
-SHOWN = 20  # rows of a catalogue without a work that are printed
 NAMES = {
+    "number": "Inventory number",
     "author": "Artist",
     "born_died": "Lived",
     "title": "Title",
     "date": "Date",
     "technique": "Technique",
+    "dimensions": "Dimensions",
     "location": "Location",
+    "credit": "Credit line",
+    "rights": "Rights",
     "school": "School",
     "form": "Form",
     "type": "Type",
     "timeframe": "Period",
     "folder": "Folder",
 }
-SORTS = {"author": "artist", "title": "title", "file": "file name"}
+SORTS = {
+    "relevance": "best match",
+    "author": "artist",
+    "title": "title",
+    "number": "inventory number",
+    "date": "date",
+    "file": "file name",
+}
 FOR_OTHER_SITES = ("collection.thumbnail", "collection.picture", "collection.manifest")
 
 blueprint = Blueprint("collection", __name__)
@@ -81,8 +89,9 @@ def browse() -> str:
     if not catalogued and not wanted.facets:
         counts = works.count_facets(wanted, [works.FOLDER], TOP + 1)
     sort = request.args.get("sort", "")
-    if sort not in SORTS:
-        sort = "author" if catalogued else "file"
+    sorts = {key: name for key, name in SORTS.items() if key != "relevance" or wanted.text}
+    if sort not in sorts:
+        sort = "relevance" if wanted.text else "author" if catalogued else "file"
     total = works.count_works(wanted)
     last = max(1, -(-total // PAGE))
     page = min(max(request.args.get("page", 1, type=int), 1), last)
@@ -93,7 +102,7 @@ def browse() -> str:
         facets={facet: values for facet, values in counts.items() if facet not in wanted.facets and len(values) > 1},
         top=TOP,
         names=NAMES,
-        sorts=SORTS,
+        sorts=sorts,
         sort=sort,
         works=db.session.scalars(found).all(),
         total=total,
@@ -119,15 +128,20 @@ def _wanted() -> works.Wanted:
     def text(name: str) -> str:
         return request.args.get(name, "").strip()[:LONGEST]
 
+    def year(name: str) -> int | None:
+        return int(text(name)) if re.fullmatch(r"-?\d{1,4}", text(name), re.ASCII) else None
+
     facets = {facet: text(facet) for facet in (*works.FACETS, works.FOLDER)}
-    return works.Wanted(text("q"), {facet: value for facet, value in facets.items() if value})
+    facets = {facet: value for facet, value in facets.items() if value}
+    return works.Wanted(text("q"), facets, year("from"), year("to"))
 
 
 def _link(endpoint: str = "collection.browse", **changes) -> str:
     """The address of the same search with changes; a value of None takes a part away. It begins on page 1 again."""
     wanted = _wanted()
-    parts = {"q": wanted.text, **wanted.facets, "sort": request.args.get("sort")} | changes
-    return url_for(endpoint, **{name: value for name, value in parts.items() if value})
+    years = {"from": wanted.first_year, "to": wanted.last_year}
+    parts = {"q": wanted.text, **wanted.facets, **years, "sort": request.args.get("sort")} | changes
+    return url_for(endpoint, **{name: value for name, value in parts.items() if value not in (None, "")})
 
 
 def _numbers(page: int, last: int) -> list[int | None]:
@@ -141,157 +155,141 @@ def _numbers(page: int, last: int) -> list[int | None]:
     return numbers
 
 
-# One work. A number that is too large for the database is no work's: 404.
+# One work. The id of any of its pictures leads to it. A number that is too large for the database is no work's: 404.
 
 
 @blueprint.get("/works/<int(max=2147483647):id>")
-def work(id: int) -> str:
-    """A work with its entry of the catalogue."""
-    shown = db.get_or_404(Work, id)
+def work(id: int) -> str | Response:
+    """A work with its entry of the register and its pictures; the id of another of its pictures leads here."""
+    shown = work_with(id)
+    if shown.id != id:
+        return redirect(url_for(".work", id=shown.id), 302)  # not for ever: a register may change it
     return render_template(
         "collection/work.html",
         work=shown,
-        file=printable(shown.path),
+        files=[printable(picture.path) for picture in shown.pictures],
         names=NAMES,
         facets=works.FACETS,
         is_link=is_link(shown.url),
     )
 
 
+def work_with(id: int) -> Work:
+    """The work with this picture; aborts with 404 where there is none."""
+    return db.get_or_404(Picture, id).work
+
+
 @blueprint.get("/works/<int(max=2147483647):id>/similar")
 def similar(id: int) -> str:
-    """The works most similar to one."""
-    shown = db.get_or_404(Work, id)
-    return render_template("collection/similar.html", work=shown, similar=similar_works(id, SIMILAR))
+    """The works most similar to one, or to one of its pictures."""
+    shown = work_with(id)
+    return render_template("collection/similar.html", work=shown, picture=id, similar=similar_works(id, SIMILAR))
 
 
 def similar_works(id: int, count: int) -> list[tuple[Work, float]]:
-    """The `count` works most similar to one, each with its similarity (cosine), best first.
+    """The `count` works most similar to a picture, each with the similarity (cosine) of its nearest, best first.
 
-    Raises Unavailable while the engine is warming up, NotFound for a work that it does not know.
+    Raises Unavailable while the engine is warming up, NotFound for a picture that it does not know.
     """
-    try:
-        found = service().engine.similar(id, count)
-    except KeyError:
-        abort(404)
-    rows = db.session.scalars(db.select(Work).where(Work.id.in_([other for other, _ in found])))
-    known = {row.id: row for row in rows}
-    return [(known[other], similarity) for other, similarity in found if other in known]
+    own = work_with(id)
+    asked, every = count + len(own.pictures), len(service().engine.images)
+    while True:
+        try:
+            found = service().engine.similar(id, asked)
+        except KeyError:
+            abort(404)
+        pictures = works.pictures_of(image for image, _ in found)
+        similarity = dict(found)
+        nearest = [pictures[image] for image in works.once_a_work(list(similarity), pictures) if image in pictures]
+        nearest = [picture for picture in nearest if picture.work_id != own.id]
+        if len(nearest) >= count or asked >= every:
+            return [(picture.work, similarity[picture.id]) for picture in nearest[:count]]
+        asked = min(4 * asked, every)  # many pictures of few works stand first
 
 
 def is_link(url: str) -> bool:
-    """Whether an address of the catalogue may be followed."""
+    """Whether an address of the register may be followed."""
     return url.startswith(("https://", "http://"))
 
 
 @blueprint.get("/works/<int(max=2147483647):id>/thumbnail.jpg")
 def thumbnail(id: int) -> Response:
-    """The small picture of a work."""
-    return send(db.get_or_404(Work, id), THUMBNAIL)
+    """The small version of a picture."""
+    return send(db.get_or_404(Picture, id), THUMBNAIL)
 
 
 @blueprint.get("/works/<int(max=2147483647):id>/picture.jpg")
 def picture(id: int) -> Response:
-    """The large picture of a work."""
-    return send(db.get_or_404(Work, id), PICTURE)
+    """The large version of a picture."""
+    return send(db.get_or_404(Picture, id), PICTURE)
 
 
 @blueprint.get("/works/<int(max=2147483647):id>/manifest.json")
 def manifest(id: int) -> Response:
     """The work for viewers that speak IIIF Presentation 3 (https://iiif.io/api/presentation/3.0/)."""
-    shown = db.get_or_404(Work, id)
-    try:
-        size = images.probe(made(shown, PICTURE).path, max_pixels=PICTURE**2, min_side=1)
-    except images.ImageProblem:
+    shown = work_with(id)
+    canvases = [_canvas(shown, picture, size) for picture in shown.pictures if (size := _size(picture))]
+    if not canvases:
         abort(404, "This work's picture cannot be shown.")
-    content = json.dumps(_manifest(shown, size.height, size.width), ensure_ascii=False)
+    content = json.dumps(_manifest(shown, canvases), ensure_ascii=False)
     return Response(
         content, content_type='application/ld+json;profile="http://iiif.io/api/presentation/3/context.json"'
     )
 
 
-def _manifest(work: Work, height: int, width: int) -> dict:
+def _size(picture: Picture) -> tuple[int, int] | None:
+    """(height, width) of a picture as it is sent; None where it cannot be shown."""
+    try:
+        size = images.probe(made(picture, PICTURE).path, max_pixels=PICTURE**2, min_side=1)
+    except images.ImageProblem:
+        return None
+    return size.height, size.width
+
+
+def _canvas(work: Work, picture: Picture, size: tuple[int, int]) -> dict:
+    # Names only: there is nothing at these addresses.
+    canvas = url_for("collection.work", id=work.id, _external=True) + "/canvas"
+    if picture.id != work.id:
+        canvas += f"/{picture.id}"
+    sides = dict(zip(("height", "width"), size, strict=True))
+    address = url_for("collection.picture", id=picture.id, _external=True)
+    painting = {
+        "id": canvas + "/annotation",
+        "type": "Annotation",
+        "motivation": "painting",
+        "target": canvas,
+        "body": {"id": address, "type": "Image", "format": "image/jpeg", **sides},
+    }
+    label = {"none": [work.caption]} if len(work.pictures) == 1 else {"en": [_named(work, picture)]}
+    page = {"id": canvas + "/page", "type": "AnnotationPage", "items": [painting]}
+    return {"id": canvas, "type": "Canvas", "label": label, **sides, "items": [page]}
+
+
+def _named(work: Work, picture: Picture) -> str:
+    """What of a work's pictures this is, in words."""
+    return picture.role.capitalize() or f"Picture {work.pictures.index(picture) + 1}"
+
+
+def _manifest(work: Work, canvases: list[dict]) -> dict:
     def address(endpoint: str) -> str:
         return url_for(f"collection.{endpoint}", id=work.id, _external=True)
 
     def page(url: str, label: str) -> dict:
         return {"id": url, "type": "Text", "label": {"en": [label]}, "format": "text/html"}
 
+    def pairs(entry: Iterable[tuple[str, str | None]], language: str) -> list[dict]:
+        return [{"label": {language: [name]}, "value": {"none": [value]}} for name, value in entry if value]
+
     title = current_app.extensions["settings"].title
-    canvas = address("work") + "/canvas"  # a name only: there is nothing at this address
-    painting = {
-        "id": canvas + "/annotation",
-        "type": "Annotation",
-        "motivation": "painting",
-        "target": canvas,
-        "body": {
-            "id": address("picture"),
-            "type": "Image",
-            "format": "image/jpeg",
-            "height": height,
-            "width": width,
-        },
-    }
     entry = [(NAMES[name], getattr(work, name)) for name in NAMES if name != works.FOLDER]
     return {
         "@context": "http://iiif.io/api/presentation/3/context.json",
         "id": address("manifest"),
         "type": "Manifest",
         "label": {"none": [work.caption]},
-        "metadata": [{"label": {"en": [name]}, "value": {"none": [value]}} for name, value in entry if value],
+        "metadata": pairs(entry, "en") + pairs(work.more.items(), "none"),
         "thumbnail": [{"id": address("thumbnail"), "type": "Image", "format": "image/jpeg"}],
         "homepage": [page(address("work"), f"{work.caption}, {title}")]
         + ([page(work.url, "Page about the work")] if is_link(work.url) else []),
-        "items": [
-            {
-                "id": canvas,
-                "type": "Canvas",
-                "label": {"none": [work.caption]},
-                "height": height,
-                "width": width,
-                "items": [{"id": canvas + "/page", "type": "AnnotationPage", "items": [painting]}],
-            }
-        ],
+        "items": canvases,
     }
-
-
-# The command line
-
-
-def add_commands(manager) -> None:
-    """What app.py can do about it on the command line."""
-
-    @manager.option("file", metavar="FILE", type=Path, help="CSV or Excel, in the Web Gallery of Art's columns")
-    def load_catalog(file: Path) -> None:
-        """Authors and titles of the works, from a CSV or Excel file."""
-        settings = current_app.extensions["settings"]
-        rows = catalog.read(file)
-        store = Store.reading(settings.output)
-        try:
-            stored = {image: stamp.path for image, stamp in store.images().items()}
-        finally:
-            store.close()
-        works.follow(stored)
-        _report(works.load_catalog(rows), settings.output / "catalog_unmatched.csv")
-
-
-def _report(loaded: works.Loaded, path: Path) -> None:
-    """Print what became of a catalogue; the rows without a work go to a file."""
-    print(
-        f"{loaded.rows:,} rows, {loaded.matched:,} works matched, {len(loaded.unmatched):,} rows without a work, "
-        f"{loaded.without_row:,} works without a row."
-    )
-    for row, reason in loaded.unmatched[:SHOWN]:
-        name = ", ".join(filter(None, (row.author, row.title, row.file or row.url)))
-        print(f"  {name[:150] or 'A row without a name'}: {reason}.")
-    if not loaded.unmatched:
-        path.unlink(missing_ok=True)
-        return
-    if len(loaded.unmatched) > SHOWN:
-        print(f"  and {len(loaded.unmatched) - SHOWN:,} more.")
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=";", lineterminator="\n")
-    writer.writerow(["REASON", *(name.upper().replace("_", "-") for name in catalog.FIELDS)])
-    writer.writerows([reason, *(getattr(row, name) for name in catalog.FIELDS)] for row, reason in loaded.unmatched)
-    path.write_text(text.getvalue(), encoding="utf-8", errors="backslashreplace")
-    print(f"{path} lists them all.")

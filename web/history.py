@@ -25,6 +25,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import joinedload
 from werkzeug import Response
 
+from database import works
 from database.tables import ID, Query, Work, db, now
 from models.answer import VERDICTS
 from utils.text import printable
@@ -41,6 +42,7 @@ COLUMNS = (
     "picture",
     "number",
     "verdict",
+    "inventory number",
     "author",
     "title",
     "date",
@@ -89,10 +91,12 @@ def answer(query_id: str) -> str:
     query = _visible(query_id)
     content = query.answer.content
     candidates = _candidates(content)
-    best = candidates[content["after"][0]] if content["after"] else None
+    before, after = ([each for each in candidates.values() if getattr(each, order)] for order in ("before", "after"))
+    before.sort(key=lambda candidate: candidate.before)
+    after.sort(key=lambda candidate: candidate.after)
+    best = after[0] if after else None
     shown = _chosen(candidates) or (best if query.verdict != "not found" else None)
-    mine = best.id if best and query.verdict != "not found" else None
-    others = [candidates[image] for image in content["after"] if image != mine]
+    others = [each for each in after if query.verdict == "not found" or each is not best]
     return render_template(
         "history/answer.html",
         query=query,
@@ -103,8 +107,8 @@ def answer(query_id: str) -> str:
         drawing=shown and draw(content, shown.content),
         colours=COLOURS,
         others=others[:OTHERS],
-        before=[candidates[image] for image in content["before"]],
-        after=[candidates[image] for image in content["after"]],
+        before=before,
+        after=after,
         siblings=[sibling for sibling in query.photograph.queries if sibling.id != query.id],
         is_mine=query.user_id == current_user.id,
     )
@@ -119,18 +123,29 @@ def _visible(query_id: str) -> Query:
 
 
 def _candidates(content: dict) -> dict[int, Candidate]:
-    """id -> candidate of an answer, with the works as the collection has them now."""
+    """id -> candidate of an answer, with the works as the collection has them now.
+
+    Of a work's pictures only the best of each ranking has a place: the one that matched stands for the work.
+    """
     ids = [int(image) for image in content["candidates"]]
-    works = {work.id: work for work in db.session.scalars(db.select(Work).where(Work.id.in_(ids)))}
-    before, after = ({image: place for place, image in enumerate(content[key], 1)} for key in ("before", "after"))
-    made = {}
+    pictures = works.pictures_of(ids)
     for image in ids:
-        its = content["candidates"][str(image)]
-        work = works.get(image)
-        if work and printable(work.path) != its["path"]:
-            work = None  # the id is of another picture now
-        made[image] = Candidate(image, its, work, before.get(image), after.get(image))
-    return made
+        if image in pictures and printable(pictures[image].path) != content["candidates"][str(image)]["path"]:
+            del pictures[image]  # the id is of another picture now
+    before, after = (
+        {image: place for place, image in enumerate(works.once_a_work(content[key], pictures), 1)}
+        for key in ("before", "after")
+    )
+    return {
+        image: Candidate(
+            image,
+            content["candidates"][str(image)],
+            pictures[image].work if image in pictures else None,
+            before.get(image),
+            after.get(image),
+        )
+        for image in ids
+    }
 
 
 def _chosen(candidates: dict[int, Candidate]) -> Candidate | None:
@@ -296,6 +311,7 @@ def _rows(chosen: Filter) -> Iterator[str]:
                 query.photograph.name,
                 query.number + 1,
                 query.verdict,
+                (work.number or "") if work else "",
                 work.author if work else "",
                 work.title if work else "",
                 work.date if work else "",

@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Response, current_app, send_file
 
 from config import Settings
-from database.tables import Work
+from database.tables import Picture
 from utils import images
 from web import jpeg
 
@@ -28,18 +28,18 @@ class Made:
     changed: float  # time of the work's file, seconds since 1970
 
 
-def made(work: Work, side: int) -> Made:
-    """The picture of a work, its long side at most `side` pixels. Raises ImageProblem where its file is of no use."""
+def made(picture: Picture, side: int) -> Made:
+    """A picture of a work, its long side at most `side` pixels. Raises ImageProblem where its file is of no use."""
     settings = current_app.extensions["settings"]
-    source = settings.dataset / work.path
+    source = settings.dataset / picture.path
     try:
         status = source.stat()
     except (OSError, ValueError):
         raise images.ImageProblem("its file is gone") from None
-    stamp = f"{work.path}\n{status.st_size}\n{status.st_mtime_ns}"
+    stamp = f"{picture.path}\n{status.st_size}\n{status.st_mtime_ns}"
     version = hashlib.blake2b(stamp.encode(errors="surrogateescape"), digest_size=10).hexdigest()
-    folder = settings.output.absolute() / "thumbnails" / f"{work.id // 1000}"
-    path = folder / f"{work.id}-{side}-{version}.jpg"
+    folder = settings.output.absolute() / "thumbnails" / f"{picture.id // 1000}"
+    path = folder / f"{picture.id}-{side}-{version}.jpg"
     if not path.exists():
         with _decoding:
             _make(source, path, side, settings)
@@ -55,10 +55,10 @@ def _make(source: Path, path: Path, side: int, settings: Settings) -> None:
     jpeg.keep(path, images.fit(pixels, side), QUALITY, progressive=True)
 
 
-def send(work: Work, side: int) -> Response:
-    """The picture of a work as an answer; 404 with a drawn one where its file is of no use."""
+def send(shown: Picture, side: int) -> Response:
+    """A picture of a work as an answer; 404 with a drawn one where its file is of no use."""
     try:
-        picture = made(work, side)
+        picture = made(shown, side)
     except images.ImageProblem:
         response = send_file(Path(current_app.root_path) / "static/images/missing.svg", conditional=False)
         response.status_code = 404

@@ -26,7 +26,7 @@ AACHEN = Work(
     school="German",
     timeframe="1601-1650",
 )
-ROW = [getattr(AACHEN, name) for name in catalog.FIELDS[:-1]]
+ROW = [getattr(AACHEN, name) for name in catalog.GALLERY[:-1]]
 
 
 def text(separator: str, row: list[str] = ROW) -> str:
@@ -63,13 +63,13 @@ def test_excel_gives_values_as_text(tmp_path):
     book.active.append(HEADER.split(";"))
     book.active.append(ROW)
     book.active.append([None] * 11)
-    book.active.append(["A", None, "B", 1598.0, 12, 1.5, PAGE, datetime.date(1600, 1, 2), "  x  "])
+    book.active.append(["A", None, "B", 1598.0, 12, 1.5, PAGE, datetime.date(1923, 5, 1), "  x  "])
     path = tmp_path / "no extension"
     book.save(path)
     first, second = catalog.read(path)
     assert first == AACHEN
     assert (second.date, second.technique, second.location, second.type) == ("1598", "12", "1.5", "x")
-    assert second.form.startswith("1600-01-02")
+    assert second.form == "1923-05-01"
     assert second.school == ""
 
 
@@ -93,7 +93,11 @@ def test_excel_with_a_wrong_dimension_loses_no_row(tmp_path):
 def test_columns_in_any_order_and_case_and_unknown_ones(tmp_path):
     path = tmp_path / "catalog.csv"
     path.write_text("Title, file ,Colour,born/died,AUTHOR\n  T  ,a/b.jpg,red, 1500 ,Ä\n,,,,\n ,,blue,,\n\nU\n")
-    assert catalog.read(path) == [Work(title="T", file="a/b.jpg", born_died="1500", author="Ä"), Work(title="U")]
+    assert catalog.read(path) == [
+        Work(title="T", file="a/b.jpg", born_died="1500", author="Ä", more={"Colour": "red"}),
+        Work(more={"Colour": "blue"}),
+        Work(title="U"),
+    ]
 
 
 def test_a_title_may_hold_line_breaks(tmp_path):
@@ -130,15 +134,17 @@ def test_a_failed_write_leaves_the_old_catalogue(tmp_path):
     [
         (b"", "is empty"),
         (b"\n;;\n", "is empty"),
-        (b"AUTHOR;DATE;URL\na;b;c\n", "no column TITLE; its first row is 'AUTHOR, DATE, URL'"),
-        (b"AUTHOR;TITLE\na;b\n", r"no column URL \(or FILE\)"),
+        (b"AUTHOR;DATE;URL\na;b;c\n", r"no column TITLE \(or INVENTORY NUMBER\); its first row is 'AUTHOR, DATE, URL'"),
+        (b"AUTHOR;TITLE\na;b\n", r"no column URL \(or FILE, or INVENTORY NUMBER\)"),
         (b"<!DOCTYPE html>\n<html>\n", "not a catalogue of works"),
-        (b"AUTHOR;TITLE;URL;title\n", "TITLE more than once"),
+        (b"AUTHOR;TITLE;URL;title\n", "TITLE is there more than once"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "neither text"),
-        ("AUTHOR;TITLE;URL\n".encode("utf-16"), "neither text"),
         (b"PK\x03\x04 broken", "cannot be read as one"),
-        (b'AUTHOR;TITLE;URL\na;"b;c\nd;e;f\n', "quotation mark that is not closed in the row that ends at line 3"),
-        (b"AUTHOR;TITLE;URL\na;" + b"x" * 200_000 + b";u\n", "line 2 is no row"),
+        (
+            b'AUTHOR;TITLE;URL\na;"b;c\nd;e;f\n',
+            "quotation mark that is not closed in the row that begins at line 2 and ends at line 3",
+        ),
+        (b"AUTHOR;TITLE;URL\na;" + b"x" * 17_000_000 + b";u\n", "line 2 is no row"),
     ],
 )
 def test_what_is_no_catalogue_is_refused_with_its_name(tmp_path, content, said):
@@ -153,7 +159,7 @@ def test_a_zip_that_is_no_workbook_is_refused(tmp_path):
     path = tmp_path / "data.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("catalog.csv", text(";"))
-    with pytest.raises(WrongUse, match=r"data\.zip looks like an Excel file"):
+    with pytest.raises(WrongUse, match=r"data\.zip looks like an Excel or OpenDocument file"):
         catalog.read(path)
 
 
@@ -162,11 +168,3 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
         catalog.read(tmp_path / "nowhere.csv")
     with pytest.raises(WrongUse, match="cannot be read: Is a directory"):
         catalog.read(tmp_path)
-
-
-def test_a_file_too_large_is_refused_before_it_is_read(tmp_path):
-    path = tmp_path / "film.csv"
-    with path.open("wb") as file:
-        file.truncate(catalog.MAX_BYTES + 1)
-    with pytest.raises(WrongUse, match="too large"):
-        catalog.read(path)

@@ -16,6 +16,7 @@ import pytest
 import pre_compute_descriptor
 from config import Settings
 from models.collection.features import Features
+from models.collection.lists import read_skipped
 from models.collection.reading import Reading
 from models.collection.store import FILE, Store
 from models.local.filling import AT_ONCE
@@ -66,7 +67,7 @@ def rows(folder: Path) -> list[tuple[bytes, bytes]]:
 
 
 def arguments(folder: Path, *more: str) -> list[str]:
-    return ["--dataset", f"{folder}/images", "--output", f"{folder}/output", *more]
+    return ["--dataset", f"{folder}/images", "--lists", f"{folder}/lists", "--output", f"{folder}/output", *more]
 
 
 @pytest.fixture(autouse=True)
@@ -162,6 +163,11 @@ def test_what_changed_is_gone_or_damaged_since_train_is_skipped_with_its_sentenc
         "skipped: cut.png: damaged or cut off\n"
         f"1 images with local features in {folder / 'output' / FILE}: 1 added, 3 skipped\n"
     )
+    assert read_skipped(folder / "lists") == [
+        ("0.png", "changed since train.py: run train.py --update first", "pre_compute_descriptor.py"),
+        ("1.png", "No such file or directory", "pre_compute_descriptor.py"),
+        ("cut.png", "damaged or cut off", "pre_compute_descriptor.py"),
+    ]
     assert {path for path, features in read(folder).items() if features} == {"flat.png"}
     fill(folder, ["0.png"])
     assert ": 1 added, 2 skipped\n" in run(capsys, folder)

@@ -127,6 +127,7 @@ def undisturbed(large) -> Path:
         "skipped: h4.jpg: damaged or cut off\n"
         f"14 images described in {large / 'undisturbed' / FILE}: 14 added, 1 skipped\n"
     )
+    assert lists.read_skipped(large / "lists") == [("h4.jpg", "damaged or cut off", "train.py")]
     return large / "undisturbed"
 
 

@@ -238,6 +238,13 @@ def test_lab_tiffs(bits, kind, order):
     same(load(tiff(values, photometric=kind, byteorder=order)), picture(), 4 if bits == 8 else CLOSE)
 
 
+def test_lab_tiffs_of_signed_and_of_floating_numbers():
+    lab = lab_of(picture().astype(float))
+    same(load(tiff(lab.astype(np.float32), photometric="cielab")), picture())
+    signed = np.rint(lab * [32767 / 100, 256, 256]).astype(np.int16)
+    same(load(tiff(signed, photometric="cielab")), picture())
+
+
 def test_a_lab_picture_of_pillow():
     image = Image.fromarray(picture())
     space = ImageCms.createProfile("LAB")
@@ -305,7 +312,7 @@ def test_a_film_of_many_directories_is_read_in_time():
     same(load(file.getvalue()), picture()[:16, :16], 0)
 
 
-@pytest.mark.parametrize("compression", [6, 32809, 34661])
+@pytest.mark.parametrize("compression", [6, 32809, 34661, 50000])
 def test_a_compression_that_nobody_here_reads_is_named(compression):
     data = bytearray(tiff(picture()))
     (first,) = struct.unpack_from("<I", data, 4)

@@ -173,7 +173,7 @@ def test_a_work_that_left_the_collection_is_said_to_be_gone(site, member, found)
 def test_an_id_that_is_of_another_work_now_is_not_taken_for_it(site, member, found):
     with site.app_context():
         work = db.session.get(Work, work_of(site, "portrait 6.png"))
-        work.path, work.title = "another.png", "Another"
+        work.pictures[0].path, work.title = "another.png", "Another"
         db.session.commit()
     text = _text(member.get(f"/answers/{found}"))
     assert "This is portrait 6" in text and "Another" not in text

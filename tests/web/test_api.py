@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from database.catalog import Work as Row
-from database.tables import Answer, Photograph, Query, Token, User, Work, db
+from database.tables import Answer, Photograph, Picture, Query, Token, User, Work, db
 from database.works import load_catalog
 from tests.web.conftest import add_user, browser, signed_in
 from web import addresses
@@ -200,7 +200,7 @@ def test_an_answer_is_for_its_owner_and_for_administrators(site, program, photog
 def test_a_work_that_has_left_the_collection_is_no_longer_told(site, program, photograph):
     address = program.post(**form(photograph)).headers["Location"]
     with site.app_context():
-        db.session.get(Work, 1).path = "another.jpg"
+        db.session.get(Picture, 1).path = "another.jpg"
         db.session.commit()
     said = program.get(address).json
     assert said["verdict"] == "found" and said["work"] is None and said["evidence"]["inliers"]

@@ -77,7 +77,7 @@ def test_a_page_that_does_not_exist_is_the_nearest_one(big, page):
 def test_a_search_is_narrowed_down_and_widened_again(big):
     client = browser(big)
     page = text(client, "/collection?q=title+00")
-    assert "10 works" in page
+    assert "9 works" in page  # a word is looked for as the beginning of one, so 100 is not among them
     assert 'href="/collection?q=title+00&amp;school=Dutch"' in page
     narrowed = text(client, "/collection?q=title+00&school=Dutch")
     assert "5 works" in narrowed
@@ -337,7 +337,7 @@ def test_a_catalogue_is_loaded_by_a_command(site, stored, tmp_path):
     assert "X, Missing 19, missing 19.jpg: there is no picture of the name missing 19.jpg." in done.stdout
     assert "Missing 20" not in done.stdout and "and 5 more." in done.stdout
     listed = (stored.output / "catalog_unmatched.csv").read_text().splitlines()
-    assert len(listed) == 26 and listed[0].startswith("REASON;AUTHOR;")
+    assert len(listed) == 26 and listed[0].startswith("REASON;Inventory number;Artist;")
     with site.app_context():
         assert {work.title for work in db.session.scalars(db.select(Work))} == {f"Title {n}" for n in range(12)}
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from database.catalog import Work as Row
-from database.tables import Work, db
+from database.tables import Picture, Work, db
 from database.works import load_catalog
 
 CONTEXT = "http://iiif.io/api/presentation/3/context.json"
@@ -106,7 +106,7 @@ def test_viewers_on_other_sites_may_read_it(client):
 
 def test_without_a_picture_there_is_no_manifest(site, client):
     with site.app_context():
-        db.session.get(Work, 1).path = "gone.jpg"
+        db.session.get(Picture, 1).path = "gone.jpg"
         db.session.commit()
     assert client.get("/works/1/manifest.json").status_code == 404
 

@@ -169,6 +169,16 @@ def test_what_is_no_picture_is_refused_in_one_sentence(site, member, data, code,
     assert files(site) == set() and count(site, Photograph) == 0
 
 
+def test_a_jpeg_without_its_end_is_kept_and_the_next_page_says_so(member, collection):
+    file = io.BytesIO()
+    Image.new("RGB", (400, 300), (10, 90, 200)).save(file, "JPEG")
+    assert upload(member, file.getvalue()).status_code == 201
+    assert "was read, but" not in member.get("/").text
+    assert upload(member, file.getvalue()[:-2]).status_code == 201
+    assert "The picture was read, but its end is missing" in member.get("/").text
+    assert "was read, but" not in member.get("/").text
+
+
 def test_what_is_too_large_is_refused(make_site):
     site = make_site(upload_megabytes=1, upload_pixels=10_000)
     member = signed_in(site, "ada")
@@ -176,7 +186,7 @@ def test_what_is_too_large_is_refused(make_site):
         answer = upload(member, b"\xff\xd8" + bytes(size))
         assert answer.status_code == 413 and answer.json["error"] == "The file is too large for this site."
     answer = upload(member, encoded(np.zeros((101, 100, 3), np.uint8)))
-    assert answer.status_code == 400 and "the limit is 10000 pixels" in answer.json["error"]
+    assert answer.status_code == 400 and "the limit is 10000 pixels, RETRIEVAL_UPLOAD_PIXELS" in answer.json["error"]
     assert files(site) == set()
 
 

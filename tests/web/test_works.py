@@ -5,10 +5,11 @@ import threading
 import pytest
 from sqlalchemy import event, select
 
-from database import catalog
+from database import kept
 from database.catalog import Work as Row
+from database.register.files import Matcher
 from database.tables import Work, db
-from database.works import FACETS, Wanted, count_facets, count_works, follow, load_catalog, match, select_works
+from database.works import FACETS, Wanted, count_facets, count_works, follow, load_catalog, select_works
 
 AACHEN = "https://www.wga.hu/html/a/aachen/allegory.html"
 EVERYTHING = Wanted()
@@ -27,8 +28,9 @@ def titles(wanted: Wanted = EVERYTHING, sort: str = "file") -> list[str]:
 
 def matched(rows: list[Row], *paths: str) -> tuple[dict[int, str], list[str]]:
     """id -> title of its row, and the reasons of the rows without an image."""
-    found, unmatched = match(rows, dict(enumerate(paths, 1)))
-    return {image: row.title for image, row in found.items()}, [reason for _, reason in unmatched]
+    results = list(Matcher(lambda: iter(rows), dict(enumerate(paths, 1))))
+    found = {shown.image: row.title for row, pictures, _ in results for shown in pictures}
+    return found, [reason for _, _, reason in results if reason]
 
 
 # Following the store
@@ -136,7 +138,7 @@ def test_rows_that_lead_nowhere_are_told():
     rows = [Row(title="neither"), Row(title="odd", url="http://[broken"), Row(title="gone", url=AACHEN)]
     found, reasons = matched(rows, "b.jpg")
     assert not found
-    assert reasons[0] == "it has neither FILE nor URL"
+    assert reasons[0] == "it has neither FILE, URL nor INVENTORY NUMBER"
     assert reasons[2] == "there is no picture of the name a/aachen/allegory"
 
 
@@ -223,4 +225,4 @@ def test_a_kept_catalogue_is_what_the_reader_reads(context):
     follow({1: "a.jpg"})
     rows = [Row(title="A; B", author="x", url=AACHEN, file="a.jpg")]
     load_catalog(rows)
-    assert catalog.read(context.extensions["settings"].database / "catalog.csv") == rows
+    assert list(kept.read(context.extensions["settings"].database / "catalog.csv")) == rows

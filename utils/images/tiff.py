@@ -23,8 +23,8 @@ VALUES = 256  # that are read of a field; none of those wanted has more in earne
 
 # Of a sensor: a colour filter array, or linear raw; and what Nikon, Sony and Pentax call their compressions.
 RAW_PHOTOMETRIC, RAW_COMPRESSION = {32803, 34892}, {34713, 32767, 65535}
-# None, fax, LZW, JPEG, deflate, packed, deflate, Zstandard.
-READABLE = {1, 2, 3, 4, 5, 7, 8, 32773, 32946, 50000}
+# None, fax, LZW, JPEG, deflate, packed, deflate, WebP.
+READABLE = {1, 2, 3, 4, 5, 7, 8, 32773, 32946, 50001}
 CIELAB, ICCLAB, CMYK, RGB = 8, 9, 5, 2
 TRANSPARENT, ASSOCIATED = (1, 2), 1  # kinds of extra channels; all others are spot colours and masks
 SPACES = {"b-w": "grey", "grey16": "grey", "srgb": "rgb", "rgb16": "rgb", "rgb": "rgb", "scrgb": "rgb", "cmyk": "cmyk"}
@@ -226,6 +226,8 @@ def _lab(values: np.ndarray, photometric: int) -> np.ndarray:
         unit, white, signed = 1, 255, np.int8
     elif values.dtype == np.uint16:
         unit, white, signed = 256, 65535 if photometric == CIELAB else 65280, np.int16
+    elif values.dtype == np.int16:  # as libvips writes it
+        unit, white, signed = 256, 32767, np.int16
     else:
         return values.astype(np.float32)
     lightness = values[:, :, :1].astype(np.float32) * (100 / white)

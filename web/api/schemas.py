@@ -23,23 +23,40 @@ class WorkLinks(Schema):
     manifest = described(fields.Url, "IIIF Presentation 3.")
 
 
+class PictureSchema(Schema):
+    """One of a work's pictures."""
+
+    id = described(fields.Integer, "Leads to the work, too, at the addresses of works.", 17)
+    file = described(fields.String, "Relative to the dataset.", "landscape/landscape_001.jpg")
+    role = described(fields.String, "front, back, detail, frame or empty.", "front")
+
+
 class WorkSchema(Schema):
     """A work of the collection; what the catalogue does not say is an empty text."""
 
-    id = described(fields.Integer, "Never changes while the work is in the collection.", 17)
-    caption = described(fields.String, "The title, or the file's name.", "Peaks above Rochebrune")
+    id = described(fields.Integer, "That of its first picture; the id of any of its pictures leads to it.", 17)
+    caption = described(fields.String, "The title, inventory number or file's name.", "Peaks above Rochebrune")
+    number = described(fields.String, "Of the inventory.", "1921.2")
+    artists = described(fields.List, "The author's names, one by one.", ["MARVEEN, Joost van"], fields.String())
     author = described(fields.String, "As the catalogue writes it.", "MARVEEN, Joost van")
     born_died = described(fields.String, "Of the author.", "(b. 1609, Osterhaven, d. 1671, Velgorod)")
     title = described(fields.String, "Of the work.", "Peaks above Rochebrune")
     date = described(fields.String, "In words.", "1659")
+    first_year = described(fields.Integer, "What the date means; null: no year.", 1659, allow_none=True)
+    last_year = described(fields.Integer, "The same; both are included.", 1659, allow_none=True)
     technique = described(fields.String, "Technique, often with the size.", "Oil on canvas")
+    dimensions = described(fields.String, "Size.", "72 x 100 cm")
+    credit = described(fields.String, "Credit line.", "Gift of the artist")
+    rights = described(fields.String, "Who holds which rights.", "Public domain")
+    more = described(fields.Dict, "The register's other columns, by name.", {"Room": "12"})
     location = described(fields.String, "Where the work is.", "Museum of the Harbour, Osterhaven")
     school = described(fields.String, "Of the author.", "Dutch")
     form = described(fields.String, "Kind of object.", "painting")
     type = described(fields.String, "Kind of subject.", "landscape")
     timeframe = described(fields.String, "Period.", "1651-1700")
     url = described(fields.String, "The catalogue's page about the work.", "")
-    file = described(fields.String, "The picture, relative to the dataset.", "landscape/landscape_001.jpg")
+    file = described(fields.String, "The first picture, relative to the dataset.", "landscape/landscape_001.jpg")
+    pictures = fields.List(fields.Nested(PictureSchema))
     links = fields.Nested(WorkLinks)
 
 
@@ -58,8 +75,9 @@ class SimilarWork(Schema):
 class Place(Schema):
     """A candidate."""
 
-    work = described(fields.Integer, "Id of the work.", 17)
-    file = described(fields.String, "Its picture when the question was asked.", "landscape/landscape_001.jpg")
+    work = described(fields.Integer, "Id of the work; in a ranking once, however many pictures it has.", 17)
+    picture = described(fields.Integer, "Id of its picture that matched.", 17)
+    file = described(fields.String, "This picture's file when the question was asked.", "landscape/landscape_001.jpg")
     similarity = described(fields.Float, "Cosine of the descriptors, -1 to 1.", 0.83)
     score = described(fields.Float, "What the ranking after re-ranking is sorted by.", 112.83)
     matches = described(fields.Integer, "Pairs of local features that look alike.", 143)
@@ -81,7 +99,7 @@ class Evidence(Place):
     )
 
     class Meta:
-        exclude = ("work", "file", "score")
+        exclude = ("work", "picture", "file", "score")
 
 
 class Ranking(Schema):
@@ -123,7 +141,7 @@ class AnswerSchema(Schema):
 class WorksWanted(Schema):
     q = described(
         fields.String,
-        "Words that must all occur, accents aside.",
+        "Words that must all occur, each as the beginning of one, accents aside; in double quotes, a phrase.",
         "marveen",
         load_default="",
         validate=validate.Length(max=200),
@@ -134,6 +152,8 @@ class WorksWanted(Schema):
     type = described(fields.String, "Kind of subject.", "landscape")
     timeframe = described(fields.String, "Period.", "1651-1700")
     folder = described(fields.String, "Of the picture's file.")
+    first_year = described(fields.Integer, "Works of this year or later.", 1600)
+    last_year = described(fields.Integer, "Works of this year or earlier.", 1650)
     sort = described(
         fields.String, "What they are sorted by.", load_default="file", validate=validate.OneOf(tuple(works.SORTS))
     )

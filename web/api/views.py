@@ -31,7 +31,7 @@ from web.api.schemas import (
     WorksWanted,
 )
 from web.asking import ask
-from web.collection import similar_works
+from web.collection import similar_works, work_with
 from web.intake import BadCorners, Region
 from web.security import csrf, limiter
 from web.service import service
@@ -171,6 +171,7 @@ def answer_json(query: Query) -> dict:
     """An answer as programs get it."""
     content = query.answer.content
     found = query.verdict != "not found"
+    pictures = works.pictures_of(map(int, content["candidates"]))
     return {
         "id": query.id,
         "created_at": query.created_at,
@@ -178,7 +179,14 @@ def answer_json(query: Query) -> dict:
         "work": work_json(query.work) if found and query.work else None,
         "evidence": _evidence(content) if found else None,
         "ranking": {
-            order: [{"work": id, **_place(content["candidates"][str(id)])} for id in content[order]]
+            order: [
+                {
+                    "work": pictures[id].work_id if id in pictures else id,
+                    "picture": id,
+                    **_place(content["candidates"][str(id)]),
+                }
+                for id in works.once_a_work(content[order], pictures)
+            ]
             for order in ("before", "after")
         },
         "seconds": content["seconds"],
@@ -212,7 +220,8 @@ def _evidence(content: dict) -> dict:
 def list_works(wanted, pagination_parameters):
     """The works of the collection, or those that a search fits"""
     sort, text = wanted.pop("sort"), wanted.pop("q")
-    wanted = works.Wanted(text, wanted)
+    years = wanted.pop("first_year", None), wanted.pop("last_year", None)
+    wanted = works.Wanted(text, wanted, *years)
     here = pagination_parameters
     here.item_count = works.count_works(wanted)
     pages = math.ceil(here.item_count / here.page_size)
@@ -229,7 +238,7 @@ def list_works(wanted, pagination_parameters):
 @refusal(404, "There is no such work.")
 def get_work(id):
     """A work with its entry of the catalogue"""
-    return work_json(db.get_or_404(Work, id))
+    return work_json(work_with(id))
 
 
 @v1.route(WORK + "/similar", parameters=OF_THE_WORK)
@@ -255,4 +264,13 @@ def work_json(work: Work) -> dict:
 
     links = {name: link(f"collection.{name}") for name in ("picture", "thumbnail", "manifest")}
     links |= {"page": link("collection.work"), "similar": link("v1.similar")}
-    return {"id": work.id, "caption": work.caption, "file": printable(work.path), **texts, "links": links}
+    pictures = [{"id": each.id, "file": printable(each.path), "role": each.role} for each in work.pictures]
+    own = {name: getattr(work, name) for name in ("id", "caption", "artists", "first_year", "last_year", "more")}
+    return {
+        **own,
+        "number": work.number or "",
+        "file": printable(work.path),
+        **texts,
+        "pictures": pictures,
+        "links": links,
+    }

@@ -25,7 +25,7 @@ FORMAT = 1
 SIMILARITY = 0.8  # from which on two pictures are examined
 MOST = 500  # pairs that are examined
 SHOWN = 50  # skipped files and pairs on the page
-CATALOGUE = ("author", "title", "date", "technique", "location", "school", "form", "type", "timeframe")
+CATALOGUE = ("number", "author", "title", "date", "technique", "location", "school", "form", "type", "timeframe")
 
 surveying: Background["Survey"] = Background()
 

@@ -223,7 +223,7 @@ def _most_found(span: Span, most: int | None) -> Table:
     return Table(
         "most-found",
         "Works found most often",
-        ("work", "author", "file", "found"),
+        ("inventory number", "work", "author", "file", "found"),
         [(*_work(work), found) for work, found in rows],
         "" if rows else "No work was found in this time.",
     )
@@ -235,7 +235,7 @@ def _never_found(span: Span, most: int | None) -> Table:
     return Table(
         "never-found",
         "Works never found",
-        ("work", "author", "file"),
+        ("inventory number", "work", "author", "file"),
         [_work(work) for work in works],
         f"{never:,} of {every:,} works." + (f" The first {most}:" if most and never > most else ""),
     )
@@ -307,8 +307,8 @@ def _all_tables(span: Span) -> list[Table]:
     return [made[name] for name in TABLES]
 
 
-def _work(work: Work) -> tuple[str, str, str]:
-    return work.caption, work.author, printable(work.path)
+def _work(work: Work) -> tuple[str, str, str, str]:
+    return work.number or "", work.caption, work.author, printable(work.path)
 
 
 def _local(moment: datetime, zone: ZoneInfo) -> datetime:

@@ -1,0 +1,145 @@
+"""How long a register of many works takes to load, and what people search for in it.
+
+  python benchmarks/register.py                                 on SQLite, in a temporary folder
+  DATABASE_URL=postgresql://... python benchmarks/register.py   on that PostgreSQL too; its tables are emptied before
+
+The works are made up: 60 painters, 2,000 words in titles, a picture and an inventory number each.
+"""
+
+import os
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+from sqlalchemy import text
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from app_statistics import create_app
+from config import Settings
+from database import catalog, works
+from database.tables import db
+from utils.script import plain_parser, positive
+
+RUNS = 7  # of which the median is told
+PAGE = 48
+SEARCHES = {
+    "one artist": works.Wanted("duerer"),
+    "two words": works.Wanted("ladislas harbour"),
+    "inventory number": works.Wanted("1921.77"),
+    "phrase": works.Wanted('"vincent ladislas"'),
+    "first letter": works.Wanted("h"),
+    "in every work": works.Wanted("oil canvas"),
+    "nothing": works.Wanted("nowhere"),
+    "years": works.Wanted("", {}, 1600, 1620),
+    "everything": works.Wanted(),
+}
+SURNAMES = ["Dürer", "Ladislas", "Moreau", "Šíma", "Ørsted", "Bosch", "Émile", "Zurbarán", "Toulouse-Lautrec", "d’Arcy"]
+NAMES = ["Albrecht", "Vincent", "Jeanne", "Hans", "Maria", "Pieter"]
+
+
+def main() -> None:
+    parser = plain_parser(__doc__)
+    parser.add_argument("--works", type=positive, default=200_000, metavar="N", help="(%(default)s)")
+    count = parser.parse_args().works
+    for url in filter(None, ["sqlite", os.environ.get("DATABASE_URL")]):
+        with tempfile.TemporaryDirectory() as folder:
+            settings = replace(
+                Settings(),
+                database=Path(folder),
+                output=Path(folder) / "output",
+                database_url="" if url == "sqlite" else url,
+            )
+            measure(url.split(":")[0], settings, count)
+
+
+def measure(name: str, settings: Settings, count: int) -> None:
+    """Load a register into the database of the settings and search it; print what it takes."""
+    path = settings.database / "register.csv"
+    write(path, count)
+    app = create_app(settings, TESTING=True)
+    with app.app_context():
+        for table in reversed(db.metadata.sorted_tables):
+            db.session.execute(table.delete())
+        db.session.commit()
+        print(f"\n{name}, {count:,} works, a register of {path.stat().st_size / 1e6:.0f} MB")
+        print(f"{'':34}{'seconds':>10}{'of CPU':>10}")
+        images = {number: f"{number // 1000}/{number}.jpg" for number in range(1, count + 1)}
+        tell("the images, without a register", lambda: works.follow(images))
+        tell("reading the register", lambda: sum(1 for _ in catalog.Register(path)))
+        tell("loading it", lambda: load(path))
+        tell("loading it again, nothing changes", lambda: load(path))
+        print(f"{'memory, at most':34}{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:9.2f} GB")
+        if name != "sqlite":
+            db.session.execute(text("ANALYZE"))
+            db.session.commit()
+        print(f"{'search, its first page':20}{'found':>14}{'seconds':>10}{'of CPU':>10}{'facets':>10}")
+        for what, wanted in SEARCHES.items():
+            search(what, wanted)
+        for sort in works.SORTS:
+            search(f"by {sort}", works.Wanted(), sort)
+        db.engine.dispose()
+
+
+def load(path: Path) -> None:
+    with works.Plan(catalog.Register(path)) as plan:
+        plan.loaded()
+        plan.apply()
+
+
+def tell(what: str, call) -> None:
+    started, used = time.perf_counter(), time.process_time()
+    call()
+    print(f"{what:34}{time.perf_counter() - started:10.1f}{time.process_time() - used:10.1f}", flush=True)
+
+
+def search(what: str, wanted: works.Wanted, sort: str = "relevance") -> None:
+    """Count and first page, as the page of the collection asks; and the facets beside it."""
+    times, cpu, facets = [], [], []
+    for _ in range(RUNS):
+        started, used = time.perf_counter(), time.process_time()
+        found = works.count_works(wanted)
+        db.session.scalars(works.select_works(wanted, sort).limit(PAGE)).all()
+        times.append(time.perf_counter() - started)
+        cpu.append(time.process_time() - used)
+        used = time.perf_counter()
+        works.count_facets(wanted, works.FACETS, 16)
+        facets.append(time.perf_counter() - used)
+        db.session.rollback()
+        db.session.expunge_all()
+    print(f"{what:20}{found:14,}{median(times):10.3f}{median(cpu):10.3f}{median(facets):10.3f}", flush=True)
+
+
+def write(path: Path, count: int) -> None:
+    """A register of made up works."""
+    catalog.write(path, rows(count))
+
+
+def rows(count: int) -> Iterator[catalog.Work]:
+    chance = random.Random(0)
+    words = ["".join(chance.choices("aeioulmnrst", k=chance.randint(4, 9))) for _ in range(2000)] + ["harbour"] * 5
+    for number in range(1, count + 1):
+        year = chance.randint(1400, 1990)
+        yield catalog.Work(
+            number=f"{1850 + number % 170}.{number // 170}",
+            author=f"{chance.choice(SURNAMES)}, {chance.choice(NAMES)}",
+            title=" ".join(chance.choices(words, k=chance.randint(2, 5))).capitalize(),
+            date=f"c. {year}",
+            technique="Oil on canvas",
+            dimensions=f"{chance.randint(20, 200)} x {chance.randint(20, 200)} cm",
+            location=f"Room {chance.randint(1, 60)}",
+            school=chance.choice(["Dutch", "French", "German", "Italian"]),
+            form="painting",
+            file=f"{number // 1000}/{number}.jpg",
+            more={"Restored": f"{chance.randint(1900, 2020)}, {' '.join(chance.choices(words, k=6))}"},
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The index of words that the search of works asks: FTS5 on SQLite, a tsvector on PostgreSQL.
+
+Both hold what `folding.words` makes of a work's texts, in four parts by what they weigh: inventory number, title,
+artist, all else. A word of several parts (d'Arc, Toulouse-Lautrec) is also there in one piece.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import ColumnElement, Connection, Float, Integer, Subquery, bindparam, column, text
+
+from database.folding import words
+
+PARTS = ("number", "title", "author", "rest")
+WEIGHTS = (20.0, 10.0, 5.0, 1.0)  # of the parts, for the order of what is found
+WORDS = 10  # of a search, at most
+CREATE = {
+    "sqlite": [
+        "CREATE VIRTUAL TABLE work_texts USING fts5(number, title, author, rest, "
+        "tokenize = 'unicode61 remove_diacritics 0', prefix = '1 2 3')"
+    ],
+    "postgresql": [
+        "CREATE TABLE work_texts (rowid integer PRIMARY KEY REFERENCES works (id) ON DELETE CASCADE, "
+        "document tsvector NOT NULL)",
+        "CREATE INDEX ix_work_texts_document ON work_texts USING gin (document)",
+    ],
+}
+LONGEST = 100_000  # characters of a part that are indexed; a tsvector takes 1 MB
+
+
+def create(connection: Connection) -> None:
+    """Make the index, empty."""
+    for statement in CREATE[connection.dialect.name]:
+        connection.execute(text(statement))
+
+
+def drop(connection: Connection) -> None:
+    connection.execute(text("DROP TABLE work_texts"))
+
+
+def indexed(content: str) -> str:
+    """A text as the index takes it: its words with blanks between them, then the words in one piece."""
+    found = words(content[:LONGEST])
+    plain = " ".join(part for word in found for part in word)
+    return " ".join([plain, *("".join(word) for word in found if len(word) > 1)])
+
+
+def add(connection: Connection, rows: Sequence[tuple[int, str, str, str, str]]) -> None:
+    """Index works: (id, number, title, author, rest) of each, as `indexed` makes them."""
+    values = [dict(zip(("rowid", *PARTS), row, strict=True)) for row in rows]
+    if not values:
+        return
+    if connection.dialect.name == "sqlite":
+        statement = f"INSERT INTO work_texts (rowid, {', '.join(PARTS)}) VALUES (:rowid, :{', :'.join(PARTS)})"
+    else:
+        parts = " || ".join(
+            f"setweight(to_tsvector('simple', :{part}), '{weight}')" for part, weight in zip(PARTS, "ABCD", strict=True)
+        )
+        statement = f"INSERT INTO work_texts (rowid, document) VALUES (:rowid, {parts})"
+    connection.execute(text(statement), values)
+
+
+def remove(connection: Connection, ids: Iterable[int]) -> None:
+    """Take works out of the index."""
+    values = [{"gone": id} for id in ids]
+    if values:
+        connection.execute(text("DELETE FROM work_texts WHERE rowid = :gone"), values)
+
+
+class Asked:
+    """What somebody types: words that must all occur, each as the beginning of one; in quotes, whole phrases.
+
+    is_blank: nothing was typed. has_words: there is something that the index can be asked.
+    """
+
+    def __init__(self, typed: str):
+        self.is_blank = not typed.replace("\0", " ").strip()
+        self._phrases: list[list[str]] = []
+        rest = []
+        for place, piece in enumerate(re.split(r'["“”„«»]', typed)):
+            (self._phrases if place % 2 else rest).append(piece)
+        if len(self._phrases) == len(rest):  # a quotation mark that is not closed is none
+            rest.append(self._phrases.pop())
+        self._phrases = [[part for word in words(phrase) for part in word] for phrase in self._phrases]
+        self._phrases = [phrase for phrase in self._phrases if phrase][:WORDS]
+        self._words = [word for piece in rest for word in words(piece)][:WORDS]
+
+    @property
+    def has_words(self) -> bool:
+        return bool(self._phrases or self._words)
+
+    def condition(self, dialect: str, id: ColumnElement) -> ColumnElement[bool]:
+        """The condition on a work's id."""
+        if dialect == "sqlite":
+            found = text("SELECT rowid FROM work_texts WHERE work_texts MATCH :asked")
+            return id.in_(found.bindparams(bindparam("asked", self._fts5(), unique=True)))
+        found = text("SELECT rowid FROM work_texts WHERE document @@ CAST(:asked AS tsquery)")
+        return id.in_(found.bindparams(bindparam("asked", self._tsquery(), unique=True)))
+
+    def ranked(self, dialect: str) -> Subquery:
+        """(id, rank) of all that is found: the lower the rank, the better the place where it matches."""
+        if dialect == "sqlite":
+            weights = ", ".join(map(str, WEIGHTS))
+            statement = (
+                f"SELECT rowid AS id, bm25(work_texts, {weights}) AS rank FROM work_texts WHERE work_texts MATCH :asked"
+            )
+            asked = self._fts5()
+        else:
+            statement = (
+                "SELECT rowid AS id, -ts_rank('{0.05, 0.25, 0.5, 1}', document, CAST(:asked AS tsquery)) AS rank "
+                "FROM work_texts WHERE document @@ CAST(:asked AS tsquery)"
+            )
+            asked = self._tsquery()
+        found = text(statement).bindparams(bindparam("asked", asked, unique=True))
+        return found.columns(column("id", Integer), column("rank", Float)).subquery()
+
+    def _fts5(self) -> str:
+        def phrase(parts: list[str], end: str) -> str:
+            return f'"{" ".join(parts)}"{end}'
+
+        terms = [phrase(parts, "") for parts in self._phrases]
+        for word in self._words:
+            pieces = [word, ["".join(word)]] if len(word) > 1 else [word]
+            terms.append("(" + " OR ".join(phrase(piece, " *") for piece in pieces) + ")")
+        return " AND ".join(terms)
+
+    def _tsquery(self) -> str:
+        def phrase(parts: list[str], end: str) -> str:
+            return " <-> ".join(f"'{part}'{end if place == len(parts) - 1 else ''}" for place, part in enumerate(parts))
+
+        terms = [f"({phrase(parts, '')})" for parts in self._phrases]
+        for word in self._words:
+            pieces = [word, ["".join(word)]] if len(word) > 1 else [word]
+            terms.append("(" + " | ".join(f"({phrase(piece, ':*')})" for piece in pieces) + ")")
+        return " & ".join(terms)

@@ -1,0 +1,56 @@
+"""Encodings that no file names: what each gives, and that a doubt is told with a name."""
+
+import pytest
+
+from database.register import encoding
+from utils.errors import WrongUse
+
+NAMES = {
+    "cp1250": ["CHEŁMOŃSKI, Józef;Żurawie", "Wyspiański;Śpiące dziecko"],
+    "mac_roman": ["Dürer, Albrecht", "Cézanne;Pommes", "Müller;Köln", "Géricault;Le Radeau de la Méduse", "Größe"],
+    "cp1252": [
+        "DÜRER;Nürnberg – “Haus”", "Cézanne", "Goya;La niña", "L’Été", "Hokusai – Wave", "Ørsted", "Hammershøi",
+        "Ångström", "Œuvre de sœur", "10 × 12 cm; 5½", "50 €", "Šíma",
+    ],
+    "cp1251": ["Репин;Бурлаки на Волге"],
+    "cp1253": ["Θεοτοκόπουλος;Άποψη του Τολέδο"],
+    "cp850": ["Dürer;Köln"],
+    "utf-16-le": ["DÜRER, Albrecht"],
+    "utf-16-be": ["DÜRER, Albrecht"],
+    "utf-16": ["DÜRER, Albrecht"],
+    "utf-8-sig": ["DÜRER, Albrecht"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in NAMES.items() for text in texts])
+def test_names_are_read_as_they_were_written(tmp_path, name, text):
+    path = tmp_path / "register.csv"
+    whole = f"AUTHOR;TITLE;FILE\n{text};a.jpg\n"
+    path.write_bytes(whole.encode(name))
+    found = encoding.find(path)
+    assert path.read_text(found.name, found.errors) == whole
+
+
+def test_a_doubt_is_told_with_both_readings(tmp_path):
+    path = tmp_path / "register.csv"
+    path.write_bytes("AUTHOR;TITLE\nMunkácsy;Kőszeg\n".encode("cp1250"))
+    warning = encoding.find(path).warning
+    assert "'Kőszeg'" in warning and "'Kõszeg'" in warning
+
+
+def test_a_few_spoilt_bytes_do_not_make_a_file_another_encoding(tmp_path):
+    path = tmp_path / "register.csv"
+    path.write_bytes("AUTHOR\nDürer é è à ö\n".encode() + b"D\xfcrer\n")
+    found = encoding.find(path)
+    assert path.read_text(found.name, found.errors).endswith("Dürer\n")
+    assert "1 bytes" in found.warning
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\xff\xd8\xff\xe0\0\x10JFIF", b"GIF89a" + bytes(range(32))]
+)
+def test_a_picture_is_no_text(tmp_path, content):
+    path = tmp_path / "register.csv"
+    path.write_bytes(content)
+    with pytest.raises(WrongUse, match="neither text"):
+        encoding.find(path)
