@@ -17,67 +17,19 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
 
-MAX_TEXT = 20_000  # characters of one value
+from database.register import columns
+
+MAX_TEXT = 30_000  # characters of one value; about what a spreadsheet holds in a cell. What is cut ends in CUT
+CUT = " ..."
 MAX_LABEL = 100  # of a label
 MAX_ADDRESS = 4_000  # characters
-MAX_PAIRS = 500  # metadata pairs of one manifest
 MAX_PICTURES = 5_000  # of one manifest
 MAX_NESTING = 10  # lists and choices within each other, where the specification has two at most
 
-# The columns of the register, and the labels that stand for them in English, German, French, Spanish, Italian and
-# Dutch, without accents: of several in one manifest, the one that comes first here is taken.
-INVENTORY, TITLE, ARTIST, DATE = "Inventory number", "Title", "Artist", "Date"
-TECHNIQUE, DIMENSIONS, RIGHTS = "Technique", "Dimensions", "Rights"
-LABELS = {
-    INVENTORY: (
-        "accession number, accession no, accession nr, inventory number, inventory no, inventory nr, inv no, inv nr, "
-        "object number, object no, inventarnummer, inventar nr, inventarnr, akzessionsnummer, objektnummer, objekt nr, "
-        "numero d inventaire, no d inventaire, n d inventaire, numero inventaire, numero d objet, "
-        "numero de inventario, no de inventario, n de inventario, numero di inventario, numero d inventario, "
-        "numero inventario, inventario, inventarisnummer, objectnummer, "
-        "shelfmark, call number, signatur, cote, signatura, segnatura, collocazione, signatuur, "
-        "identifier, identifiers, object id, identifikator, kennung, identifiant, identificador, identificativo, "
-        "identificatore, identificatie, id"
-    ),
-    TITLE: "title, titel, titre, titulo, titolo, object title, work title, titles",
-    ARTIST: (
-        "artist, artists, artist s, kunstler, kunstlerin, kunstler in, artiste, artistes, artista, artisti, artistas, "
-        "kunstenaar, artist maker, painter, maler, peintre, pintor, pittore, schilder, creator, creators, creator s, "
-        "createur, creador, creatore, maker, makers, vervaardiger, author, authors, autor, autorin, auteur, autora, "
-        "autore, urheber, urheberin, hersteller"
-    ),
-    DATE: (
-        "date, dates, date created, creation date, date of creation, dated, created, datierung, datum, "
-        "entstehungszeit, entstehungsdatum, date de creation, datation, fecha, fecha de creacion, datacion, data, "
-        "data di creazione, datazione, datering"
-    ),
-    TECHNIQUE: (
-        "technique, medium, technik, tecnica, techniek, materials and techniques, medium and support, "
-        "material und technik, material technik, technique et materiaux, materiaux et techniques, "
-        "technique materiaux, materia y tecnica, tecnica y materiales, materia e tecnica, materiaal en techniek, "
-        "materials, material, materialien, materiaux, materiales, materiali, materiaal"
-    ),
-    DIMENSIONS: (
-        "dimensions, dimension, dimensiones, dimensioni, measurements, physical dimensions, size, masse, abmessungen, "
-        "grosse, mesures, medidas, misure, afmetingen, formaat, maten"
-    ),
-    RIGHTS: (
-        "rights, rights statement, copyright, license, licence, rechte, nutzungsrechte, lizenz, droits, "
-        "derechos, licencia, diritti, licenza, rechten, licentie"
-    ),
-}
-MEANINGS = {
-    label: (column, rank)
-    for column, labels in LABELS.items()
-    for rank, label in enumerate(labels.split(", "))
-}  # fmt: skip
-OWN = (
-    "Source address",
-    "Image file",
-    "Manifest",
-    "Manifest label",
-    "Description",
-)  # what else the register calls its columns
+LABELS = columns.LABELS  # field -> column of the register
+NUMBER, TITLE, RIGHTS = LABELS["number"], LABELS["title"], LABELS["rights"]
+TITLES = re.compile(r"tit(el|le|re|ul|ol)")  # what a title is called; "object name" may be "painting"
+OWN = ("manifest", "manifest label", "description")  # what else the register calls its columns
 
 
 class NotIIIF(ValueError):
@@ -111,7 +63,7 @@ class Picture:
 class Manifest:
     """One object with its pictures."""
 
-    fields: dict[str, str]  # column of LABELS -> text, where there is one
+    fields: dict[str, str]  # column of the register -> text, where there is one
     homepage: str
     further: list[tuple[str, str]] = field(default_factory=list)  # every other label with its text
     pictures: list[Picture] = field(default_factory=list)
@@ -178,9 +130,9 @@ def id_of(entry: Any) -> str:
 def read_manifest(document: dict, languages: tuple[str, ...] = ("en",)) -> Manifest:
     """What a manifest says about its object, in the first of `languages` that a text has, and its pictures."""
     pairs = []
-    for pair in _list(document.get("metadata"))[:MAX_PAIRS]:
+    for pair in _list(document.get("metadata")):
         if isinstance(pair, dict):
-            spoken = [_normal(text) for _, text in _said(pair.get("label"))]
+            spoken = [text[:MAX_LABEL] for _, text in _said(pair.get("label"))]
             label = " ".join(text_in(pair.get("label"), languages).split())[:MAX_LABEL].rstrip(" :")
             pairs.append((label, spoken, text_in(pair.get("value"), languages)))
     fields, further = _sort_out([pair for pair in pairs if pair[0] and pair[2]])
@@ -212,24 +164,26 @@ def _sort_out(pairs: list[tuple[str, list[str], str]]) -> tuple[dict[str, str], 
     """Metadata as the columns of LABELS and the rest. pairs: label, the label in all its languages, text."""
     meant = {}
     for label, spoken, _ in pairs:
-        known = [MEANINGS[one] for one in spoken if one in MEANINGS]
+        known = [found for one in spoken if (found := columns.field_of(one))]
         if known:
             meant[label] = min(known, key=lambda one: one[1])
-    best = {}
-    for column, rank in meant.values():
-        best[column] = min(rank, best.get(column, rank))
+    best: dict[str, int] = {}
+    for name, rank in meant.values():
+        best[name] = min(rank, best.get(name, rank))
     fields: dict[str, str] = {}
     further: dict[str, str] = {}
     spelled: dict[str, str] = {}
-    for label, _, text in pairs:
-        column, rank = meant.get(label, ("", 0))
-        if column and rank == best[column]:
-            _add(fields, column, text)
+    for label, spoken, text in pairs:
+        name, rank = meant.get(label, ("", 0))
+        if name == "title" and not any(TITLES.search(columns.plain(one)) for one in spoken):
+            name = ""
+        if name and name not in ("url", "file") and rank == best[name]:
+            _add(fields, LABELS[name], text)
         else:
-            # Under a name of its own: two columns that mean the same would leave it to a reader which one is right.
-            taken = column or _normal(label) in map(_normal, OWN)
-            name = f"Other {label}" if taken else label
-            _add(further, spelled.setdefault(name.casefold(), name), text)
+            # Under a name of its own: a reader of the register would have to guess which of two is meant.
+            taken = label in meant or label.casefold() in OWN
+            column = f"Other {label}" if taken else label
+            _add(further, spelled.setdefault(column.casefold(), column), text)
     return fields, list(further.items())
 
 
@@ -239,7 +193,7 @@ def _add(texts: dict[str, str], name: str, text: str) -> None:
     if there is None:
         texts[name] = text
     elif text not in there.split("; "):
-        texts[name] = f"{there}; {text}"[:MAX_TEXT]
+        texts[name] = _cut(f"{there}; {text}")
 
 
 def text_in(value: Any, languages: tuple[str, ...]) -> str:
@@ -255,7 +209,7 @@ def text_in(value: Any, languages: tuple[str, ...]) -> str:
             break
     else:
         texts = [text for language, text in said if language == said[0][0]]
-    return "; ".join(dict.fromkeys(texts))[:MAX_TEXT]
+    return _cut("; ".join(dict.fromkeys(texts)))
 
 
 def _said(value: Any, language: str = "", depth: int = 0) -> list[tuple[str, str]]:
@@ -288,7 +242,7 @@ def _text(value: Any) -> str:
 
 def plain(text: str) -> str:
     """A text without HTML, control characters and needless blanks, at most MAX_TEXT characters."""
-    text = text[: 4 * MAX_TEXT].strip()
+    text = text.strip()
     if text.startswith("<") and text.endswith(">"):  # only then, says the specification, it is HTML
         reader = _Words()
         reader.feed(text)
@@ -297,7 +251,11 @@ def plain(text: str) -> str:
     else:
         text = html.unescape(text)
     text = "".join(c for c in text if c in "\n\t " or unicodedata.category(c) not in ("Cc", "Cs"))
-    return re.sub(r"[^\S\n]*\n\s*", "\n", re.sub(r"[^\S\n]+", " ", text)).strip()[:MAX_TEXT]
+    return _cut(re.sub(r" ?\n\s*", "\n", re.sub(r"[^\S\n]+", " ", text)).strip())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - len(CUT)] + CUT
 
 
 class _Words(HTMLParser):
@@ -313,13 +271,6 @@ class _Words(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
-
-
-def _normal(label: str) -> str:
-    """A label in small letters without accents, signs and blanks at its ends: "N° d'inventaire:" -> n d inventaire."""
-    letters = unicodedata.normalize("NFKD", label[:200].casefold())
-    letters = "".join(c for c in letters if not unicodedata.combining(c))
-    return re.sub(r"[\W_]+", " ", letters).strip()
 
 
 def _list(value: Any) -> list:

@@ -27,6 +27,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from config import Settings
+from database.register import columns
+from database.register.text import guarded
 from dataset import iiif
 from dataset.fetching import (
     FOLDER_SIZE,
@@ -60,9 +62,10 @@ ENDINGS = {
     "JPEG": ".jpg", "PNG": ".png", "WebP": ".webp", "TIFF": ".tif", "BMP": ".bmp", "GIF": ".gif", "HEIC": ".heic",
     "AVIF": ".avif", "JPEG 2000": ".jp2", "JPEG XL": ".jxl", "camera raw": ".dng",
 }  # fmt: skip
-FIRST = (iiif.INVENTORY, iiif.TITLE, iiif.ARTIST, iiif.DATE, iiif.TECHNIQUE, iiif.DIMENSIONS, iiif.RIGHTS)
+FIRST = tuple(
+    columns.LABELS[name] for name in ("number", "title", "author", "date", "technique", "dimensions", "rights")
+)
 SOURCE, FILES, MANIFEST = "Source address", "Image file", "Manifest"  # further columns of the register
-FORMULA = ("=", "+", "-", "@")
 
 
 @dataclass
@@ -382,10 +385,13 @@ def fetch_pictures(folder: Path, fetcher: Fetcher, state: State, side: int, sett
         manifest = iiif.read_manifest(document)
         if not manifest.pictures:
             report.problem(row["address"], "no picture that is painted on a canvas")
-        name = manifest.fields.get(iiif.INVENTORY) or re.sub(r"/(manifest|info)?(\.json)?$", "", row["address"])
-        for picture in manifest.pictures:
-            start = f"{row['position'] // FOLDER_SIZE:05d}/{slug(name.rpartition('/')[2], 60)}-{digest(picture.id)}"
-            wanted.setdefault(picture.id, (picture, start))
+        if len(manifest.pictures) == iiif.MAX_PICTURES:
+            report.problem(row["address"], f"only its first {iiif.MAX_PICTURES:,} pictures are taken")
+        name = manifest.fields.get(iiif.NUMBER) or re.sub(r"/(manifest|info)?(\.json)?$", "", row["address"])
+        start = f"{row['position'] // FOLDER_SIZE:05d}/{slug(name.rpartition('/')[2], 60)}"
+        for count, picture in enumerate(manifest.pictures, 1):
+            which = f"_{count:02d}" if len(manifest.pictures) > 1 else ""  # so that files sort as the canvases do
+            wanted.setdefault(picture.id, (picture, f"{start}{which}-{digest(picture.id)}"))
     for picture, start in progress(wanted.values(), what="Fetching pictures", unit=" pictures"):
         try:
             fetch_picture(folder, picture, start, fetcher, state, side, settings, report)
@@ -513,30 +519,25 @@ def rows_of(folder: Path, state: State, wanted: tuple[str, ...]) -> Iterator[dic
 
 def write_register(folder: Path, state: State, wanted: tuple[str, ...], report: Report) -> int:
     """Write register.csv, whole or not at all; how many rows it has. With none, an earlier one stays."""
-    columns: dict[str, str] = {name.casefold(): name for name in (*FIRST, SOURCE, FILES, MANIFEST)}
+    headings: dict[str, str] = {name.casefold(): name for name in (*FIRST, SOURCE, FILES, MANIFEST)}
     left_out: dict[str, None] = {}
     count = 0
     for row in rows_of(folder, state, wanted):
         count += 1
         for name in row:
-            if name.casefold() not in columns:
-                (columns if len(columns) < MAX_COLUMNS else left_out).setdefault(name.casefold(), name)
+            if name.casefold() not in headings:
+                (headings if len(headings) < MAX_COLUMNS else left_out).setdefault(name.casefold(), name)
     if not count:
         return 0
     if left_out:
         report.problem("", f"{len(left_out):,} labels are left out: a register has {MAX_COLUMNS} columns at most")
     with whole(folder / "register.csv") as part, part.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(map(cell, columns.values()))
+        writer.writerow(map(guarded, headings.values()))
         for row in rows_of(folder, state, wanted):
             texts = {name.casefold(): text for name, text in row.items()}
-            writer.writerow([cell(texts.get(name, "")) for name in columns])
+            writer.writerow([guarded(texts.get(name, "")) for name in headings])
     return count
-
-
-def cell(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula. Whoever reads the register strips the blank."""
-    return f" {text}" if text.startswith(FORMULA) else text
 
 
 def write_problems(path: Path, report: Report) -> None:
@@ -547,7 +548,7 @@ def write_problems(path: Path, report: Report) -> None:
     with whole(path) as part, part.open("w", encoding="utf-8-sig", newline="", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(("address", "file", "reason"))
-        writer.writerows(map(cell, problem) for problem in report.problems)
+        writer.writerows(map(guarded, problem) for problem in report.problems)
 
 
 if __name__ == "__main__":
