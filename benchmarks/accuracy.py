@@ -95,7 +95,7 @@ def museum(settings: Settings, every: int) -> Collection:
     kept = {image: path for image, path in paths.items() if image not in left_out}
     sets = {name: folder_queries(queries / name, None, kept) for name in SETS}
     drawn = {"sample": COPIES, "copies": 1, "absent": 0, "seed": 0}
-    sets["copies"] = transformed_queries(output / "images", kept, lambda image: set(), **drawn)
+    sets["copies"] = transformed_queries(output / "images", kept, lambda _: set(), **drawn)
     return Collection.of(f"museum-{every}", store, output / "images", kept, sets)
 
 

@@ -105,12 +105,12 @@ def reliability(output: Path) -> str:
     said = [rule.probability(grounds) for grounds in found.grounds]
     rows = [
         [
-            f"{bin['low']:.1f}–{bin['high']:.1f}",
-            str(bin["count"]),
-            *(f"{bin[name]:.3f}" for name in ("probability", "right")),
-            _interval(bin["interval"]),
+            f"{group['low']:.1f}–{group['high']:.1f}",
+            str(group["count"]),
+            *(f"{group[name]:.3f}" for name in ("probability", "right")),
+            _interval(group["interval"]),
         ]
-        for bin in metrics.reliability(said, found.right)
+        for group in metrics.reliability(said, found.right)
     ]
     return measure.table(["probability", "queries", "mean", "right", "95 % interval"], rows)
 

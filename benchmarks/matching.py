@@ -147,7 +147,7 @@ def row(name: str, museum: Museum, works: list[Features]) -> list[str]:
 
 def _inliers(query: Features, works: list[Features], variant: Variant) -> list[int]:
     pairs = zip(works, match(query, works, ratio=variant.ratio), strict=True)
-    warp_of = sane_warp if variant.sane else lambda homography, points: Warp()
+    warp_of = sane_warp if variant.sane else lambda _homography, _points: Warp()
     return [
         verify(query, work, matches, estimator=variant.estimator, warp_of=warp_of).inliers for work, matches in pairs
     ]

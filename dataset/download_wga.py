@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> None:
     if not 0 <= args.pause <= MAX_WAIT or args.retries < 0:
         raise WrongUse(f"--pause is 0 to {MAX_WAIT} seconds, --retries 0 or more.")
     if args.base is not None and not re.match(r"https?://[^/]", args.base):
-        raise WrongUse(f"--base {args.base} is no http or https address.")
+        raise WrongUse(f"--base {args.base} is not an http or https address.")
 
     works = catalog.read(args.catalog)
     with only_one(args.dataset):
@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> None:
         f"catalogue in {args.catalog_copy}."
     )
     if failures:
-        raise Failed(f"{failed_csv} lists what could not be fetched; the same command tries it again.")
+        raise Failed(f"{failed_csv} lists what could not be fetched; repeat the command to try again.")
 
 
 # What to fetch, and where it goes

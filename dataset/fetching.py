@@ -113,7 +113,7 @@ class Fetcher:
         if self.in_a_row >= MAX_IN_A_ROW:
             raise Failed(
                 f"{host_of(address)} does not answer ({problem}), {self.in_a_row} files in a row; "
-                "run the same command later, and it continues from here."
+                "repeat the command later to continue."
             )
 
 
@@ -233,7 +233,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise WrongUse(f"{path} is wanted as a folder, but a file is in the way: move it or choose another.") from None
+        raise WrongUse(f"{path} must be a folder but is a file: move it or choose another.") from None
 
 
 def is_there(path: Path) -> bool:
@@ -249,7 +249,7 @@ def only_one(dataset: Path) -> Iterator[None]:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise WrongUse(f"Another download into {dataset} is running; wait for its end.") from None
+            raise WrongUse(f"Another download into {dataset} is running: wait until it has finished.") from None
         yield
     finally:
         os.close(folder)  # lets go of the lock as well

@@ -130,7 +130,7 @@ def main(argv: list[str] | None = None) -> None:
         f"{gone:,} no longer published; register in {folder / 'register.csv'}."
     )
     if len(report.problems) > gone:
-        raise Failed(f"{folder / 'problems.csv'} lists what could not be had; the same command tries it again.")
+        raise Failed(f"{folder / 'problems.csv'} lists what could not be had; repeat the command to try again.")
     if gone:
         print(f"{folder / 'problems.csv'} lists what is no longer published; its pictures and rows are kept.")
 
@@ -147,7 +147,7 @@ def check(args) -> None:
         raise WrongUse(f"--language {args.language} is no language: write en, or de,en.")
     for address in args.addresses:
         if not is_web_address(address) or iiif.id_of(address) != address:
-            raise WrongUse(f"{address} is no http or https address of a IIIF manifest or collection.")
+            raise WrongUse(f"{address} is not an http or https address of a IIIF manifest or collection.")
 
 
 def languages(text: str) -> tuple[str, ...]:
@@ -312,7 +312,7 @@ def walk(addresses: list[str], fetcher: Fetcher, state: State, report: Report) -
     if not sum(counts.values()):
         address, _, reason = report.problems[0]
         if isinstance(first_problem, TryAgain):
-            raise Failed(f"{address} could not be read: {reason}. Run the same command later.")
+            raise Failed(f"{address} could not be read: {reason}. Repeat the command later.")
         raise WrongUse(
             f"{address} could not be read: {reason}; the address of a IIIF manifest or collection is needed."
         )

@@ -6,7 +6,7 @@ from math import sqrt
 import numpy as np
 
 
-def share(part: float, whole: int) -> float | None:
+def share(part: float, whole: float) -> float | None:
     """part / whole; None where there is no whole."""
     return part / whole if whole else None
 

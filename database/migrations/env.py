@@ -23,7 +23,7 @@ def run() -> None:
                 user_module_prefix="tables.",
                 compare_type=True,
                 include_name=lambda name, kind, _: (
-                    kind != "table" or not name.startswith("work_texts")
+                    kind != "table" or not (name or "").startswith("work_texts")
                 ),  # see fulltext.py
             )
             with context.begin_transaction():

@@ -6,6 +6,7 @@ A measure of nothing (no query, no answer of that kind) is None, which JSON writ
 from collections.abc import Collection, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from utils.statistics import share, wilson
 
@@ -78,22 +79,22 @@ def verdicts(verdicts: Sequence[str], in_collection: Sequence[bool], first_is_ri
     }
 
 
-def reliability(probabilities: Sequence[float], right: Sequence[bool], bins: int = 10) -> list[dict]:
-    """How often what is said with some probability comes true; the two sequences have one entry a query.
+def reliability(probabilities: ArrayLike, right: ArrayLike, bins: int = 10) -> list[dict]:
+    """How often what is said with some probability comes true; (queries,) numbers 0..1 and truth values.
 
     A dict for each of the equally wide bins of probability that is not empty: low, high (its edges), count,
     probability (the mean that was said), right (the share that came true) and interval ([low, high], 95 %).
     """
-    probabilities, right = np.asarray(probabilities, float), np.asarray(right, bool)
-    places = np.minimum((probabilities * bins).astype(int), bins - 1)
+    said, true = np.asarray(probabilities, float), np.asarray(right, bool)
+    places = np.minimum((said * bins).astype(int), bins - 1)
     return [
         {
             "low": place / bins,
             "high": (place + 1) / bins,
             "count": int((places == place).sum()),
-            "probability": float(probabilities[places == place].mean()),
-            "right": float(right[places == place].mean()),
-            "interval": _listed(wilson(int(right[places == place].sum()), int((places == place).sum()))),
+            "probability": float(said[places == place].mean()),
+            "right": float(true[places == place].mean()),
+            "interval": _listed(wilson(int(true[places == place].sum()), int((places == place).sum()))),
         }
         for place in np.unique(places).tolist()
     ]
@@ -105,8 +106,8 @@ def calibration_error(reliable: Sequence[dict]) -> float | None:
     reliable: of `reliability`. Formula: Naeini, Cooper and Hauskrecht, Obtaining well calibrated probabilities using
     Bayesian binning, AAAI 2015.
     """
-    differences = sum(bin["count"] * abs(bin["probability"] - bin["right"]) for bin in reliable)
-    return share(differences, sum(bin["count"] for bin in reliable))
+    differences = sum(row["count"] * abs(row["probability"] - row["right"]) for row in reliable)
+    return share(differences, sum(row["count"] for row in reliable))
 
 
 def _listed(interval: tuple[float, float] | None) -> list[float] | None:

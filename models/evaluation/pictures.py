@@ -1,6 +1,7 @@
 """Drawings of wrong answers: the query beside the work that was answered, and beside the one that was expected."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -11,40 +12,43 @@ from models.evaluation.queries import Query, load
 from models.local import drawing
 from utils import images
 
+if TYPE_CHECKING:
+    from models.engine import Engine
+
 
 def draw(
-    engine,
+    engine: "Engine",
     query: Query,
     picture: Path | np.ndarray,
     answer: Answer,
     folder: Path,
     number: int,
     settings: Settings,
-) -> dict[str, str]:
+) -> tuple[str | None, str | None]:
     """Draw the query beside the work that was answered, and beside the one that was expected unless it is the same.
 
-    engine: a models.engine.Engine. picture: that was asked for. folder: where the JPEG files go; made if need be.
-    number: of the query, for the names of the files.
-    Returns the Record's fields `answered_picture` and `expected_picture`, as far as there are any.
+    picture: that was asked for. folder: where the JPEG files go; made if need be. number: of the query, for the names
+    of the files.
+    Returns the Record's `answered_picture` and `expected_picture`.
     """
     folder.mkdir(exist_ok=True)
     if isinstance(picture, Path):
         picture = load(picture, settings, settings.feature_side)
     asked = _framed(picture, answer.frame, settings)
-    drawn = {}
+    answered_picture = expected_picture = None
     first = answer.after[0] if answer.after else None
     if first:
-        drawn["answered_picture"] = _draw_one(engine, asked, first, folder / f"{number:06}-answered.jpg", settings)
+        answered_picture = _draw_one(engine, asked, first, folder / f"{number:06}-answered.jpg", settings)
     if query.expected and (first is None or first.id not in query.expected):
         expected = next((candidate for candidate in answer.after if candidate.id in query.expected), None)
         if expected is None:  # not on the shortlist: there is nothing to draw but the work itself
             image = min(query.expected)
             expected = Candidate(image, engine.images[image], 0.0, (0, 0), Evidence(), 0.0)
-        drawn["expected_picture"] = _draw_one(engine, asked, expected, folder / f"{number:06}-expected.jpg", settings)
-    return drawn
+        expected_picture = _draw_one(engine, asked, expected, folder / f"{number:06}-expected.jpg", settings)
+    return answered_picture, expected_picture
 
 
-def _draw_one(engine, asked: np.ndarray, candidate: Candidate, file: Path, settings: Settings) -> str:
+def _draw_one(engine: "Engine", asked: np.ndarray, candidate: Candidate, file: Path, settings: Settings) -> str:
     try:
         work = load(engine.dataset / candidate.path, settings, settings.feature_side)
     except images.ImageProblem:  # it has gone from the dataset since; a grey picture takes its place

@@ -7,10 +7,10 @@ a row for each query. While the run is under way, a log in the hidden folder bes
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from models.answer import STAGES, Grounds
 from models.evaluation import ground_truth
@@ -128,7 +128,9 @@ def read(folder: Path, *, earlier: bool = False) -> tuple[dict, list[Record]]:
         raise WrongUse(f"The run “{name}” is damaged: {SUMMARY} cannot be read. R{again}")
     version = summary.get("format", 0)  # the first runs had none
     if not isinstance(version, int) or version > FORMAT:
-        raise WrongUse(f"The run “{name}” was made by a later version of this software. Update it, or r{again}")
+        raise WrongUse(
+            f"The run “{name}” was made by a later version of this software. Update the software, or r{again}"
+        )
     if version < FORMAT and not earlier:
         raise WrongUse(f"The run “{name}” was made by another version of this software. R{again}")
     try:
@@ -175,7 +177,8 @@ def _record(cells: dict[str, str], earlier: bool) -> Record:
     """The record of a row; columns that the table lacks stay empty. Raises ValueError or KeyError for a damaged one."""
     if None in cells or None in cells.values():
         raise ValueError(f"{TABLE}: a row of another length")
-    values = {item.name: PARSERS[item.type](cells[item.name]) for item in PLAIN if item.name in cells}
+    # A parser returns what its field takes, which types cannot say of a table of parsers.
+    values: dict[str, Any] = {item.name: PARSERS[item.type](cells[item.name]) for item in PLAIN if item.name in cells}
     has_truth = {"yes": True, "no": True, "": False}[cells["in_collection"]]
     values["expected"] = ground_truth.split(cells["expected"]) if has_truth else None
     values["changes"] = cells["changes"].split("; ") if cells.get("changes") else []
@@ -207,7 +210,7 @@ def _whole(cell: str) -> int | None:
 
 
 # The type of a record's field -> how its cell is read; `expected` and `changes` are read by `_record`.
-PARSERS = {
+PARSERS: dict[object, Callable[[str], object]] = {
     str: str,
     str | None: _text,
     float | None: _number,

@@ -54,7 +54,7 @@ def _percent(value: float | None) -> str:
 
 
 def _interval(value: list[float] | None) -> str:
-    return "–" if value is None else f"{value[0]:.4f} to {value[1]:.4f}"
+    return "–" if value is None else f"{value[0]:.3f} to {value[1]:.3f}"
 
 
 def _diagram(reliable: list[dict]) -> dict | None:
@@ -66,13 +66,13 @@ def _diagram(reliable: list[dict]) -> dict | None:
         return None
     points = [
         {
-            "x": round(EDGE + SIDE * bin["probability"], 1),
-            "y": _height(bin["right"]),
-            "low": _height(bin["interval"][0]),
-            "high": _height(bin["interval"][1]),
-            "title": f"{bin['count']} queries: said {bin['probability']:.3f}, true {bin['right']:.3f}",
+            "x": round(EDGE + SIDE * row["probability"], 1),
+            "y": _height(row["right"]),
+            "low": _height(row["interval"][0]),
+            "high": _height(row["interval"][1]),
+            "title": f"{row['count']} queries: said {row['probability']:.3f}, true {row['right']:.3f}",
         }
-        for bin in reliable
+        for row in reliable
     ]
     ticks = [
         {"across": round(EDGE + SIDE * share, 1), "up": _height(share), "text": f"{share:g}"} for share in (0, 0.5, 1)
@@ -89,7 +89,7 @@ def _histograms(records: Sequence[Record]) -> list[dict]:
     known = [record for record in records if record.in_collection is not None and record.similarity is not None]
     if not known:
         return []
-    similarities = [record.similarity for record in known]
+    similarities = [record.similarity for record in known if record.similarity is not None]
     edges = np.histogram_bin_edges(similarities, bins=16)
     return [
         _histogram("Similarity", "similarity", known, list(edges), [f"{edge:.2f}" for edge in edges[:-1]], every=4),
@@ -106,7 +106,7 @@ def _histogram(
     every: of how many labels one is written.
     """
     step = (WIDTH - 2 * LEFT) / len(labels)
-    rows = []
+    rows: list[dict] = []
     for name, right in (("first is right", True), ("first is wrong, or there is none to find", False)):
         values = [getattr(record, measure) for record in records if record.is_first_right == right]
         counts = np.histogram(values, bins=edges)[0]

@@ -13,9 +13,9 @@ import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from config import Settings
 from models.answer import STAGES, Answer, Verdict
@@ -29,11 +29,14 @@ from utils.errors import WrongUse
 from utils.script import progress
 from utils.text import printable
 
+if TYPE_CHECKING:
+    from models.engine import Engine
 
-def evaluate(engine, queries: Sequence[Query], place: Path, settings: Settings) -> dict:
+
+def evaluate(engine: "Engine", queries: Sequence[Query], place: Path, settings: Settings) -> dict:
     """Ask every query, one after the other, and write the folder `place`; returns what summary.json holds.
 
-    engine: a models.engine.Engine. A picture that cannot be read is skipped, counted and listed.
+    A picture that cannot be read is skipped, counted and listed.
     `place` is replaced as a whole at the end.
     Raises WrongUse while another run writes the same place.
     """
@@ -43,7 +46,7 @@ def evaluate(engine, queries: Sequence[Query], place: Path, settings: Settings) 
     with _locked(partial / LOG) as log:
         answered = _answered(log, _identity(engine, queries, settings), partial)
         if 0 < len(answered) < len(queries):
-            print(f"{len(answered)} of {len(queries)} queries are answered already; going on from there.")
+            print(f"{len(answered)} of {len(queries)} queries are already answered; continuing from there.")
         with progress(total=len(queries), what="Queries", unit=" queries") as bar:
             bar.n = bar.initial = len(answered)
             for number, query in enumerate(queries[len(answered) :], start=len(answered) + 1):
@@ -67,7 +70,7 @@ def _answered(log: BinaryIO, identity: str, partial: Path) -> list[Record]:
     return answered
 
 
-def _ask(engine, query: Query, folder: Path, number: int, settings: Settings) -> Record:
+def _ask(engine: "Engine", query: Query, folder: Path, number: int, settings: Settings) -> Record:
     """Ask one query. folder: for the drawings of a wrong answer. number: of the query, from 1."""
     try:
         picture, changes = picture_of(query, settings)
@@ -76,44 +79,48 @@ def _ask(engine, query: Query, folder: Path, number: int, settings: Settings) ->
         seconds = time.perf_counter() - started
     except images.ImageProblem as problem:
         return Record(query.name, query.group, skipped=printable(str(problem)))
-    record = _record(query, answer, engine.images) | {"changes": changes, "seconds": seconds}
-    if record["result"] in (WRONG_FIRST, FALSE_FOUND, MISSED):
-        record |= pictures.draw(engine, query, picture, answer, folder, number, settings)
-    return Record(**record)
+    record = replace(_record(query, answer, engine.images), changes=changes, seconds=seconds)
+    if record.result in (WRONG_FIRST, FALSE_FOUND, MISSED):
+        answered, expected = pictures.draw(engine, query, picture, answer, folder, number, settings)
+        record = replace(record, answered_picture=answered, expected_picture=expected)
+    return record
 
 
-def _record(query: Query, answer: Answer, collection: dict[int, str]) -> dict:
-    """The fields of the query's Record, as far as the answer tells them."""
+def _record(query: Query, answer: Answer, collection: dict[int, str]) -> Record:
+    """What the answer tells of the query."""
     expected = query.expected
-    record = {
-        "file": query.name,
-        "group": query.group,
-        "verdict": answer.verdict.value,
-        "keypoints": answer.keypoints,
-        "stages": {stage: float(answer.seconds.get(stage, 0.0)) for stage in STAGES},
-    }
+    record = Record(
+        file=query.name,
+        group=query.group,
+        result=_result(expected, answer),
+        verdict=answer.verdict.value,
+        keypoints=answer.keypoints,
+        stages={stage: float(answer.seconds.get(stage, 0.0)) for stage in STAGES},
+    )
     if answer.before:
-        record["first_before"] = answer.before[0].path
-        record["first_before_similarity"] = _finite(answer.before[0].similarity)
+        first = answer.before[0]
+        record = replace(record, first_before=first.path, first_before_similarity=_finite(first.similarity))
     if answer.after:
         first = answer.after[0]
-        record |= {
-            "first_after": first.path,
-            "first_after_score": _finite(first.score),
-            "probability": answer.probability,
+        record = replace(
+            record,
+            first_after=first.path,
+            first_after_score=_finite(first.score),
+            probability=answer.probability,
             **asdict(answer.grounds),
-        }
+        )
     if expected is not None:
         before = [candidate.id for candidate in answer.before]
         after = [candidate.id for candidate in answer.after]
-        record |= {
-            "expected": sorted(collection[image] for image in expected),
-            "rank_before": metrics.first_rank(before, expected),
-            "rank_after": metrics.first_rank(after, expected),
-            "precision_before": metrics.average_precision(before, expected),
-            "precision_after": metrics.average_precision(after, expected),
-        }
-    return record | {"result": _result(expected, answer)}
+        record = replace(
+            record,
+            expected=sorted(collection[image] for image in expected),
+            rank_before=metrics.first_rank(before, expected),
+            rank_after=metrics.first_rank(after, expected),
+            precision_before=metrics.average_precision(before, expected),
+            precision_after=metrics.average_precision(after, expected),
+        )
+    return record
 
 
 def _result(expected: frozenset[int] | None, answer: Answer) -> str | None:
@@ -132,9 +139,9 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _identity(engine, queries: Sequence[Query], settings: Settings) -> str:
+def _identity(engine: "Engine", queries: Sequence[Query], settings: Settings) -> str:
     """A checksum of everything that decides the answers, so that only a run of the same kind is resumed."""
-    asked = []
+    asked: list[list[object]] = []
     for query in queries:
         with contextlib.suppress(OSError):
             status = query.path.stat()
@@ -156,7 +163,9 @@ def _locked(file: Path) -> Iterator[BinaryIO]:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise WrongUse(f"Another run writes {file.parent} at this moment: wait for it, or give --name.") from None
+            raise WrongUse(
+                f"Another run is writing to {file.parent}: wait for it to finish, or choose another --name."
+            ) from None
         yield opened
 
 

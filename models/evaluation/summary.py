@@ -1,6 +1,7 @@
 """The summary of a run: its measures as summary.json holds them, and as a few lines for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from models.answer import STAGES
 from models.evaluation import metrics
@@ -8,13 +9,16 @@ from models.evaluation.records import FALSE_FOUND, FORMAT, MISSED, WRONG_FIRST, 
 from utils.statistics import share, spread, wilson
 from utils.text import printable
 
+if TYPE_CHECKING:
+    from models.engine import Engine
+
 CUTS = (1, 10, 100)  # the k of recall@k
 
 
-def summarise(records: Sequence[Record], engine) -> dict:
+def summarise(records: Sequence[Record], engine: "Engine") -> dict:
     """What summary.json holds: plain values only, None for a measure of nothing.
 
-    records: of all queries. engine: the models.engine.Engine that was asked.
+    records: of all queries. engine: that was asked.
     """
     asked = [record for record in records if record.skipped is None]
     known = [record for record in asked if record.in_collection is not None]
@@ -36,7 +40,7 @@ def summarise(records: Sequence[Record], engine) -> dict:
         },
         "before_and_after": _crossed(inside),
         "verdict": metrics.verdicts(
-            [record.verdict for record in known],
+            [record.verdict for record in known if record.verdict is not None],
             [bool(record.in_collection) for record in known],
             [record.is_first_right for record in known],
         )
@@ -45,7 +49,7 @@ def summarise(records: Sequence[Record], engine) -> dict:
         "wrong_answers": {
             result: sum(record.result == result for record in known) for result in (WRONG_FIRST, FALSE_FOUND, MISSED)
         },
-        "seconds": spread([record.seconds for record in asked]) | {"stages": _stages(asked)},
+        "seconds": spread(_there(record.seconds for record in asked)) | {"stages": _stages(asked)},
         "fingerprint": engine.fingerprint,
         "versions": engine.versions,
     }
@@ -63,7 +67,7 @@ def table(summary: dict) -> str:
     if not summary["queries"]:
         lines.append("None of the pictures could be read.")
     elif summary["without_ground_truth"] == summary["queries"]:
-        lines.append("No ground truth: nothing to compare the answers with.")
+        lines.append("There is no ground truth to compare the answers with.")
     else:
         lines.append(
             f"verdict: {verdict_line(verdict)} "
@@ -71,12 +75,12 @@ def table(summary: dict) -> str:
         )
         lines.append(verdict["calibration"]["sentence"])
         if summary["without_ground_truth"]:
-            lines.append(f"without ground truth, not measured: {summary['without_ground_truth']} queries")
+            lines.append(f"not measured, for lack of ground truth: {summary['without_ground_truth']} queries")
     seconds = summary["seconds"]
     shares = [
         f"{stage} {times['share']:.0%}" for stage, times in seconds["stages"].items() if times["share"] is not None
     ]
-    lines.append(f"seconds a query: p50 {figure(seconds['p50'])}, p95 {figure(seconds['p95'])}; {', '.join(shares)}")
+    lines.append(f"seconds per query: p50 {figure(seconds['p50'])}, p95 {figure(seconds['p95'])}; {', '.join(shares)}")
     for skipped in summary["skipped"][:10]:
         lines.append(f"skipped: {skipped['file']}: {skipped['reason']}")
     if len(summary["skipped"]) > 10:
@@ -91,12 +95,12 @@ def verdict_line(verdict: dict) -> str:
     ]
     return (
         f"{', '.join(shares)}, false found {verdict['false_found']}, wrong found {verdict['wrong_found']}, "
-        f"maybe {verdict['maybe']}"
+        f"not sure {verdict['maybe']}"
     )
 
 
 def _interval(interval: list[float] | None) -> str:
-    return f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else ""
+    return f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
 
 
 def figure(value: float | None, digits: int = 3) -> str:
@@ -104,20 +108,24 @@ def figure(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def _there(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
 def _ranking(inside: list[Record], when: str) -> dict:
     """recall@k and mAP before or after re-ranking, with the 95 % interval of recall@1."""
     ranks = [getattr(record, f"rank_{when}") for record in inside]
-    precisions = [getattr(record, f"precision_{when}") for record in inside]
+    precisions = _there(getattr(record, f"precision_{when}") for record in inside)
     measures = {f"recall@{k}": metrics.recall_at(k, ranks) for k in CUTS}
-    measures["mAP"] = share(sum(precisions), len(precisions))
+    measures["mAP"] = share(sum(precisions), len(inside))
     interval = wilson(sum(rank == 1 for rank in ranks), len(ranks))
     return measures | {"recall@1_interval": list(interval) if interval else None}
 
 
 def _calibrated(known: list[Record]) -> dict:
     """How reliable the probabilities are; nothing where there are none."""
-    said = [record for record in known if record.probability is not None]
-    reliable = metrics.reliability([record.probability for record in said], [record.is_first_right for record in said])
+    right = [record.is_first_right for record in known if record.probability is not None]
+    reliable = metrics.reliability(_there(record.probability for record in known), right)
     return {"reliability": reliable, "calibration_error": metrics.calibration_error(reliable)}
 
 
@@ -132,7 +140,7 @@ def _crossed(inside: list[Record]) -> dict[str, int]:
 
 def _stages(asked: list[Record]) -> dict[str, dict]:
     """mean, p50 and p95 of the seconds in each stage, and its share of all seconds."""
-    total = sum(record.seconds for record in asked)
+    total = sum(_there(record.seconds for record in asked))
     return {
         stage: spread([record.stages[stage] for record in asked])
         | {"share": share(sum(record.stages[stage] for record in asked), total)}

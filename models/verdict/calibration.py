@@ -5,8 +5,10 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,13 +20,14 @@ from utils.statistics import wilson
 
 NAME = "verdict.json"
 FORMAT = 4  # of verdict.json; counted up when FEATURES or the meaning of a field changes
+Numbers = TypeVar("Numbers", float, np.ndarray)
 
 # What the regression is fitted on: name -> how it is computed from the grounds. Counts and factors enter as logarithms,
 # because the first inlier says more than the hundredth; the inlier ratio enters as the lower end of its confidence
 # interval, because a ratio of few matches says little; a correlation enters as the share of variance that it explains.
 # Having no homography counts as having the worst that is still sane. The keypoints of the query are left out: they say
 # how much could be seen, not what was, and with them the regression predicts unseen works less well.
-FEATURES = {
+FEATURES: dict[str, Callable[[Grounds], float]] = {
     "similarity": lambda grounds: grounds.similarity,
     "normalised similarity": lambda grounds: grounds.normalised,
     "margin": lambda grounds: grounds.margin,
@@ -90,7 +93,7 @@ class Calibration:
         if not isinstance(content, dict) or "format" not in content:
             raise Damaged(f"{NAME} is not a calibration.")
         if content["format"] != FORMAT:
-            raise Damaged(f"{NAME} is of another version of this program: calibrate again.")
+            raise Damaged(f"{NAME} was written by another version of this program: calibrate again.")
         try:
             calibration = cls(**content)
             _check(calibration)
@@ -125,7 +128,7 @@ def verdict_of(probability: float, found: float, maybe: float) -> str:
     return verdict.value
 
 
-def sigmoid(logits):
+def sigmoid(logits: Numbers) -> Numbers:
     """The probabilities of log-odds, a number or an array."""
     return 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
 

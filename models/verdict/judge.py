@@ -30,24 +30,24 @@ class Judge:
             if rule.fingerprint != fingerprint:
                 raise Damaged(f"{NAME} {_made_for(rule.fingerprint, fingerprint)}.")
         except Damaged as problem:
-            good = last is not None and getattr(last.rule, "fingerprint", None) == fingerprint
-            return cls(last.rule if good else BY_HAND, str(problem), stamp)
+            kept = last.rule if last and isinstance(last.rule, Calibration) else None
+            return cls(kept if kept and kept.fingerprint == fingerprint else BY_HAND, str(problem), stamp)
         return cls(rule, None, stamp)
 
     def to_json(self) -> dict:
         """Who decides, as JSON can hold it; `sentence` says it in words."""
         rule = self.rule
         known = {"calibrated": isinstance(rule, Calibration), "thresholds": rule.to_json(), "problem": self.problem}
-        if not known["calibrated"]:
-            return known | {"sentence": self._told("The thresholds were set by hand: nothing was calibrated.")}
+        if isinstance(rule, Thresholds):
+            return known | {"sentence": self._with_problem("The thresholds were set by hand; there is no calibration.")}
         runs = " and ".join(rule.runs)
-        told = f"Calibrated on {rule.date[:10]} with {runs} (asked for: {rule.operating_point})."
+        told = f"Calibrated on {rule.date[:10]} with {runs} (operating point: {rule.operating_point})."
         return known | {
-            "sentence": self._told(told),
+            "sentence": self._with_problem(told),
             **{name: getattr(rule, name) for name in ("date", "runs", "operating_point", "measured")},
         }
 
-    def _told(self, sentence: str) -> str:
+    def _with_problem(self, sentence: str) -> str:
         return f"{sentence} {self.problem}" if self.problem else sentence
 
 

@@ -9,11 +9,11 @@ from models.answer import Grounds, Verdict
 class Thresholds:
     """What a picture must have in common with the first candidate for "found" and for "maybe"."""
 
-    found_inliers: int  # where the picture agrees with the work all over,
+    found_inliers: float  # where the picture agrees with the work all over,
     found_agreement: float  # which means as well as this;
-    sure_inliers: int  # otherwise so many,
+    sure_inliers: float  # otherwise so many,
     sure_area: float  # if they cover this share of the work
-    maybe_inliers: int
+    maybe_inliers: float
     maybe_similarity: float
 
     def probability(self, grounds: Grounds) -> None:

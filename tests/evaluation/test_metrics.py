@@ -106,8 +106,8 @@ def test_reliability_is_that_of_scikit_learn():
     right = generator.uniform(0, 1, 500) < said**2
     true, mean = calibration_curve(right, said, n_bins=10)
     bins = metrics.reliability(said, right)
-    assert [bin["right"] for bin in bins] == pytest.approx(true)
-    assert [bin["probability"] for bin in bins] == pytest.approx(mean)
+    assert [row["right"] for row in bins] == pytest.approx(true)
+    assert [row["probability"] for row in bins] == pytest.approx(mean)
 
 
 def test_measures_of_nothing_are_null_in_strict_json():

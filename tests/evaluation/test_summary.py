@@ -41,7 +41,7 @@ def test_summary_holds_the_measures_worked_out_by_hand(engine, museum, place):
     assert verdict["precision_interval"] == pytest.approx(wilson(1, 3))
     assert verdict["recall_interval"] == pytest.approx(wilson(1, 3))
     # Said 0.95 of three, of which one is right; 0.5 of one that is wrong; 0.05 of one that is right.
-    assert [bin["count"] for bin in verdict["reliability"]] == [1, 1, 3]
+    assert [row["count"] for row in verdict["reliability"]] == [1, 1, 3]
     assert verdict["calibration_error"] == pytest.approx((0.95 + 0.5 + 3 * (0.95 - 1 / 3)) / 5)
     assert summary["wrong_answers"] == {"wrong first": 1, "false found": 1, "missed": 1}
     assert list(summary["seconds"]) == ["mean", "p50", "p95", "stages"]

@@ -36,13 +36,17 @@ def to_bgr(samples: Samples, at_least: int | None) -> np.ndarray:
     at_least: pixels; where colours have to be converted, the picture is first reduced to this long side.
     """
     values, alpha, space, profile = samples.values, samples.alpha, samples.space, samples.profile
-    convert = space == "lab" or (profile is not None and _changes(profile, space))
+    if space == "lab" or (profile is not None and not _changes(profile, space)):
+        profile = None
+    convert = space == "lab" or profile is not None
     if convert and at_least:
         values = fit(values, at_least)
         values = values[:, :, None] if values.ndim == 2 else values  # OpenCV drops a lone channel
         alpha = None if alpha is None else fit(alpha, at_least)
-    if convert:
-        rgb = _lab_to_rgb(values) if space == "lab" else _converted(values, space, profile)
+    if profile is not None:
+        rgb = _converted(values, space, profile)
+    elif space == "lab":
+        rgb = _lab_to_rgb(values)
     else:
         rgb = _cmyk_to_rgb(values) if space == "cmyk" else eight_bits(values)
     if alpha is not None:
@@ -69,6 +73,7 @@ def full_range(values: np.ndarray) -> np.ndarray:
     low, high = values.min(), values.max()
     if values.dtype == np.uint16 and high >= 1 << 14:
         return values
+    white: float | None
     if values.dtype.kind == "f":
         white = next((white for white in WHITES if white / 4 < high <= white), None)
     else:

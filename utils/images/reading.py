@@ -171,7 +171,7 @@ def _open(file: BinaryIO, limits: Limits) -> Opened:
         height, width, coded = jxl.header(file)
         limits.check(height, width)
         return _open_with_pillow(file, limits, turned=coded != 1)
-    if not any(Image.OPEN[name][1] and Image.OPEN[name][1](start[:16]) is True for name in PILLOW):
+    if not any(_is_of(name, start) for name in PILLOW):
         raise ImageProblem(f"not a picture of a kind that can be read ({KINDS})")
     if start.startswith(b"GIF"):
         width, height = _gif_size(file)
@@ -179,6 +179,12 @@ def _open(file: BinaryIO, limits: Limits) -> Opened:
     if start.startswith(b"\x89PNG"):
         return _open_png(file, start, limits)
     return _open_with_pillow(file, limits)
+
+
+def _is_of(name: str, start: bytes) -> bool:
+    """Whether a file that begins so is of the format that Pillow calls by this name."""
+    accepts = Image.OPEN[name][1]
+    return accepts is not None and accepts(start[:16]) is True
 
 
 def _open_raw(file: BinaryIO, limits: Limits) -> Opened:
@@ -248,7 +254,7 @@ def _open_with_pillow(file: BinaryIO, limits: Limits, turned: bool = False) -> O
         return _samples(_decoded(image, file, at_least, notes))
 
     # An MPO is a JPEG with more behind it.
-    return Opened(PILLOW.get(image.format, "JPEG"), height, width, orientation, decode)
+    return Opened(PILLOW.get(image.format or "", "JPEG"), height, width, orientation, decode)
 
 
 def _decoded(image: Image.Image, file: BinaryIO, at_least: int | None, notes: list[str]) -> Image.Image:
@@ -288,7 +294,7 @@ def _loaded(image: Image.Image, at_least: int | None) -> Image.Image:
     if at_least and image.format in JPEGS:
         # The other side is free: Pillow takes the largest reduction that keeps both.
         image.draft(None, (at_least, 1) if width >= height else (1, at_least))
-    elif at_least and image.format == "JPEG2000" and max(width, height) >= 2 * at_least:
+    elif at_least and isinstance(image, Jpeg2KImagePlugin.Jpeg2KImageFile) and max(width, height) >= 2 * at_least:
         image.reduce = int(np.log2(max(width, height) / at_least))  # halvings
     image.load()
     return image
@@ -297,7 +303,8 @@ def _loaded(image: Image.Image, at_least: int | None) -> Image.Image:
 def _grey_at_the_end(image: Image.Image) -> float:
     """The share of a decoded JPEG, counted from its end, that lies in the middle of every range: 0..1."""
     values = np.asarray(image)
-    middle = (np.abs(values.astype(np.int16) - 128) <= 1).reshape(*values.shape[:2], -1).all(-1)
+    middle = np.abs(values.astype(np.int16) - 128) <= 1
+    middle = np.asarray(middle.reshape(*values.shape[:2], -1).all(-1))
     runs = np.where(middle.all(1), middle.shape[1], middle[:, ::-1].argmin(1))[::-1]  # at the end of each row
     rows = len(runs) if runs.all() else int(runs.argmin())
     return float(runs[:rows].sum() / middle.size)

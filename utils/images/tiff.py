@@ -154,6 +154,7 @@ def samples(file: BinaryIO, directory: Directory, at_least: int | None) -> Sampl
     photometric = directory.first(PHOTOMETRIC, RGB)
     lab = photometric in (CIELAB, ICCLAB)
     profile = None
+    space: str | None
     if _beyond_vips(directory):
         values = _by_tifffile(file, directory)
         space = "cmyk" if photometric == CMYK else "rgb" if photometric == RGB else "grey"

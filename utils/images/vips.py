@@ -1,5 +1,8 @@
 """libvips, with nothing allowed but the two loaders that are wanted of it."""
 
+import io
+from typing import BinaryIO
+
 import numpy as np
 import pyvips
 
@@ -14,19 +17,17 @@ pyvips.cache_set_max(0)  # no picture is asked for twice, and the cache would ke
 Error, Image = pyvips.Error, pyvips.Image
 
 
-def opened(loader: str, file, **options) -> pyvips.Image:
+def opened(loader: str, file: BinaryIO, **options: object) -> pyvips.Image:
     """A picture whose header is read, its pixels not.
 
     loader: tiff or png. file: an open file, or a BytesIO. Raises Error.
     """
     # In strips from top to bottom; what is damaged is an error rather than grey.
     options |= {"access": "sequential", "fail_on": "error"}
-    try:
-        descriptor = file.fileno()
-    except OSError:  # in memory
+    if isinstance(file, io.BytesIO):
         return getattr(pyvips.Image, f"{loader}load_buffer")(file.getbuffer(), **options)
     file.seek(0)
-    source = pyvips.Source.new_from_descriptor(descriptor)
+    source = pyvips.Source.new_from_descriptor(file.fileno())
     return getattr(pyvips.Image, f"{loader}load_source")(source, **options)
 
 

@@ -81,7 +81,9 @@ def _fill() -> None:
             new = work_row(row["id"], row["path"], old, digest(old))
             made.append({f"new_{name}": new[name] for name in ("id", "first_year", "last_year", *KEYS, "entry")})
             indexed.append(indexed_texts(row["id"], [row["path"]], old))
-        changed = {name: sa.bindparam(f"new_{name}") for name in ("first_year", "last_year", *KEYS, "entry")}
+        changed: dict[str, object] = {
+            name: sa.bindparam(f"new_{name}") for name in ("first_year", "last_year", *KEYS, "entry")
+        }
         connection.execute(works.update().where(works.c.id == sa.bindparam("new_id")).values(changed), made)
         connection.execute(
             pictures.insert(),
