@@ -2,13 +2,13 @@
 
 Examples:
   python app.py                          serve the site on http://127.0.0.1:5000
-  python app.py create_admin             make the first administrator; asks for name, address and password
-  python app.py load_catalog FILE        the register: inventory numbers, artists, titles; a CSV file or a workbook
+  python app.py create_admin             create the first administrator; asks for user name, e-mail and password
+  python app.py load_catalog FILE        load the register: inventory numbers, artists, titles; CSV or a workbook
   python app.py restore_catalog          go back to an earlier register
-  python app.py export_catalog FILE      the register with the files that were matched, .csv or .xlsx
-  python app.py catalog_template         an empty register that explains itself
-  python app.py sweep                    delete old uploads and answers; the site does it by itself every day
-  python app.py db upgrade               bring the database up to date (a start does it too)
+  python app.py export_catalog FILE      write the register with the matched files, as .csv or .xlsx
+  python app.py catalog_template         write an empty register that explains itself
+  python app.py sweep                    delete expired uploads and answers; the site does so itself every day
+  python app.py db upgrade               migrate the database to the current version (so does every start)
   python app.py runserver                Flask's own server, for development
   python app.py shell                    a Python prompt with the site's tables
   gunicorn 'app:create_app()'            another production server, with --workers N and --threads N
@@ -31,7 +31,7 @@ from database.migrate import MIGRATIONS, bring_up_to_date
 from database.tables import db
 from models.local.kinds import KINDS
 from utils import script
-from web import errors, expiry, layout, security
+from web import errors, expiry, layout, security, words
 from web.command_line import Database, Manager, Server, Shell
 from web.service import Service
 from web.uploads import Uploads
@@ -67,6 +67,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None,
     security.init_app(app)
     errors.init_app(app)
     layout.init_app(app)
+    words.init_app(app)
     expiry.init_app(app)
     for name in BLUEPRINTS:
         import_module(f"web.{name}").init_app(app)
@@ -124,7 +125,7 @@ def serve() -> None:
     settings = app.extensions["settings"]
     app.extensions["service"].start()
     app.extensions["sweeper"].start()
-    print(f"Open http://{settings.host}:{settings.port} in a browser. Ctrl-C ends it.", flush=True)
+    print(f"Open http://{settings.host}:{settings.port} in a browser. Press Ctrl-C to stop.", flush=True)
     waitress(
         app,
         host=settings.host,

@@ -1,11 +1,11 @@
-"""The statistics pages as a site of their own, for administrators, with the accounts of app.py.
+"""The statistics pages as a separate site for administrators, with the accounts of app.py.
 
 Examples:
   python app_statistics.py               serve the pages on http://127.0.0.1:5001
   python app_statistics.py --port 8001   on another port (or RETRIEVAL_STATISTICS_PORT)
 
-The site itself shows the same pages under /statistics. This one loads no network: it starts in a moment, and a page
-that takes long holds up nobody who asks.
+The site itself shows the same pages under /statistics. This one loads no network: it starts quickly, and a slow page
+does not hold up queries.
 """
 
 import logging
@@ -57,7 +57,7 @@ def _only_statistics():
         return redirect(url_for("statistics.home"))
     of = (request.endpoint or "").partition(".")[0]
     if request.endpoint and of not in PARTS and request.endpoint not in OPEN:
-        abort(404, "This is the site of the statistics. Asking and browsing are on the other one.")
+        abort(404, "This site has the statistics only. Identifying works and browsing are on the main site.")
     return None
 
 
@@ -75,7 +75,7 @@ def main() -> None:
 
     made = create_app(settings)
     made.extensions["service"].start()
-    print(f"Open http://{settings.host}:{port} in a browser. Ctrl-C ends it.", flush=True)
+    print(f"Open http://{settings.host}:{port} in a browser. Press Ctrl-C to stop.", flush=True)
     serve(made, host=settings.host, port=port, threads=8, ident=None)
 
 

@@ -35,9 +35,9 @@ def sides(size: str) -> tuple[int, int]:
     try:
         long, short = (int(side) for side in size.lower().split("x"))
     except ValueError:
-        raise ValueError("is not understood: write it like 512x384.") from None
+        raise ValueError("is not valid: write it like 512x384.") from None
     if not 1 <= short <= long <= MAX_SIDE:
-        raise ValueError(f"does not fit: long side first, and {MAX_SIDE} pixels at most.")
+        raise ValueError(f"is not valid: give the long side first, and at most {MAX_SIDE} pixels.")
     return long, short
 
 
@@ -77,7 +77,7 @@ class Settings:
     query_side: int = 1024  # pixels; the same for a query
 
     # Search
-    index: str = "SQfp16"  # FAISS factory string of the vector index
+    index: str = "SQfp16"  # of descriptors: FAISS factory string, or KIND:OPTIONS (models/collection/vector_index.py)
     shortlist: int = 100  # candidates that are re-ranked
     long_shortlist: int = 3000  # the same where the shortlist leads nowhere
     second_looks: int = setting(2, least=0)  # paintings on a photograph to look at where the whole leads nowhere
@@ -95,7 +95,7 @@ class Settings:
     hosts: str = "localhost 127.0.0.1 [::1]"  # names the site is reached by; a request for another is refused
     proxies: int = setting(0, least=0)  # reverse proxies before the site, whose X-Forwarded headers are believed
     secure_cookies: bool = True  # off: sign-in over plain http works from other computers too, and can be overheard
-    title: str = "Image search"  # of the site, on its pages and in its letters
+    title: str = "Image search"  # of the site, on pages and in e-mails
 
     # Web site: who may do what
     registration: str = setting("open", choices=("open", "invitation", "closed"))  # invitation: by an administrator
@@ -108,13 +108,13 @@ class Settings:
     computing: int = 2  # queries that compute at the same time
     waiting: int = setting(8, least=0)  # queries that wait for their turn; one more is told to come back
 
-    # Web site: letters; without a server they are written to OUTPUT/outbox
+    # Web site: e-mails; without a server they are written to OUTPUT/outbox
     mail_server: str = ""
     mail_port: int = setting(587, most=65535)
     mail_security: str = setting("starttls", choices=("starttls", "tls", "none"))
     mail_user: str = ""
     mail_password: str = ""
-    mail_sender: str = "image-search@localhost"  # the address that letters come from
+    mail_sender: str = "image-search@localhost"  # sender address of e-mails
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":

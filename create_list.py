@@ -1,14 +1,13 @@
-"""Step 1: find the pictures of a folder and list the horizontal and the vertical ones.
+"""Step 1: find the pictures in a folder, and list horizontal and vertical ones separately.
 
 Examples:
   python create_list.py
   python create_list.py --dataset ~/pictures --lists dataset/lists
 
-JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000, JPEG XL and camera raw are told by their content, whatever
-their name. Sub-folders are searched, and links to folders followed; hidden files and folders are left out. It writes
-to the folder of the lists:
-  horizontal.txt, vertical.txt   one path a line, relative to the dataset; square pictures are horizontal
-  skipped.csv                    every other file, with the reason and the step that left it out
+JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000, JPEG XL and camera raw are recognised by content, whatever the
+file name. Sub-folders are searched and links to folders followed; hidden files and folders are ignored. The lists are:
+  horizontal.txt, vertical.txt   one path per line, relative to the dataset; square pictures are horizontal
+  skipped.csv                    every other file, with the reason and the step that skipped it
 """
 
 import os
@@ -27,10 +26,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = script.parser(__doc__, settings).parse_args(argv)
     dataset = arguments.dataset
     if not dataset.is_dir():
-        raise WrongUse(f"There is no folder {dataset}: make it and put pictures there, or name another with --dataset.")
+        raise WrongUse(
+            f"There is no folder {dataset}: create it and put pictures there, or give another with --dataset."
+        )
     paths, skipped = lists.walk(dataset)
     if not paths and not skipped:
-        raise WrongUse(f"The folder {dataset} is empty: put pictures there, or name another with --dataset.")
+        raise WrongUse(f"The folder {dataset} is empty: put pictures there, or give another with --dataset.")
 
     def probe(path: str) -> images.ImageInfo | images.ImageProblem:
         try:
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         # The lists of an earlier run stay: a dataset that is not mounted today must not empty them.
         lists.write_skipped(arguments.lists, skipped)
         raise WrongUse(
-            f"No usable picture in {dataset}: {where} says why; add pictures or name another with --dataset."
+            f"No usable picture in {dataset} ({where} says why): add pictures, or give another folder with --dataset."
         )
     lists.write(arguments.lists, found, skipped)
     kinds = f"{len(found.horizontal)} horizontal, {len(found.vertical)} vertical"

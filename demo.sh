@@ -48,7 +48,7 @@ step "Paint a gallery, and visitors' photographs of it." dataset/sample.py \
 step "Step 1: list the pictures." create_list.py
 step "Step 2: compute a descriptor of each." train.py --update
 step "Step 3: compute the local features of each." pre_compute_descriptor.py --update
-step "Step 4: ask for every photograph, and measure the answers." test_with_statistics.py -n dataset/demo/queries
+step "Step 4: query with every photograph, and measure the answers." test_with_statistics.py -n dataset/demo/queries
 printf '\nEvery wrong answer, with pictures: %s/statistics/queries/report.html (opens in a browser)\n' "$RETRIEVAL_OUTPUT"
 
 step "The catalogue: who painted what." app.py load_catalog dataset/demo/catalog.csv

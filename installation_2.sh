@@ -90,7 +90,7 @@ with_pip() {
 with_uv || {
     echo "uv could not do it; pip tries."
     with_pip
-} || leave 1 "The requirements could not be installed; the lines above say why. The same command goes on from here."
+} || leave 1 "The requirements could not be installed; the lines above say why. Repeat the command to continue."
 
 rm "$unfinished"
 echo "$state" >"$stamp"

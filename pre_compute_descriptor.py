@@ -1,13 +1,13 @@
-"""Step 3: find the local features of every image of the collection, for the re-ranking.
+"""Step 3: compute the local features of every image of the collection, for re-ranking.
 
 Examples:
   python pre_compute_descriptor.py
   python pre_compute_descriptor.py --feature sift --keypoints 1000
   python pre_compute_descriptor.py --update        after train.py --update, with the options of the first run
 
-They go to OUTPUT/collection.lmdb, beside the descriptors of train.py, and the names of files that could not be read
-to skipped.csv beside the lists. A run that was interrupted goes on where it stopped; other options than those of the
-first run make all local features anew.
+They are written to OUTPUT/collection.lmdb, beside the descriptors of train.py; skipped.csv beside the lists names files
+that could not be read. An interrupted run continues where it stopped; with other options than the first run had, all
+local features are computed again.
 """
 
 import argparse
@@ -32,16 +32,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     Store.reading(options.output).close()  # there has to be one: this step fills, it does not begin
     with Store.writing(options.output, settings.store_gigabytes) as store:
         if not store.get_meta("complete"):
-            raise WrongUse(f"{store.path} is not complete: run train.py first; it goes on where it stopped.")
+            raise WrongUse(f"{store.path} is not complete: run train.py first; it continues where it stopped.")
         stored = store.get_meta("local_features")
         extractor = _extractor(settings, options, stored)
         wanted = extractor.settings()
         if wanted != stored:
             if stored:
-                print(f"The local features were {stored}; all are made anew as {wanted}.")
+                print(f"The local features were {stored}; all are computed again as {wanted}.")
             store.restart_features(local_features=wanted)
         outcome = find_features(store, Reading.of(options.dataset, settings), extractor, settings.workers)
-        outcome.tell_skipped()
+        outcome.print_skipped()
         lists.write_skipped(options.lists, outcome.skipped, "pre_compute_descriptor.py")
         print(f"{store.count('features')} images with local features in {store.path}: {outcome}")
 
@@ -57,9 +57,9 @@ def _options(settings: Settings, argv: Sequence[str] | None) -> argparse.Namespa
     parser = script.parser(__doc__, settings)
     parser.add_argument("--feature", choices=KINDS, help=f"({settings.feature})")
     parser.add_argument(
-        "--keypoints", type=script.positive, metavar="N", help=f"of an image, at most ({settings.keypoints})"
+        "--keypoints", type=script.positive, metavar="N", help=f"maximum per image ({settings.keypoints})"
     )
-    parser.add_argument("--update", action="store_true", help="take in what train.py --update changed")
+    parser.add_argument("--update", action="store_true", help="process only what train.py --update changed")
     return parser.parse_args(argv)
 
 

@@ -1,29 +1,30 @@
-"""Step 4: ask for pictures, compare the answers with the ground truth, write statistics and a report.
+"""Step 4: run queries, compare the answers with a ground truth, and write statistics and a report.
 
 examples:
-  python test_with_statistics.py -n photographs                    every picture of a folder
+  python test_with_statistics.py -n photographs                    every picture in a folder
   python test_with_statistics.py -n photographs --ground-truth works.csv --name monday
-  python test_with_statistics.py -i photographs/0001.jpg           one picture; prints its answer
-  python test_with_statistics.py -d --sample 200 --copies 2        transformed copies of the collection
+  python test_with_statistics.py -i photographs/0001.jpg           one picture; prints the answer
+  python test_with_statistics.py -d --sample 200 --copies 2        transformed copies of collection images
   python test_with_statistics.py -d --sample 300 --copies 2 --absent 400 --name calibration --calibrate
-                                                                   the same, and calibrate the verdict on it
+                                                                   the same, and calibrate the verdict with it
   python test_with_statistics.py -d --walls --seed 1 --name photographed --calibrate calibration
-                                                                   on both: also on works that hang on walls
+                                                                   calibrate with both, and works on walls
   python test_with_statistics.py -d --seed 2 --apart-from calibration photographed --name unseen
-                                                                   how good it is on images it was not made on
-  python test_with_statistics.py --calibrate calibration monday    calibrate on runs that there are
+                                                                   test on images not used for calibration
+  python test_with_statistics.py --calibrate calibration monday    calibrate with existing runs
 
 The ground truth is a CSV file with the columns query,relevant; by default ground_truth.csv in the
-folder. A relevant image is its path relative to the dataset, or its file name where that is unique;
-several are separated by blanks; none means that the picture shows nothing in the collection:
+folder. A relevant image is given by its path relative to the dataset, or by its file name if that is
+unique; several are separated by spaces; an inventory number of the site's register means all pictures of its
+work; none means that the picture shows nothing in the collection:
 
   query,relevant
   0001.jpg,aachen/allegory.jpg
   0002.jpg,
 
-The results are in OUTPUT/statistics/NAME: queries.csv, summary.json and report.html. A run that was
-cut short goes on where it stopped. A calibration is in OUTPUT/verdict.json; without that file, thresholds
-decide that were set by hand.
+The results are written to OUTPUT/statistics/NAME: queries.csv, summary.json and report.html. An
+interrupted run continues where it stopped. A calibration is written to OUTPUT/verdict.json; without
+that file, the verdict is decided by thresholds set by hand.
 """
 
 import argparse
@@ -33,6 +34,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config import Settings
+from database import kept
+from database.register.files import Matcher
 from models.answer import Answer
 from models.evaluation.queries import Query, folder_queries, groups, transformed_queries
 from models.evaluation.run import evaluate
@@ -66,48 +69,60 @@ def _ask(options: argparse.Namespace, settings: Settings) -> None:
     if place is None:
         _one(engine, options.i)
     else:
-        _all(engine, _queries(engine, options), place, settings)
+        _all(engine, _queries(engine, options, settings), place, settings)
 
 
 def _options(arguments: list[str] | None, settings: Settings) -> argparse.Namespace:
     parser = script.parser(__doc__, settings)
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("-n", type=Path, metavar="FOLDER", help="ask for every picture of a folder")
-    what.add_argument("-i", type=Path, metavar="IMAGE", help="ask for one picture and print its answer")
-    what.add_argument("-d", action="store_true", help="ask for transformed copies of images of the collection")
-    parser.add_argument("--name", help="of the results (the folder's name; with -d: transformed)")
-    parser.add_argument("--ground-truth", type=Path, metavar="CSV", help="with -n (ground_truth.csv in the folder)")
+    what.add_argument("-n", type=Path, metavar="FOLDER", help="query with every picture in a folder")
+    what.add_argument("-i", type=Path, metavar="IMAGE", help="query with one picture and print the answer")
+    what.add_argument("-d", action="store_true", help="query with transformed copies of collection images")
+    parser.add_argument("--name", help="name of the run (the folder's name; with -d: transformed)")
     parser.add_argument(
-        "--sample", type=script.positive, default=100, metavar="N", help="with -d: images (%(default)s)"
+        "--ground-truth", type=Path, metavar="CSV", help="with -n: ground truth (ground_truth.csv in the folder)"
     )
-    parser.add_argument("--copies", type=script.positive, default=1, metavar="C", help="with -d: of each (%(default)s)")
-    parser.add_argument("--absent", type=_count, default=20, metavar="M", help="with -d: held out (%(default)s)")
-    parser.add_argument("--seed", type=_count, default=0, help="with -d: another one, another sample (%(default)s)")
-    parser.add_argument("--walls", action="store_true", help="with -d: the copies hang on walls, as visitors see them")
     parser.add_argument(
-        "--apart-from", nargs="+", default=[], metavar="RUN", help="with -d: none of the images of these runs"
+        "--sample", type=script.positive, default=100, metavar="N", help="with -d: number of images (%(default)s)"
+    )
+    parser.add_argument(
+        "--copies", type=script.positive, default=1, metavar="C", help="with -d: copies per image (%(default)s)"
+    )
+    parser.add_argument(
+        "--absent",
+        type=_count,
+        default=20,
+        metavar="M",
+        help="with -d: images held out of the collection (%(default)s)",
+    )
+    parser.add_argument("--seed", type=_count, default=0, help="with -d: random seed (%(default)s)")
+    parser.add_argument(
+        "--walls", action="store_true", help="with -d: show the copies on walls, as a visitor sees them"
+    )
+    parser.add_argument(
+        "--apart-from", nargs="+", default=[], metavar="RUN", help="with -d: exclude images used in these runs"
     )
     parser.add_argument(
         "--calibrate",
         nargs="*",
         metavar="RUN",
-        help="fit the verdict on this run, and on those named",
+        help="calibrate the verdict with this run and the named ones",
     )
     parser.add_argument(
         "--precision",
         type=_share,
         metavar="P",
-        help="with --calibrate: share of “found” that must be right, such as 0.999 (no wrong “found” at all)",
+        help="with --calibrate: required precision of “found”, such as 0.999 (default: no wrong “found” at all)",
     )
     options = parser.parse_args(arguments)
     if not (options.n or options.d or options.i or options.calibrate):
-        parser.error("say what to ask for: -n FOLDER, -i IMAGE or -d; or name runs to --calibrate on")
+        parser.error("give -n FOLDER, -i IMAGE or -d, or name runs to --calibrate with")
     if options.calibrate is not None and options.i:
         parser.error("--calibrate needs more than one picture: give -n FOLDER or -d, or name runs")
     if options.precision is not None and options.calibrate is None:
-        parser.error("--precision belongs to --calibrate")
+        parser.error("--precision needs --calibrate")
     if options.ground_truth and not options.n:
-        parser.error("--ground-truth belongs to -n FOLDER")
+        parser.error("--ground-truth needs -n FOLDER")
     return options
 
 
@@ -135,15 +150,24 @@ def _place(options: argparse.Namespace) -> Path:
 def _folder(output: Path, name: str) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", name):
         raise WrongUse(
-            f"{printable(name)!r} cannot name the results: choose a --name of letters, digits, '.', '_' and '-' "
-            "(100 at most, not starting with a dot)."
+            f"{printable(name)!r} cannot be the name of a run: choose a --name of letters, digits, '.', '_' and '-' "
+            "(at most 100 characters, not starting with a dot)."
         )
     return output / "statistics" / name
 
 
-def _queries(engine: "Engine", options: argparse.Namespace) -> list[Query]:
+def _works(register: Path, images: dict[int, str]) -> list[tuple[str, frozenset[int]]]:
+    """(inventory number or "", ids of its images) of each work, as the site's register has them; none without one."""
+    if not register.exists():
+        return []
+    matched = Matcher(lambda: kept.read(register), images)
+    return [(row.number, frozenset(shown.image for shown in pictures)) for row, pictures, _ in matched if pictures]
+
+
+def _queries(engine: "Engine", options: argparse.Namespace, settings: Settings) -> list[Query]:
     if options.n:
-        return folder_queries(options.n, options.ground_truth, engine.images)
+        works = _works(settings.database / kept.NAME, engine.images)
+        return folder_queries(options.n, options.ground_truth, engine.images, works)
     seen = set().union(*(groups(_folder(options.output, name)) for name in options.apart_from))
     return transformed_queries(
         engine.dataset,
@@ -178,7 +202,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     fitted = calibration.from_runs(places, options.precision)
     fitted.write(options.output)
     print(
-        f"Calibrated on {' and '.join(fitted.runs)}: found from {fitted.found:.4f} on, not found below "
+        f"Calibrated with {' and '.join(fitted.runs)}: found from {fitted.found:.4f}, not found below "
         f"{fitted.maybe:.4f} ({options.output / VERDICT})."
     )
     print(f"By cross-validation: {verdict_line(fitted.measured)}")

@@ -1,14 +1,14 @@
-"""Step 2: describe every listed picture by one vector, with VGG16 and its class activation maps.
+"""Step 2: compute a descriptor of every listed picture, with VGG16 and its class activation maps.
 
 Examples:
-  python train.py                          ImageNet's weights, which Keras downloads
-  python train.py --weights bundled        the weights that ship with the project
+  python train.py                          with ImageNet weights, which Keras downloads
+  python train.py --weights bundled        with the weights that ship with the project
   python train.py --weights vgg_cam.h5 --size 1024x720 --batch-size 4
-  python train.py --pooling cam            the descriptor as it was published (Jimenez et al. 2017)
+  python train.py --pooling cam            with the descriptor as published (Jimenez et al. 2017)
   python train.py --update                 after create_list.py: add, recompute, delete; train nothing
 
-The descriptors go to OUTPUT/collection.lmdb; what could not be read goes to skipped.csv beside the lists, with the
-reason. A run that was interrupted goes on where it stopped. With --update the options of the first run hold.
+The descriptors are written to OUTPUT/collection.lmdb; unreadable files are listed in skipped.csv beside the lists, with
+the reason. An interrupted run continues where it stopped. --update uses the options of the first run.
 """
 
 import argparse
@@ -34,12 +34,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not any(os.access(options.dataset / path, os.F_OK) for path in listed.horizontal + listed.vertical):
         # Most likely a folder that is not mounted: an update would delete the whole collection.
         raise WrongUse(
-            f"None of the listed pictures is in {options.dataset}: name their folder with --dataset, "
+            f"None of the listed pictures is in {options.dataset}: give their folder with --dataset, "
             "or run create_list.py again."
         )
     with Store.writing(options.output, settings.store_gigabytes) as store:
         given = {name: getattr(options, name) for name in ("weights", "pooling", "classes", "dimensions", "size")}
-        recipe = Recipe.asked(settings, given, store, options.update)
+        recipe = Recipe.from_options(settings, given, store, options.update)
 
         from models.description.describer import Describer
         from models.description.filling import describe  # only now: TensorFlow takes seconds, wrong use is told at once
@@ -49,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         reading = Reading.of(options.dataset, settings)
         outcome = describe(store, reading, listed, describer, settings, options.update)
         store.set_meta(complete=True)
-        outcome.tell_skipped()
+        outcome.print_skipped()
         skipped = [(path, reason) for path, (_, reason) in store.skipped().items()]
         lists.write_skipped(options.lists, skipped, "train.py")
-        print(f"{store.count('descriptors')} images described in {store.path}: {outcome}")
+        print(f"{store.count('descriptors')} images with descriptors in {store.path}: {outcome}")
 
 
 def _options(settings: Settings, argv: Sequence[str] | None) -> argparse.Namespace:
@@ -64,13 +64,19 @@ def _options(settings: Settings, argv: Sequence[str] | None) -> argparse.Namespa
         "--classes",
         type=int,
         metavar="N",
-        help=f"class vectors an image, for poolings cam_gem and cam ({settings.classes})",
+        help=f"class vectors per image, for poolings cam_gem and cam ({settings.classes})",
     )
-    add("--dimensions", type=int, metavar="N", help=f"of a descriptor ({settings.dimensions})")
-    add("--size", metavar="WxH", help=f"pixels of a horizontal picture in the network ({settings.size})")
-    add("--batch-size", type=script.positive, default=settings.batch_size, metavar="N", help="pictures (%(default)s)")
+    add("--dimensions", type=int, metavar="N", help=f"dimensions of a descriptor ({settings.dimensions})")
+    add("--size", metavar="WxH", help=f"input size of a horizontal picture, in pixels ({settings.size})")
+    add(
+        "--batch-size",
+        type=script.positive,
+        default=settings.batch_size,
+        metavar="N",
+        help="pictures per batch (%(default)s)",
+    )
     add("--precision", choices=("auto", "float32", "bfloat16"), default=settings.precision, help="(%(default)s)")
-    add("--update", action="store_true", help="take in what is new, changed or gone")
+    add("--update", action="store_true", help="process only pictures that are new, changed or deleted")
     return parser.parse_args(argv)
 
 

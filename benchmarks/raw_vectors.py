@@ -13,7 +13,7 @@ from models.collection.reading import Reading
 from models.description import pooling
 from models.description.backend import best_precision
 from models.description.describer import Describer
-from models.description.filling import CLASSES_SAMPLE, shown_most
+from models.description.filling import CLASSES_SAMPLE, most_frequent_classes
 from models.description.network import Network
 from models.description.recipe import Recipe
 from models.description.vgg16 import PoolingHead
@@ -215,5 +215,5 @@ def frequent_classes(describer: RawDescriber, pictures: Sequence[Query], file: P
         sample = progress([pictures[i] for i in drawn], what="Frequent classes")
         inputs = (describer.prepare(describer.pixels(query))[None] for query in sample)
         file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(file, shown_most(describer.network, inputs, MOST_CLASSES), allow_pickle=False)
+        np.save(file, most_frequent_classes(describer.network, inputs, MOST_CLASSES), allow_pickle=False)
     return np.load(file, allow_pickle=False)

@@ -84,11 +84,16 @@ class Register:
         self.last_notes: list[str] = []
         try:
             with self.path.open("rb") as file:
-                start = file.read(8)
+                start = file.read(64)
             if sheets.is_workbook(start):
                 self._open_workbook(sheet)
             elif sheet:
                 raise WrongUse(f"{self.path} is no workbook, so it has no sheet {sheet!r}.")
+            elif start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+                raise WrongUse(
+                    f"{self.path} is not a catalogue of works but a web page or XML: open it in a spreadsheet program "
+                    "and save it as .xlsx or CSV."
+                )
             else:
                 self._open_text()
         except OSError as problem:

@@ -25,6 +25,11 @@ CREATE = {
         "CREATE INDEX ix_work_texts_document ON work_texts USING gin (document)",
     ],
 }
+MANY = 5000  # works found, from which on ranking them all takes too long
+RANK = {
+    "sqlite": f"bm25(work_texts, {', '.join(map(str, WEIGHTS))})",
+    "postgresql": "-ts_rank('{0.05, 0.25, 0.5, 1}', document, CAST(:asked AS tsquery))",
+}
 LONGEST = 100_000  # characters of a part that are indexed; a tsvector takes 1 MB
 
 
@@ -91,28 +96,43 @@ class Asked:
 
     def condition(self, dialect: str, id: ColumnElement) -> ColumnElement[bool]:
         """The condition on a work's id."""
-        if dialect == "sqlite":
-            found = text("SELECT rowid FROM work_texts WHERE work_texts MATCH :asked")
-            return id.in_(found.bindparams(bindparam("asked", self._fts5(), unique=True)))
-        found = text("SELECT rowid FROM work_texts WHERE document @@ CAST(:asked AS tsquery)")
-        return id.in_(found.bindparams(bindparam("asked", self._tsquery(), unique=True)))
+        where, asked = self._where(dialect, PARTS)
+        found = text(f"SELECT rowid FROM work_texts WHERE {where}")
+        return id.in_(found.bindparams(bindparam("asked", asked, unique=True)))
 
-    def ranked(self, dialect: str) -> Subquery:
-        """(id, rank) of all that is found: the lower the rank, the better the place where it matches."""
+    def found(self, dialect: str) -> Subquery:
+        """The ids of all works that are found."""
+        where, asked = self._where(dialect, PARTS)
+        found = text(f"SELECT rowid AS id FROM work_texts WHERE {where}")
+        return found.bindparams(bindparam("asked", asked, unique=True)).columns(column("id", Integer)).subquery()
+
+    def count(self, connection: Connection, parts: Sequence[str] = PARTS, most: int | None = None) -> int:
+        """How many works are found, by words in these parts; most: where it is enough to know that they are so many."""
+        where, asked = self._where(connection.dialect.name, parts)
+        some = f"SELECT 1 FROM work_texts WHERE {where}" + (f" LIMIT {most}" if most else "")
+        return connection.scalar(text(f"SELECT count(*) FROM ({some}) AS found"), {"asked": asked})
+
+    def ranked(self, connection: Connection) -> Subquery | None:
+        """(id, rank) of works: the lower the rank, which is below 0, the better the place where they match.
+
+        Of more than MANY, which nobody looks through, only those are ranked that match in better places than the
+        rest; None where there are none of these, or too many, too.
+        """
+        dialect = connection.dialect.name
+        for parts in (PARTS, PARTS[:-1]):
+            if 0 < self.count(connection, parts, MANY) < MANY:
+                where, asked = self._where(dialect, parts)
+                found = text(f"SELECT rowid AS id, {RANK[dialect]} AS rank FROM work_texts WHERE {where}")
+                found = found.bindparams(bindparam("asked", asked, unique=True))
+                return found.columns(column("id", Integer), column("rank", Float)).subquery()
+        return None
+
+    def _where(self, dialect: str, parts: Sequence[str]) -> tuple[str, str]:
+        """A condition with the parameter :asked, and its value; parts: where words may occur."""
         if dialect == "sqlite":
-            weights = ", ".join(map(str, WEIGHTS))
-            statement = (
-                f"SELECT rowid AS id, bm25(work_texts, {weights}) AS rank FROM work_texts WHERE work_texts MATCH :asked"
-            )
-            asked = self._fts5()
-        else:
-            statement = (
-                "SELECT rowid AS id, -ts_rank('{0.05, 0.25, 0.5, 1}', document, CAST(:asked AS tsquery)) AS rank "
-                "FROM work_texts WHERE document @@ CAST(:asked AS tsquery)"
-            )
-            asked = self._tsquery()
-        found = text(statement).bindparams(bindparam("asked", asked, unique=True))
-        return found.columns(column("id", Integer), column("rank", Float)).subquery()
+            return "work_texts MATCH :asked", f"{{{' '.join(parts)}}} : ({self._fts5()})"
+        weights = "" if parts == PARTS else "ABCD"[: len(parts)]
+        return "document @@ CAST(:asked AS tsquery)", self._tsquery(weights)
 
     def _fts5(self) -> str:
         def phrase(parts: list[str], end: str) -> str:
@@ -124,12 +144,14 @@ class Asked:
             terms.append("(" + " OR ".join(phrase(piece, " *") for piece in pieces) + ")")
         return " AND ".join(terms)
 
-    def _tsquery(self) -> str:
-        def phrase(parts: list[str], end: str) -> str:
-            return " <-> ".join(f"'{part}'{end if place == len(parts) - 1 else ''}" for place, part in enumerate(parts))
+    def _tsquery(self, weights: str) -> str:
+        def phrase(parts: list[str], begins: str) -> str:
+            """begins: "*" where the last one may go on."""
+            ends = [weights] * (len(parts) - 1) + [begins + weights]
+            return " <-> ".join(f"'{part}'" + (end and f":{end}") for part, end in zip(parts, ends, strict=True))
 
         terms = [f"({phrase(parts, '')})" for parts in self._phrases]
         for word in self._words:
             pieces = [word, ["".join(word)]] if len(word) > 1 else [word]
-            terms.append("(" + " | ".join(f"({phrase(piece, ':*')})" for piece in pieces) + ")")
+            terms.append("(" + " | ".join(f"({phrase(piece, '*')})" for piece in pieces) + ")")
         return " & ".join(terms)

@@ -230,24 +230,20 @@ def database_bytes() -> int:
 
 
 def _found(span: Span) -> ColumnElement:
-    return (
-        select(func.count())
-        .select_from(Query)
-        .join(Picture, Picture.id == Query.work_id)
-        .where(Picture.work_id == Work.id, Query.verdict == "found", span.holds(Query.created_at))
-        .correlate(Work)
-        .scalar_subquery()
-    )
+    """How often the pictures of the work around it were found."""
+    each = _count(Query, *_found_by(span))
+    total = func.coalesce(func.sum(each), 0)
+    return select(total).where(Picture.work_id == Work.id).correlate(Work).scalar_subquery()
 
 
 def _was_found(span: Span) -> ColumnElement:
-    return (
-        select(Query.work_id)
-        .join(Picture, Picture.id == Query.work_id)
-        .where(Picture.work_id == Work.id, Query.verdict == "found", span.holds(Query.created_at))
-        .correlate(Work)
-        .exists()
-    )
+    asked = select(Query.work_id).where(*_found_by(span)).correlate(Picture).exists()
+    return select(Picture.id).where(Picture.work_id == Work.id, asked).correlate(Work).exists()
+
+
+def _found_by(span: Span) -> list[ColumnElement]:
+    """What a query meets that found the picture around it."""
+    return [Query.work_id == Picture.id, Query.verdict == "found", span.holds(Query.created_at)]
 
 
 def _count(table: type, *conditions: ColumnElement) -> ColumnElement:

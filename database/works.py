@@ -56,7 +56,7 @@ class Loaded:
     pictures: int  # of these works
     new: int  # of these works, those that had no row before
     changed: int  # those that had another one
-    lost: int  # works that had a row and have none any more
+    lost: int  # works that had a row and, for one of their pictures at least, have none any more
     without_row: int  # works of the collection that have none
     repeated: int  # rows that only add pictures to the work of an earlier row
     cut: int  # cells that are longer than pages show; the kept register has them whole
@@ -115,7 +115,7 @@ class Plan:
 
     def loaded(self, with_rows: bool = False) -> Loaded:
         """What changes; with_rows: also the rows without a work, all in memory."""
-        before = self._before  # image -> digest of its row
+        before = {image: entry for image, (_, entry) in self._before.items()}
         with_entry = {id: work for id, work in self._wanted.works.items() if work.entry}
         now = {shown.image: work.entry for work in self._wanted.works.values() for shown in work.pictures}
         return Loaded(
@@ -124,7 +124,7 @@ class Plan:
             pictures=sum(len(work.pictures) for work in with_entry.values()),
             new=sum(not before.get(id) for id in with_entry),
             changed=sum(before.get(id, "") not in ("", work.entry) for id, work in with_entry.items()),
-            lost=sum(bool(entry) and not now.get(image) for image, entry in before.items()),
+            lost=len({work for image, (work, entry) in self._before.items() if entry and not now.get(image)}),
             without_row=len(self._wanted.works) - len(with_entry),
             repeated=self._matcher.repeated,
             cut=self._wanted.cut,
@@ -164,9 +164,10 @@ def _images() -> dict[int, str]:
     return known
 
 
-def _entries() -> dict[int, str]:
-    """Image -> digest of the row that its work has."""
-    found = dict(db.session.execute(select(Picture.id, Work.entry).join(Work, Work.id == Picture.work_id)).all())
+def _entries() -> dict[int, tuple[int, str]]:
+    """Image -> its work, and the digest of the row that the work has."""
+    asked = select(Picture.id, Work.id, Work.entry).join(Work, Work.id == Picture.work_id)
+    found = {image: (work, entry) for image, work, entry in db.session.execute(asked)}
     db.session.rollback()
     return found
 
@@ -369,8 +370,8 @@ class Wanted:
     first_year: int | None = None  # works whose date reaches into these years, both included
     last_year: int | None = None
 
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """What SQL asks of a work."""
+    def conditions(self, with_words: bool = True) -> list[ColumnElement[bool]]:
+        """What SQL asks of a work; with_words: also what the index of words is asked."""
         conditions = [getattr(Work, facet) == _clean(value) for facet, value in self.facets.items()]
         if self.first_year is not None:
             conditions.append(Work.last_year >= self.first_year)
@@ -378,7 +379,8 @@ class Wanted:
             conditions.append(Work.first_year <= self.last_year)
         asked = fulltext.Asked(self.text)
         if asked.has_words:
-            conditions.append(asked.condition(db.engine.dialect.name, Work.id))
+            if with_words:
+                conditions.append(asked.condition(db.engine.dialect.name, Work.id))
         elif not asked.is_blank:  # signs alone are in no index of words
             sign = fold(self.text.strip())
             texts = (Work.title, Work.author, Work.technique, Work.dimensions)
@@ -388,16 +390,24 @@ class Wanted:
 
 def select_works(wanted: Wanted, sort: str = "file") -> Select:
     """The wanted works; sort: one of SORTS. By relevance: number, title, artist, all else; then by their ids."""
-    chosen = select(Work).where(*wanted.conditions())
     asked = fulltext.Asked(wanted.text)
-    if sort == "relevance" and asked.has_words:
-        ranked = asked.ranked(db.engine.dialect.name)
-        chosen = chosen.join(ranked, ranked.c.id == Work.id).order_by(ranked.c.rank)
-    return chosen.order_by(*SORTS[sort])
+    if sort != "relevance" or not asked.has_words:
+        return select(Work).where(*wanted.conditions()).order_by(*SORTS[sort])
+    ranked = asked.ranked(db.session.connection())
+    if ranked is None:  # too many to be ranked: as the index has them, by their ids, so that it need not read them all
+        found = asked.found(db.engine.dialect.name)
+        others = wanted.conditions(with_words=False)
+        return select(Work).join(found, found.c.id == Work.id).where(*others).order_by(found.c.id)
+    ranking = func.coalesce(ranked.c.rank, 0)
+    chosen = select(Work).outerjoin(ranked, ranked.c.id == Work.id).where(*wanted.conditions())
+    return chosen.order_by(ranking, *SORTS[sort])
 
 
 def count_works(wanted: Wanted) -> int:
     """How many works are wanted."""
+    asked = fulltext.Asked(wanted.text)
+    if asked.has_words and not wanted.conditions(with_words=False):
+        return asked.count(db.session.connection())
     return db.session.scalar(select(func.count(Work.id)).where(*wanted.conditions()))
 
 

@@ -102,7 +102,7 @@ def main(argv: list[str] | None = None) -> None:
     if not 0 <= args.pause <= MAX_WAIT or args.retries < 0:
         raise WrongUse(f"--pause is 0 to {MAX_WAIT} seconds, --retries 0 or more.")
     if args.base is not None and not re.match(r"https?://[^/]", args.base):
-        raise WrongUse(f"--base {args.base} is no http or https address.")
+        raise WrongUse(f"--base {args.base} is not an http or https address.")
 
     works = catalog.read(args.catalog)
     with only_one(args.dataset):
@@ -123,7 +123,7 @@ def main(argv: list[str] | None = None) -> None:
         f"catalogue in {args.catalog_copy}."
     )
     if failures:
-        raise Failed(f"{failed_csv} lists what could not be fetched; the same command tries it again.")
+        raise Failed(f"{failed_csv} lists what could not be fetched; repeat the command to try again.")
 
 
 # What to fetch, and where it goes
@@ -250,7 +250,7 @@ def fetch_all(pictures: list[Picture], args, max_pixels: int, failures: list[Fai
             if in_a_row == MAX_IN_A_ROW:
                 raise Failed(
                     f"{urlsplit(picture.address).netloc} does not answer ({failures[-1].reason}), {in_a_row} pictures "
-                    f"in a row; the same command goes on from here later."
+                    f"in a row; repeat the command later to continue."
                 )
 
 
@@ -348,7 +348,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise WrongUse(f"{path} is wanted as a folder, but a file is in the way: move it or choose another.") from None
+        raise WrongUse(f"{path} must be a folder but is a file: move it or choose another.") from None
 
 
 def is_there(path: Path) -> bool:
@@ -376,7 +376,7 @@ def only_one(dataset: Path) -> Iterator[None]:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise WrongUse(f"Another download into {dataset} is running; wait for its end.") from None
+            raise WrongUse(f"Another download into {dataset} is running: wait until it has finished.") from None
         yield
     finally:
         os.close(folder)  # lets go of the lock as well

@@ -90,7 +90,7 @@ def make(paintings: list[Painting], dataset: Path, queries: Path, catalog_file: 
         catalog.write(catalog_file, catalogue(works))
         written += 1
     elif todo and catalog.read(catalog_file) != catalogue(works):
-        raise WrongUse(f"{catalog_file} is another catalogue, which stays: name a new file with --catalog.")
+        raise WrongUse(f"{catalog_file} is another catalogue and is not overwritten: give a new file with --catalog.")
     written += _paint_all(todo, dataset, queries, workers)
     if not (queries / TRUTH).exists():
         rows = [f"{photograph},{file}\n" for photograph, file in sorted(photographs.items())]
@@ -147,7 +147,7 @@ def _paint_all(todo: list[Painting], dataset: Path, queries: Path, workers: int)
         try:
             return sum(progress(results, total=len(todo), what="Painting", unit=" pictures"))
         except BrokenProcessPool:
-            raise Failed("A painting process was ended from outside: the same command goes on from here.") from None
+            raise Failed("A painting process was killed: repeat the command to continue.") from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -316,7 +316,9 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     dataset, queries = options.dataset.resolve(), options.queries.resolve()
     if dataset == queries or dataset in queries.parents or queries in dataset.parents:
-        raise WrongUse(f"{options.queries} and {options.dataset} lie within each other: the photographs are no works.")
+        raise WrongUse(
+            f"{options.queries} and {options.dataset} must not contain each other: the photographs are not works."
+        )
     start = time.monotonic()
     paintings = plan()
     workers = settings.workers or os.cpu_count() or 1

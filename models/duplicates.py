@@ -1,4 +1,4 @@
-"""Pictures of the collection that show the same: similar descriptors, confirmed by their local features."""
+"""Pictures of the collection that show the same work: similar descriptors, confirmed by local features."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from models.collection.store import Store
 from models.local.matching import match
 from models.local.verification import verify
 
-NEIGHBOURS = 10  # of each picture that are looked at, at most
+NEIGHBOURS = 10  # of each picture that are considered, at most
 AT_ONCE = 1024  # descriptors in one search
-CONFIRMING = 10  # inliers; between two pictures of a collection that are similar, chance has fewer
+CONFIRMING = 10  # inliers; similar pictures of different works have fewer by chance
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Pair:
 
 
 def near_duplicates(store: Store, similarity: float, most: int) -> list[Pair]:
-    """Pairs of pictures at least so similar: confirmed ones first, then by similarity; `most` are examined at most.
+    """Pairs of pictures at least this similar: confirmed ones first, then by similarity; at most `most` are examined.
 
-    Takes time with the square of the collection: half a minute for 40,000 pictures.
+    The time grows with the square of the collection: half a minute for 40,000 pictures.
     """
     with store.snapshot() as now:
         checksums = {image: stamp.checksum for image, stamp in now.images().items()}
@@ -47,7 +47,7 @@ def near_duplicates(store: Store, similarity: float, most: int) -> list[Pair]:
 
 
 def _close(ids: np.ndarray, descriptors: np.ndarray, similarity: float) -> Iterator[tuple[int, int, float]]:
-    """(id, higher id, cosine) of pictures among each other's nearest."""
+    """(id, higher id, cosine) of pairs in which one is among the other's nearest neighbours."""
     if len(ids) < 2:
         return
     index = vector_index.build(ids, descriptors, "SQfp16")
@@ -71,6 +71,6 @@ def _inliers(store: Store, first: int, second: int) -> int:
 
 
 def keypoint_counts(store: Store) -> Sequence[int]:
-    """Keypoints of each picture that has been searched for them; a second for 40,000 pictures."""
+    """Number of keypoints of each picture that has local features; takes a second for 40,000 pictures."""
     with store.snapshot() as now:
-        return [len(found.keypoints) for found in now.features(now.images()) if found is not None]
+        return [len(features.keypoints) for features in now.features(now.images()) if features is not None]

@@ -1,4 +1,4 @@
-"""The engine: the one way from a picture to an answer, for the batch test and the site alike."""
+"""The engine: the one way from a picture to an answer, for batch test and site alike."""
 
 import importlib.metadata
 import platform
@@ -30,18 +30,18 @@ PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-hea
 
 
 class Engine:
-    """A collection as it was when the engine read it, ready to be asked. Safe to call from several threads.
+    """A collection as of when the engine read it, ready for queries. Safe to call from several threads.
 
-    Only local features are read from the store at each question: where a step changes the store meanwhile, an image may
-    have lost them, and is then ranked by similarity alone. `refreshed` takes in what has changed.
+    Only local features are read from the store at query time: if a step changes the store meanwhile, an image may have
+    lost them, and is then ranked by similarity alone. `refreshed` returns an engine with the changes.
     """
 
     def __init__(
         self, store: Store, reading: Reading, describer: Describer, settings: Settings, last: Judge | None = None
     ):
-        """Reads the collection out of the store, and who judges. Raises WrongUse where a step has to be run first.
+        """Read the collection from the store, and the calibration. Raises WrongUse if a step has to be run first.
 
-        last: the judge so far, for as long as verdict.json cannot be used.
+        last: the previous judge, which is kept while verdict.json cannot be used.
         """
         self.store, self.reading, self.describer, self.settings = store, reading, describer, settings
         self.dataset = reading.dataset
@@ -62,8 +62,8 @@ class Engine:
     def open(cls, output: Path, dataset: Path, settings: Settings) -> "Engine":
         """The engine for the collection in the folder `output`, whose pictures are in `dataset`.
 
-        Raises WrongUse where a step has to be run first, or where the store was made with other weights than there are
-        now; Failed where the weights cannot be had.
+        Raises WrongUse if a step has to be run first, or if the store was made with other weights than are there now;
+        Failed if the weights cannot be downloaded.
         """
         store = Store.reading(output)
         _check_ready(store)  # now: loading the weights takes seconds
@@ -75,17 +75,17 @@ class Engine:
     def is_current(self) -> bool:
         """Whether store and verdict.json are still as this engine read them.
 
-        Takes microseconds: ask as often as you like.
+        Takes microseconds, so it can be called often.
         """
         same_judge = stamp_of(self.store.path.parent) == self.judge.stamp
         return same_judge and self.store.is_in_place() and self.store.version() == self.version
 
     def refreshed(self) -> "Engine":
-        """An engine for store and verdict.json as they are now; this one stays as it is, for what is under way.
+        """An engine for store and verdict.json as they are now; this one stays usable, for queries in progress.
 
-        What has not changed is shared: the network, and the open file where it was not replaced by another.
-        Raises as `open` does, for instance while a step that makes a new store has not ended: then go on with this
-        engine, and try again later.
+        The two share what has not changed: the network, and the open file unless it was replaced.
+        Raises as `open` does, for instance while a step is still filling a new store: then keep this engine and try
+        again later.
         """
         store = self.store.reread()
         _check_ready(store)
@@ -96,7 +96,7 @@ class Engine:
         return engine
 
     def _describer_of(self, store: Store) -> Describer:
-        """The describer for another state of the store, with this engine's network if it was made with that."""
+        """The describer for another state of the store; with this engine's network if the recipe allows it."""
         recipe = Recipe(**store.get_meta("recipe"))
         same = all(store.get_meta(name) == self.fingerprint[name] for name in ("weights_digest", "method"))
         same = same and recipe.network == self.describer.recipe.network
@@ -106,21 +106,21 @@ class Engine:
 
     @property
     def thresholds(self) -> dict:
-        """What the verdict asks for, as JSON can hold it."""
+        """The thresholds of the verdict, as plain JSON data."""
         return self.judge.rule.to_json()
 
     @property
     def calibration(self) -> dict:
-        """Who decides: see `models.verdict.judge.Judge.to_json`."""
+        """How the verdict is decided: see `models.verdict.judge.Judge.to_json`."""
         return self.judge.to_json()
 
     def ask(self, picture: Path | bytes | np.ndarray, exclude: Set[int] = frozenset()) -> Answer:
-        """What the picture shows.
+        """Find the work that a picture shows.
 
-        Where the picture as a whole does not lead to a work, the engine looks again at the paintings it can make out
-        on it, for on a photograph with much wall the wall has its share in the descriptor; and at the picture turned,
-        for the network knows things upright; and more closely at the likeliest works. So a picture that leads nowhere
-        takes several times as long.
+        If the picture as a whole does not lead to a work, the engine also queries with the paintings detected in it,
+        because in a photograph with much wall the wall dominates the descriptor; with the picture rotated, because the
+        network was trained on upright pictures; and finally compares the likeliest works more closely. So a picture
+        that leads nowhere takes several times as long.
 
         picture: a file, its content, or (height, width, 3) uint8 BGR. exclude: ids that must not be in the answer.
         Raises ImageProblem for a picture that cannot be read.
@@ -128,9 +128,9 @@ class Engine:
         return Question(self, picture, exclude).answer()
 
     def similar(self, image: int, count: int) -> list[tuple[int, float]]:
-        """The `count` images most similar to one of the collection, without itself: (id, cosine), best first.
+        """The `count` images most similar to an image of the collection, excluding it: (id, cosine), best first.
 
-        Raises KeyError for an image that is not there.
+        Raises KeyError for an unknown image.
         """
         descriptor = self.store.descriptor(image) if image in self.images else None
         if descriptor is None:
@@ -138,20 +138,20 @@ class Engine:
         return self.index.search(descriptor, count, exclude={image})
 
     def twins(self, image: int) -> set[int]:
-        """Other images that show the same work as one of the collection, or a good part of it: copies, details.
+        """Other images of the collection that show the same work, or a large part of it: copies, details.
 
-        They are looked for among the most similar ones. Raises KeyError for an image that is not there, ImageProblem
-        where its picture cannot be read.
+        Only the most similar images are considered. Raises KeyError for an unknown image, ImageProblem if the picture
+        cannot be read.
         """
         others = dict(self.similar(image, self.settings.shortlist))
-        shown = self.extractor.extract(self.pixels(self.dataset / self.images[image]))
-        found = set()
-        for other, (_, evidence) in self.examine(shown, list(others)).items():
+        features = self.extractor.extract(self.pixels(self.dataset / self.images[image]))
+        twins = set()
+        for other, (_, evidence) in self.examine(features, list(others)).items():
             area = max(evidence.query_area, evidence.work_area)  # a detail covers little of the whole
             grounds = Grounds(others[other], inliers=evidence.inliers, work_area=area)
             if TWINS.decide(grounds) is Verdict.FOUND:
-                found.add(other)
-        return found
+                twins.add(other)
+        return twins
 
     def pixels(self, picture: Path | bytes | np.ndarray) -> np.ndarray:
         """A picture's pixels: (height, width, 3) uint8 BGR. Raises ImageProblem."""
@@ -168,10 +168,10 @@ class Engine:
             yield descriptor, maps
 
     def examine(self, query: Features, images: list[int]) -> dict[int, tuple[tuple[int, int], Evidence]]:
-        """For each image its frame, and the evidence that the query shows it.
+        """For each image the frame, and the evidence that the query shows it.
 
-        Without local features of the query's kind an image has an empty frame and no evidence: a step that changes the
-        store at this moment may have taken them.
+        An image without local features of the query's kind gets an empty frame and no evidence: a step that is just
+        changing the store may have deleted them.
         """
         works = dict(zip(images, self.store.features(images), strict=True))
         known = {image: work for image, work in works.items() if work and work.kind == query.kind}
@@ -181,25 +181,25 @@ class Engine:
         }
 
     def _warm_up(self) -> None:
-        """Describe once in each orientation: the first pass of a graph costs several times as much as the next."""
+        """Describe one picture in each orientation: the first pass of a graph takes several times as long as others."""
         long, short = self.describer.recipe.sides()
         for height, width in ((long, short), (short, long)):
             list(self.describe([np.zeros((height, width, 3), np.uint8)], Stopwatch()))
 
 
 def _check_ready(store: Store) -> None:
-    """Raises WrongUse where the steps that an engine needs have not been done."""
+    """Raises WrongUse if the steps that an engine needs have not been run."""
     if not store.get_meta("complete"):
-        raise WrongUse(f"{store.path} is not complete: run train.py again; it goes on where it stopped.")
+        raise WrongUse(f"{store.path} is not complete: run train.py again; it continues where it stopped.")
     if not store.count("features"):
         raise WrongUse(f"{store.path} has no local features: run pre_compute_descriptor.py.")
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions

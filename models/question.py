@@ -1,4 +1,4 @@
-"""One question to an engine: a picture, what is known of it so far, and the looks at it that lead to the answer."""
+"""One query in progress: a picture, the candidates so far, and the attempts that lead to the answer."""
 
 import time
 from collections.abc import Iterator, Set
@@ -26,28 +26,28 @@ from utils.images import ImageProblem
 if TYPE_CHECKING:
     from models.engine import Engine
 
-# Where no look led to a work, the likeliest ones are compared with the picture by other local features, which blurred
-# pictures and drawings of a few lines have, too. They are extracted on the spot, so a store need not hold them.
+# If no attempt led to a work, the likeliest candidates are compared by other local features, which blurred pictures and
+# sparse drawings have as well. They are extracted at query time, so they need not be stored.
 CLOSER = Sift(keypoints=1000, side=512)
-LIKELIEST = 10  # candidates that are looked at so
+LIKELIEST = 10  # candidates that are compared more closely
 
 
 class Stopwatch:
-    """The seconds that a question takes, stage by stage."""
+    """The seconds that a query takes, by stage."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(STAGES, 0.0)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Adds the time until the block ends to the stage, one of STAGES."""
+        """Add the duration of the block to a stage, one of STAGES."""
         started = time.perf_counter()
         yield
         self.seconds[name] += time.perf_counter() - started
 
 
 class Question:
-    """A picture that is put to an engine. Make one, and call `answer` once."""
+    """A query to an engine. Construct one, and call `answer` once."""
 
     def __init__(self, engine: "Engine", picture: Path | bytes | np.ndarray, exclude: Set[int] = frozenset()):
         """picture, exclude: as in Engine.ask. Raises ImageProblem for a picture that cannot be read."""
@@ -58,10 +58,10 @@ class Question:
             self.features = engine.extractor.extract(self.pixels)
         self.candidates: dict[int, Candidate] = {}
         self.ranking: list[Candidate] = []  # the candidates by score, best first
-        self.grounds = Grounds()  # what speaks for and against the first of them
+        self.grounds = Grounds()  # for and against the first of them
 
     def answer(self) -> Answer:
-        """Take one look after the other, until one leads to a work or none is left."""
+        """Make one attempt after the other, until one leads to a work or none is left."""
         [(whole, maps)] = self._described([self.pixels])
         for descriptor, count in self._looks(whole):
             self._look_up(descriptor, count)
@@ -87,10 +87,10 @@ class Question:
     # Looks
 
     def _looks(self, whole: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-        """The descriptor of one view of the picture after the other, and how many candidates to look at.
+        """The descriptor of one view of the picture after the other, with the length of the shortlist.
 
-        What nobody asks for is not computed. The whole picture; the same with many more candidates, which takes no
-        longer than another view; the paintings detected on it; the whole upside down and on its sides.
+        Each is computed only when it is needed. The views: the whole picture; the same with a much longer shortlist,
+        which takes no longer than another view; the paintings detected in it; the whole upside down and sideways.
 
         whole: the descriptor of the whole picture.
         """
@@ -112,7 +112,7 @@ class Question:
         return self.engine.describe(views, self.stopwatch)
 
     def _look_up(self, descriptor: np.ndarray, count: int) -> None:
-        """Add the `count` images most similar to a view of the picture, with their evidence.
+        """Add the `count` images most similar to a view of the picture to the candidates, with their evidence.
 
         descriptor: of the view. The local features are always those of the whole picture.
         """
@@ -130,9 +130,9 @@ class Question:
                     self.candidates[image] = replace(known, similarity=similarity, score=better)
 
     def _look_closer(self) -> None:
-        """Compare the picture with the likeliest candidates by local features of another kind, where they have any.
+        """Compare the picture with the likeliest candidates by local features of another kind.
 
-        Better evidence takes the place of what there is, in the pixels of the same frames.
+        Better evidence replaces the existing one, in pixels of the same frames.
         """
         with self.stopwatch.stage("reranking"):
             query = in_frame(CLOSER.extract(self.pixels), self.features.frame)
@@ -157,7 +157,7 @@ class Question:
         return sorted(self.candidates.values(), key=lambda candidate: -candidate.similarity)
 
     def _rank(self) -> None:
-        """Sort the candidates by score, and weigh what speaks for and against the first."""
+        """Sort the candidates by score, and compute the grounds for the first."""
         self.ranking = sorted(self._by_similarity(), key=lambda candidate: -candidate.score)
         if self.ranking and self.ranking[0].agreement is None:
             with self.stopwatch.stage("reranking"):
@@ -166,7 +166,7 @@ class Question:
         self.grounds = grounds_of(self.ranking, len(self.features.keypoints))
 
     def _agreement(self, candidate: Candidate) -> float:
-        """How well the picture agrees with a candidate all over, 0..1; 0 where the two cannot be compared."""
+        """How well the picture agrees with a candidate pixel by pixel, 0..1; 0 if the two cannot be compared."""
         evidence = candidate.evidence
         if evidence.homography is None:
             return 0.0
@@ -177,7 +177,7 @@ class Question:
         return agreement(query, work, evidence.homography, evidence.work_points)
 
     def _work(self, candidate: Candidate) -> np.ndarray | None:
-        """The candidate's picture; None where it has gone from the dataset since."""
+        """The candidate's picture; None if it has since been removed from the dataset."""
         try:
             return self.engine.pixels(self.engine.dataset / candidate.path)
         except ImageProblem:

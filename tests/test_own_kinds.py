@@ -1,4 +1,7 @@
-"""The contracts: a local feature and a network of one's own take one file each, and all four steps work with them."""
+"""The contracts: a local feature, a network and a vector index of one's own take one file each.
+
+All four steps work with them.
+"""
 
 import csv
 import subprocess
@@ -14,6 +17,7 @@ import test_with_statistics
 import train
 from config import Settings
 from dataset.painting import paint
+from models.collection import vector_index
 from models.collection.store import Store
 from models.description import network
 from models.engine import Engine
@@ -21,6 +25,7 @@ from models.local import kinds
 from models.local.orb import Orb
 from tests.own import tiny
 from tests.own.patches import Patches
+from tests.own.plain_index import PlainIndex
 from utils.errors import WrongUse
 
 WORKS = [("portrait", "portrait"), ("landscape", "sea"), ("landscape", "sea"), ("portrait", "portrait")] * 2
@@ -28,10 +33,18 @@ WORKS = [("portrait", "portrait"), ("landscape", "sea"), ("landscape", "sea"), (
 
 @pytest.fixture
 def steps(tmp_path, monkeypatch):
-    """A dataset of eight painted works with a query of each, and settings that name both kinds of one's own."""
+    """A dataset of eight painted works with a query of each, and settings that name the kinds of one's own."""
     monkeypatch.setitem(network.NETWORKS, "tiny", tiny.KNOWN)
     monkeypatch.setitem(kinds.KINDS, "patches", Patches)
-    values = {"NETWORK": "tiny", "WEIGHTS": "bundled", "FEATURE": "patches", "SIZE": "128x96", "CLASSES": "5"}
+    monkeypatch.setitem(vector_index.KINDS, "plain", "tests.own.plain_index")
+    values = {
+        "NETWORK": "tiny",
+        "WEIGHTS": "bundled",
+        "FEATURE": "patches",
+        "INDEX": "plain:",
+        "SIZE": "128x96",
+        "CLASSES": "5",
+    }
     values |= {"DIMENSIONS": "16", "WORKERS": "1", "SECOND_LOOKS": "0"}
     values |= {"DATASET": tmp_path / "images", "LISTS": tmp_path / "lists", "OUTPUT": tmp_path / "output"}
     for name, value in values.items():
@@ -54,7 +67,7 @@ def answers(folder) -> list[dict]:
         return list(csv.DictReader(line for line in file if not line.startswith("#")))
 
 
-def test_all_four_steps_work_with_a_network_and_a_local_feature_of_ones_own(steps):
+def test_all_four_steps_work_with_a_network_a_local_feature_and_an_index_of_ones_own(steps):
     create_list.main([])
     train.main([])
     pre_compute_descriptor.main([])
@@ -81,6 +94,7 @@ def test_local_features_of_another_kind_are_no_evidence(steps):
     with Store.writing(settings.output, 1) as store:  # 64 float32 numbers take 256 bytes, as 2 SIFT descriptors do
         store.put_features([(image, Orb(500, 800).extract(picture)) for image in store.images()])
     engine = Engine.open(settings.output, settings.dataset, settings)
+    assert isinstance(engine.index, PlainIndex)
     answer = engine.ask(picture)
     assert {candidate.evidence.matches for candidate in answer.after} == {0}
     engine.store.close()
@@ -93,7 +107,7 @@ def test_another_network_than_that_of_the_store_is_refused(steps, monkeypatch):
     with pytest.raises(WrongUse, match="was made with network tiny"):
         train.main([])
     monkeypatch.setenv("RETRIEVAL_NETWORK", "alexnet")
-    with pytest.raises(WrongUse, match="'alexnet' is not known: choose one of vgg16, tiny"):
+    with pytest.raises(WrongUse, match=f"'alexnet' is unknown: choose one of {', '.join(network.NETWORKS)}"):
         train.main([])
 
 

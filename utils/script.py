@@ -86,12 +86,11 @@ def run(main: Callable[[], object]) -> NoReturn:
     except Failed as problem:
         _leave(1, problem)
     except KeyboardInterrupt:
-        _leave(1, "Interrupted. What is done is kept: the same command goes on from here.")
+        _leave(1, "Interrupted. Finished work is kept: repeat the command to continue.")
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
-            _leave(
-                1, f"The disk is full ({problem.filename or 'output'}). Make room; the same command goes on from here."
-            )
+            place = problem.filename or "output"
+            _leave(1, f"The disk is full ({place}). Free some space and repeat the command to continue.")
         if isinstance(problem, PermissionError):
             _leave(2, f"Not allowed to use {problem.filename}: change its permissions or choose another folder.")
         raise

@@ -65,7 +65,7 @@ def parse(of: Field, variable: str, text: str) -> object:
 def check_choice(variable: str, text: str, known: Collection[str]) -> None:
     """Raises WrongUse where a text is none of those known."""
     if text not in known:
-        raise WrongUse(f"{variable}={text!r} is not known: choose one of {', '.join(known)}.")
+        raise WrongUse(f"{variable}={text!r} is unknown: choose one of {', '.join(known)}.")
 
 
 def _switch(variable: str, text: str) -> bool:

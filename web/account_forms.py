@@ -1,4 +1,4 @@
-"""The forms of accounts: what may be typed, and what is said where it may not."""
+"""The forms of accounts, with their limits and error messages."""
 
 import email_validator
 from flask_user import current_user
@@ -11,8 +11,8 @@ from web.users import user_manager
 MIN_PASSWORD, MAX_PASSWORD = 10, 200  # characters
 MIN_NAME, MAX_NAME = 3, 50
 NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
-WRONG_SIGN_IN = "The name or the password is not right."
-WRONG_PASSWORD = "This is not your present password."
+WRONG_SIGN_IN = "The user name, e-mail address or password is wrong."
+WRONG_PASSWORD = "This is not your current password."
 
 for _domain in ("local", "localhost"):  # as the library's README says: addresses of a house's own network are real here
     if _domain in email_validator.SPECIAL_USE_DOMAIN_NAMES:
@@ -20,11 +20,11 @@ for _domain in ("local", "localhost"):  # as the library's README says: addresse
 
 
 def name_problem(name: str) -> str | None:
-    """What is wrong with a user name, in one sentence. It can never look like an e-mail address: it has no @."""
+    """What is wrong with a user name, in one sentence. A valid one never looks like an e-mail address: it has no @."""
     if not MIN_NAME <= len(name) <= MAX_NAME:
-        return f"A user name has {MIN_NAME} to {MAX_NAME} characters."
+        return f"A user name must have {MIN_NAME} to {MAX_NAME} characters."
     if not NAME_LETTERS.issuperset(name):
-        return "A user name is made of the letters a to z, digits, hyphens, dots and underscores."
+        return "A user name may contain only the letters a to z, digits, hyphens, dots and underscores."
     return None
 
 
@@ -35,26 +35,26 @@ def address_problem(address: str) -> str | None:
             address, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False
         )
     except email_validator.EmailNotValidError:
-        return "This is not an e-mail address."
+        return "This is not a valid e-mail address."
     return None
 
 
 def password_problem(password: str, *known: str) -> str | None:
-    """What is wrong with a new password, in one sentence. known: name and address, which everybody could guess."""
+    """What is wrong with a new password, in one sentence. known: user name and address, which anybody could guess."""
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        return f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters."
+        return f"A password must have {MIN_PASSWORD} to {MAX_PASSWORD} characters."
     if password.lower() in {text.lower() for text in known}:
-        return "Please choose a password that is neither your name nor your address."
+        return "Please choose a password that is neither your user name nor your e-mail address."
     return None
 
 
 def one_line(text: str | None) -> str:
-    """Typed text without what cannot be seen, and without space around it."""
+    """Typed text without unprintable characters and surrounding space."""
     return "".join(letter for letter in text or "" if letter.isprintable()).strip()
 
 
 def text_of(field: StringField) -> str:
-    """What was typed into a field; empty where it was not sent."""
+    """The text of a field; empty if it was not sent."""
     return field.data or ""
 
 
@@ -81,7 +81,7 @@ def _present_password(_form: FlaskForm, field: PasswordField) -> None:
         raise ValidationError(WRONG_PASSWORD)
 
 
-def _needed(sentence: str) -> list:
+def _required(sentence: str) -> list:
     return [DataRequired(sentence)]
 
 
@@ -90,16 +90,16 @@ class SignInForm(FlaskForm):
 
     next, reg_next = HiddenField(), HiddenField()
     username = StringField(
-        "User name or e-mail address", _needed("Please type your user name or your address."), filters=[one_line]
+        "User name or e-mail address", _required("Please enter your user name or e-mail address."), filters=[one_line]
     )
     password = PasswordField(
         "Password",
-        [*_needed("Please type your password."), Length(max=MAX_PASSWORD, message=WRONG_SIGN_IN)],
+        [*_required("Please enter your password."), Length(max=MAX_PASSWORD, message=WRONG_SIGN_IN)],
     )
     remember_me = BooleanField("Keep me signed in for 30 days")
 
     def validate(self, extra_validators=None) -> bool:
-        """An unknown name costs one hash like a known one, so that the time tells nothing."""
+        """An unknown name costs one hash, like a known one, so that the response time reveals nothing."""
         if not super().validate(extra_validators):
             return False
         users = user_manager()
@@ -116,27 +116,31 @@ class RegisterForm(FlaskForm):
     """A new account."""
 
     next, reg_next = HiddenField(), HiddenField()  # Flask-User's sign-in page sets them
-    username = StringField("User name", [*_needed("Please choose a user name."), _free_name], filters=[one_line])
-    email = StringField("E-mail address", [*_needed("Please type your e-mail address."), _address], filters=[one_line])
-    password = PasswordField("Password", _needed("Please choose a password."))
-    retype_password = PasswordField("The password again", [EqualTo("password", "The two passwords are not the same.")])
+    username = StringField("User name", [*_required("Please choose a user name."), _free_name], filters=[one_line])
+    email = StringField(
+        "E-mail address", [*_required("Please enter your e-mail address."), _address], filters=[one_line]
+    )
+    password = PasswordField("Password", _required("Please choose a password."))
+    retype_password = PasswordField("Repeat the password", [EqualTo("password", "The two passwords do not match.")])
 
     def validate_password(self, field: PasswordField) -> None:
         _refuse(password_problem(text_of(field), text_of(self.username), text_of(self.email)))
 
 
 class AddressForm(FlaskForm):
-    """An e-mail address, to send a letter to."""
+    """An e-mail address to write to."""
 
-    email = StringField("E-mail address", [*_needed("Please type your e-mail address."), _address], filters=[one_line])
+    email = StringField(
+        "E-mail address", [*_required("Please enter your e-mail address."), _address], filters=[one_line]
+    )
 
 
 class NewPasswordForm(FlaskForm):
     """A new password, for `user`."""
 
-    new_password = PasswordField("New password", _needed("Please choose a new password."))
+    new_password = PasswordField("New password", _required("Please choose a new password."))
     retype_password = PasswordField(
-        "The new password again", [EqualTo("new_password", "The two passwords are not the same.")]
+        "Repeat the new password", [EqualTo("new_password", "The two passwords do not match.")]
     )
     user = current_user
 
@@ -146,29 +150,32 @@ class NewPasswordForm(FlaskForm):
 
 class ChangePasswordForm(NewPasswordForm):
     old_password = PasswordField(
-        "Present password", [*_needed("Please type your present password."), _present_password]
+        "Current password", [*_required("Please enter your current password."), _present_password]
     )
 
 
 class ChangeUsernameForm(FlaskForm):
     new_username = StringField(
-        "New user name", [*_needed("Please choose a user name."), _free_name], filters=[one_line]
+        "New user name", [*_required("Please choose a user name."), _free_name], filters=[one_line]
     )
-    old_password = PasswordField("Password", [*_needed("Please type your present password."), _present_password])
+    old_password = PasswordField("Password", [*_required("Please enter your current password."), _present_password])
 
 
 class NamesForm(FlaskForm):
-    """What a person is called; both may be empty."""
+    """A person's real name; both parts may be empty."""
 
     first_name = StringField("First name", [Length(max=100)], filters=[one_line])
     last_name = StringField("Last name", [Length(max=100)], filters=[one_line])
 
 
 class TokenForm(FlaskForm):
-    """A personal key for programs."""
+    """An API token."""
 
     name = StringField(
         "What is it for?",
-        [*_needed("Please say what the key is for."), Length(max=100, message="Please use at most 100 characters.")],
+        [
+            *_required("Please say what the token is for."),
+            Length(max=100, message="Please use at most 100 characters."),
+        ],
         filters=[one_line],
     )

@@ -1,6 +1,6 @@
-"""Accounts: registering, signing in and out, passwords, the profile and its keys for programs.
+"""Accounts: registering, signing in and out, passwords, the profile with its API tokens.
 
-The addresses are Flask-User's; where its views would tell strangers too much or break, ours stand in their place.
+The URLs are Flask-User's; where its views would reveal too much to strangers, or break, ours replace them.
 """
 
 import hashlib
@@ -22,17 +22,17 @@ from web.flask_user_fixes import AccountManager
 from web.security import limiter
 from web.users import user_manager
 
-MAX_TOKENS = 20  # keys for programs that one person can have
-TOKEN_USE = timedelta(minutes=1)  # how exactly the last use of a key is kept
-LOOPBACK = ("localhost", "127.0.0.1", "::1")  # browsers keep Secure cookies of these also over http
+MAX_TOKENS = 20  # per person
+TOKEN_USE = timedelta(minutes=1)  # precision of the stored time of a token's last use
+LOOPBACK = ("localhost", "127.0.0.1", "::1")  # browsers keep Secure cookies of these even over http
 
-# How often one may try; several people may share an address, as in a museum.
+# Rate limits; several people may share an IP address, as in a museum.
 SIGN_IN = "30 per minute; 300 per hour"  # from one address
 WRONG_PASSWORDS = "10 per 15 minutes"  # for one account, from anywhere
 REGISTER = "30 per hour"
-LETTERS = "30 per hour"  # asked for from one address
-LETTERS_TO = "5 per hour"  # to one address
-PASSWORD = "10 per 15 minutes"  # tries of somebody who is signed in
+EMAILS = "30 per hour"  # requested from one IP address
+EMAILS_TO = "5 per hour"  # to one e-mail address
+PASSWORD = "10 per 15 minutes"  # attempts of somebody who is signed in
 
 blueprint = Blueprint("accounts", __name__)
 
@@ -66,30 +66,30 @@ def init_app(app: Flask) -> None:
 
 
 def add_commands(manager) -> None:
-    """What app.py can do about it on the command line."""
+    """Adds the commands of this room to app.py."""
     manager.add_command("create_admin", CreateAdmin())
 
 
 @blueprint.app_template_filter("day")
 def day(time: datetime) -> str:
-    """A date for people: 3 May 2026."""
+    """A date as people read it: 3 May 2026."""
     return f"{time.day} {time:%B %Y}"
 
 
 @blueprint.app_template_global()
 def cookies_are_lost() -> bool:
-    """Whether this browser will keep no cookie: they are Secure, and the page came over plain http from elsewhere."""
+    """Whether this browser will discard our cookies: they are Secure, but the page was loaded over plain http."""
     elsewhere = urlsplit(f"//{request.host}").hostname not in LOOPBACK
     return current_app.config["SESSION_COOKIE_SECURE"] and not request.is_secure and elsewhere
 
 
 def _sent_form(page):
-    """A view's answer; 400 where it is the form once more, because what was sent is refused."""
+    """A view's response; with status 400 if it shows the form again because the input was refused."""
     return (page, 400) if request.method == "POST" and isinstance(page, str) else page
 
 
 def _account() -> str:
-    """The account that somebody tries to sign in to, whichever of its names is typed."""
+    """The account that somebody tries to sign in to, by user name or e-mail address."""
     name = one_line(request.form.get("username"))
     user = user_manager().find_login(name)
     return f"user {user.id}" if user else f"name {name[:100].lower()}"
@@ -112,15 +112,15 @@ def sign_in():
 
 
 def sign_out():
-    """By POST only: a link or a picture on another site must not end a session. GET asks with a button."""
+    """By POST only: a link or a picture on another site must not end a session. GET shows a button."""
     if not current_user.is_authenticated:
         return redirect(url_for("search.start"))
     if request.method != "POST":
         return render_template("flask_user/sign_out.html")
     logout_user()
-    for key in [key for key in session if key != "_remember"]:  # Flask-Login's wish to drop its cookie must stay
+    for key in [key for key in session if key != "_remember"]:  # Flask-Login's order to delete its cookie must stay
         session.pop(key)
-    flash("You are signed out.", "success")
+    flash("You have signed out.", "success")
     return redirect(url_for("search.start"))
 
 
@@ -129,7 +129,7 @@ def sign_out():
 
 @limiter.limit(REGISTER, methods=["POST"])
 def register():
-    """A new account; the answer does not tell whether the address has one already, a letter to it does."""
+    """A new account. The response does not reveal whether the address already has one; the e-mail to it does."""
     if current_user.is_authenticated:
         return redirect(url_for("accounts.profile"))
     invitation = _invitation()
@@ -138,34 +138,34 @@ def register():
         form.email.data = invitation.email
     if not form.validate_on_submit():
         return _sent_form(render_template("flask_user/register.html", form=form, invitation=invitation))
-    hashed = user_manager().hash_password(form.password.data)  # also for a taken address: takes as long
+    hashed = user_manager().hash_password(form.password.data)  # for a taken address too, so that it takes as long
     user = User(username=form.username.data, email=text_of(form.email).lower(), password=hashed)
     if invitation:
         return _accept(invitation, user)
     owner = user_manager().find_address(user.email)
     if owner:
-        sent = mail.send_letter(
+        sent = mail.send_email(
             "already_registered", owner.email, user=owner, link=url_for("user.forgot_password", _external=True)
         )
     else:
         _add(user)
         link = user_manager().confirmation_link(user)
-        sent = mail.send_letter("confirm_email", user.email, user=user, link=link)
-    return _look_into_your_mail(text_of(form.email), sent)
+        sent = mail.send_email("confirm_email", user.email, user=user, link=link)
+    return _check_your_mail(text_of(form.email), sent)
 
 
 def _invitation() -> Invitation | None:
-    """The invitation in the address of the page; refuses where registering is not possible."""
+    """The invitation named in the URL; aborts if registration is not possible."""
     registration, secret = current_app.extensions["settings"].registration, request.args.get("invitation")
     if registration == "closed":
-        abort(403, "New accounts cannot be made here.")
+        abort(403, "New accounts cannot be created on this site.")
     if secret is None:
         if registration == "invitation":
-            abort(403, "An account can be made by invitation only. Please ask an administrator of this site for one.")
+            abort(403, "Accounts are by invitation only. Please ask an administrator of this site for an invitation.")
         return None
     invitation = invitations.find(secret)
     if invitation is None:
-        abort(404, "This invitation is not valid, or it has been used. Please ask for a new one.")
+        abort(404, "This invitation is not valid or has already been used. Please ask for a new one.")
     return invitation
 
 
@@ -175,40 +175,39 @@ def _add(user: User) -> None:
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
-        abort(409, "Somebody else took this user name a moment ago. Please go back and try again.")
+        abort(409, "Somebody else has just taken this user name. Please go back and choose another one.")
 
 
 def _accept(invitation: Invitation, user: User) -> Response:
-    """An administrator vouches for an invited address: it needs no confirmation."""
+    """Create an invited account. An administrator vouches for the address, so it needs no confirmation."""
     if user_manager().find_address(invitation.email) or not invitations.use_up(invitation):
         db.session.rollback()
-        abort(409, "This invitation has been used already. Please sign in.")
+        abort(409, "This invitation has already been used. Please sign in.")
     user.email_confirmed_at = now()
     _add(user)
     flash("Welcome. Your account is ready.", "success")
     return user_manager()._do_login_user(user, url_for("search.start"))
 
 
-def _look_into_your_mail(address: str, sent: bool) -> Response:
+def _check_your_mail(address: str, sent: bool) -> Response:
     if sent:
-        flash(f"Nearly done: we have sent a letter to {address}. Please open it and follow its link.", "success")
+        flash(f"Almost done: please follow the link in the e-mail we have sent to {address}.", "success")
         return redirect(url_for("user.login"))
     flash(
-        f"The letter to {address} could not be sent just now. Nothing is lost: please ask for it again here in a "
-        "few minutes.",
+        f"The e-mail to {address} could not be sent just now. Please request it again here in a few minutes.",
         "warning",
     )
     return redirect(url_for("user.resend_email_confirmation"))
 
 
 def confirm_address(token: str) -> Response:
-    """The link in the letter: confirms the address, and signs in once."""
+    """The link in the e-mail: confirms the address, and signs in once."""
     users = user_manager()
     user = users.user_to_confirm(token)
     if user is None:
-        return _to_sign_in("This confirmation link is not valid, or it is too old. You can ask for a new letter.")
+        return _to_sign_in("This confirmation link is not valid or has expired. You can request a new one.")
     if user.email_confirmed_at:
-        return _to_sign_in("Your e-mail address is confirmed already. Please sign in.", "info")
+        return _to_sign_in("Your e-mail address is already confirmed. Please sign in.", "info")
     user.email_confirmed_at = now()
     db.session.commit()
     flash("Thank you, your e-mail address is confirmed.", "success")
@@ -220,16 +219,16 @@ def _to_sign_in(sentence: str, category: str = "error") -> Response:
     return redirect(url_for("user.login"))
 
 
-@limiter.limit(LETTERS, methods=["POST"])
-@limiter.limit(LETTERS_TO, key_func=_typed_address, methods=["POST"])
+@limiter.limit(EMAILS, methods=["POST"])
+@limiter.limit(EMAILS_TO, key_func=_typed_address, methods=["POST"])
 def resend_confirmation():
-    """The letter once more; the answer is the same for every address, and takes as long."""
+    """Send the e-mail again; the response is the same for every address, and takes as long."""
     form = AddressForm()
     if not form.validate_on_submit():
         return _sent_form(render_template("flask_user/resend_confirm_email.html", form=form))
     mail.later(_send_confirmation_link, text_of(form.email))
     return _to_sign_in(
-        f"If an account with the address {form.email.data} waits for its confirmation, a letter is on its way.",
+        f"If an account with the address {form.email.data} still has to be confirmed, an e-mail is on its way.",
         "success",
     )
 
@@ -238,23 +237,23 @@ def _send_confirmation_link(address: str) -> None:
     users = user_manager()
     user = users.find_address(address)
     if user and not user.email_confirmed_at:
-        mail.send_letter("confirm_email", user.email, user=user, link=users.confirmation_link(user))
+        mail.send_email("confirm_email", user.email, user=user, link=users.confirmation_link(user))
 
 
 # Passwords
 
 
-@limiter.limit(LETTERS, methods=["POST"])
-@limiter.limit(LETTERS_TO, key_func=_typed_address, methods=["POST"])
+@limiter.limit(EMAILS, methods=["POST"])
+@limiter.limit(EMAILS_TO, key_func=_typed_address, methods=["POST"])
 def forgot_password():
-    """A letter with a link that sets a new password; the answer is the same for every address, and takes as long."""
+    """E-mail a link that sets a new password; the response is the same for every address, and takes as long."""
     form = AddressForm()
     if not form.validate_on_submit():
         return _sent_form(render_template("flask_user/forgot_password.html", form=form))
     mail.later(_send_reset_link, text_of(form.email))
     return _to_sign_in(
-        f"If there is an account with the address {form.email.data}, a letter is on its way. "
-        "Its link lets you choose a new password.",
+        f"If there is an account with the address {form.email.data}, an e-mail with a link to choose a new password is "
+        "on its way.",
         "success",
     )
 
@@ -263,15 +262,15 @@ def _send_reset_link(address: str) -> None:
     users = user_manager()
     user = users.find_address(address)
     if user and user.active:
-        mail.send_letter("reset_password", user.email, user=user, link=users.reset_link(user))
+        mail.send_email("reset_password", user.email, user=user, link=users.reset_link(user))
 
 
 def reset_password(token: str):
-    """The link in that letter; it also shows that the address is the person's own."""
+    """The link in that e-mail; following it also proves that the address is the person's own."""
     users = user_manager()
     user = users.user_to_reset(token)
     if user is None:
-        return _to_sign_in("This link is not valid, or it has been used. You can ask for a new one.")
+        return _to_sign_in("This link is not valid or has already been used. You can request a new one.")
     form = NewPasswordForm()
     form.user = user
     if not form.validate_on_submit():
@@ -280,7 +279,7 @@ def reset_password(token: str):
     user.email_confirmed_at = user.email_confirmed_at or now()
     db.session.commit()
     users.email_manager.send_password_changed_email(user)
-    flash("Your new password is set.", "success")
+    flash("Your password has been changed.", "success")
     return users._do_login_user(user, url_for("search.start"))
 
 
@@ -295,7 +294,7 @@ def change_username():
         return _sent_form(user_manager().change_username_view())
     except IntegrityError:
         db.session.rollback()
-        abort(409, "Somebody else took this user name a moment ago. Please go back and try again.")
+        abort(409, "Somebody else has just taken this user name. Please go back and choose another one.")
 
 
 def change_names():
@@ -322,12 +321,12 @@ def _profile(form: TokenForm, new_token: str = "") -> str:
 @login_required
 @limiter.limit("30 per hour")
 def make_token():
-    """A new key for programs; its answer is the only page that ever shows it."""
+    """Create an API token; only this response ever shows it."""
     form = TokenForm()
     if not form.validate_on_submit():
         return _profile(form), 400
     if db.session.scalar(db.select(db.func.count(Token.id)).filter_by(user_id=current_user.id)) >= MAX_TOKENS:
-        abort(409, f"You have {MAX_TOKENS} keys already. Please revoke one that is not used any more.")
+        abort(409, f"You already have {MAX_TOKENS} tokens. Please revoke one that you no longer use.")
     text = secrets.token_urlsafe(32)
     db.session.add(Token(user_id=current_user.id, name=form.name.data, digest=_digest(text)))
     db.session.commit()
@@ -337,18 +336,18 @@ def make_token():
 @blueprint.post("/profile/tokens/<int:number>/revoke")
 @login_required
 def revoke_token(number: int) -> Response:
-    """End one of one's own keys."""
+    """Revoke one of one's own API tokens."""
     token = db.first_or_404(db.select(Token).filter_by(id=number, user_id=current_user.id))
     db.session.delete(token)
     db.session.commit()
-    flash(f"The key “{token.name}” is revoked.", "success")
+    flash(f"The token “{token.name}” has been revoked.", "success")
     return redirect(url_for("accounts.profile"))
 
 
 def user_of_token(text: str) -> User | None:
-    """The user whose key for programs `text` is; None for a wrong key, a disabled or an unconfirmed user.
+    """The user to whom an API token belongs; None for an unknown token, a disabled or an unconfirmed user.
 
-    Always one hash and one look into an index of digests, so that the time tells nothing about the keys there are.
+    It always takes one hash and one index lookup, so that the time reveals nothing about existing tokens.
     """
     token = db.session.scalar(db.select(Token).filter_by(digest=_digest(text)))
     if token is None or not token.user.active or not token.user.email_confirmed_at:

@@ -1,4 +1,4 @@
-"""What administrators see and do: users, invitations, everybody's activity."""
+"""The administrators' pages: users, invitations and everybody's activity."""
 
 from datetime import date, datetime, time, timedelta
 
@@ -35,35 +35,38 @@ def _administrators_only() -> None:
 
 @blueprint.get("/admin/users")
 def users() -> str:
-    """Everybody with an account, by name; `q` is a part of a name or of an address."""
-    wanted = one_line(request.args.get("q"))
-    found = db.select(User).order_by(db.func.lower(User.username), User.id)
-    if wanted:
+    """Everybody with an account, by name; `q` filters by part of a name or an e-mail address."""
+    text = one_line(request.args.get("q"))
+    accounts = db.select(User).order_by(db.func.lower(User.username), User.id)
+    if text:
         names = (User.username, User.email, User.first_name, User.last_name)
-        found = found.where(db.or_(*(name.icontains(wanted, autoescape=True) for name in names)))
-    page = db.paginate(found, per_page=PAGE)
-    asked = db.select(Query.user_id, db.func.count(Query.id), db.func.max(Query.created_at)).group_by(Query.user_id)
-    asked = db.session.execute(asked.where(Query.user_id.in_([user.id for user in page]))).all()
+        accounts = accounts.where(db.or_(*(name.icontains(text, autoescape=True) for name in names)))
+    page = db.paginate(accounts, per_page=PAGE)
+    counts = db.select(Query.user_id, db.func.count(Query.id), db.func.max(Query.created_at)).group_by(Query.user_id)
+    rows = db.session.execute(counts.where(Query.user_id.in_([user.id for user in page]))).all()
     return render_template(
-        "admin/users.html", page=page, wanted=wanted, asked={user: (count, last) for user, count, last in asked}
+        "admin/users.html", page=page, text=text, queries={user: (count, last) for user, count, last in rows}
     )
 
 
 @blueprint.post("/admin/users/<int:number>")
 def change_user(number: int) -> Response:
-    """Disable or enable a user, give or take the role. One's own account stays, and so there is always an admin."""
+    """Disable or enable a user, give or remove administrator rights.
+
+    Nobody can change their own account here, so there is always an administrator.
+    """
     user = _user_to_change(number)
     match request.form.get("action"):
         case "disable":
-            user.active, done = False, "is disabled, and signed out everywhere"
+            user.active, done = False, "has been disabled and signed out everywhere"
         case "enable":
-            user.active, done = True, "is enabled again"
+            user.active, done = True, "has been enabled again"
         case "give":
-            user.roles, done = [admin_role()], "is an administrator now"  # type: ignore[assignment]  # tables.py has no types yet
+            user.roles, done = [admin_role()], "is now an administrator"  # type: ignore[assignment]  # tables.py has no types yet
         case "take":
-            user.roles, done = [], "is no administrator any more"  # type: ignore[assignment]  # tables.py has no types yet
+            user.roles, done = [], "is no longer an administrator"  # type: ignore[assignment]  # tables.py has no types yet
         case _:
-            abort(400, "This cannot be done to a user.")
+            abort(400, "The action must be disable, enable, give or take.")
     name = user.username
     db.session.commit()
     flash(f"{name} {done}.", "success")
@@ -71,14 +74,16 @@ def change_user(number: int) -> Response:
 
 
 def _user_to_change(number: int) -> User:
-    """Somebody else's row, with all such changes waiting for this one, so that two administrators cannot remove
-    each other at the same time: whoever comes second is no administrator any more."""
+    """Somebody else's row, locked against other such changes.
+
+    So two administrators cannot remove each other at the same time: whoever comes second is no longer one.
+    """
     db.session.execute(db.update(Role).where(Role.name == "admin").values(name="admin"))  # takes the lock
     db.session.expire_all()
     if not (current_user.active and current_user.is_admin):
         abort(403)
     if number == current_user.id:
-        abort(409, "You cannot change your own account here. Another administrator can.")
+        abort(409, "You cannot change your own account here. Please ask another administrator.")
     return db.get_or_404(User, number)
 
 
@@ -87,32 +92,32 @@ def _user_to_change(number: int) -> User:
 
 @blueprint.route("/admin/invitations", methods=["GET", "POST"])
 def invite():
-    """All invitations, and a form for a new one; its link is shown this once, and mailed."""
+    """All invitations, and a form for a new one, whose link is e-mailed and shown once."""
     if request.method == "GET":
         return _invitations(AddressForm(formdata=None))
     if current_app.extensions["settings"].registration == "closed":
-        abort(409, "New accounts cannot be made here: the site is set so.")
+        abort(409, "New accounts cannot be created: registration is closed on this site.")
     form = AddressForm()
     if not form.validate_on_submit():
         return _invitations(form), 400
     address = text_of(form.email).lower()
     if user_manager().find_address(address):
-        form.email.errors = ["There is an account with this address already."]
+        form.email.errors = ["There is already an account with this address."]
         return _invitations(form), 409
     secret = invitations.invite(address, current_user)
     db.session.commit()
     link = url_for("user.register", invitation=secret, _external=True)
-    sent = mail.send_letter("invitation", address, inviter=current_user, link=link)
+    sent = mail.send_email("invitation", address, inviter=current_user, link=link)
     return _invitations(AddressForm(formdata=None), invited=address, link=link, sent=sent)
 
 
 def _invitations(form: AddressForm, **new) -> str:
-    made = db.select(Invitation).order_by(Invitation.created_at.desc(), Invitation.id.desc())
+    invitations_made = db.select(Invitation).order_by(Invitation.created_at.desc(), Invitation.id.desc())
     inviters = db.select(User.id, User.username).where(User.id.in_(db.select(Invitation.invited_by)))
     return render_template(
         "admin/invitations.html",
         form=form,
-        page=db.paginate(made, per_page=PAGE),
+        page=db.paginate(invitations_made, per_page=PAGE),
         inviters=dict(db.session.execute(inviters).all()),
         state=invitations.state,
         lifetime=invitations.LIFETIME,
@@ -122,11 +127,11 @@ def _invitations(form: AddressForm, **new) -> str:
 
 @blueprint.post("/admin/invitations/<int:number>/revoke")
 def revoke_invitation(number: int) -> Response:
-    """Take an invitation back that nobody has used."""
+    """Withdraw an unused invitation."""
     invitation = db.first_or_404(db.select(Invitation).filter_by(id=number, used_at=None))
     db.session.delete(invitation)
     db.session.commit()
-    flash(f"The invitation of {invitation.email} is taken back.", "success")
+    flash(f"The invitation for {invitation.email} has been withdrawn.", "success")
     return redirect(url_for("admin.invite"))
 
 
@@ -135,42 +140,42 @@ def revoke_invitation(number: int) -> Response:
 
 @blueprint.get("/admin/activity")
 def activity() -> str:
-    """Everybody's queries, newest first; `user`, `verdict`, `from` and `to` narrow them down."""
-    wanted = {name: one_line(request.args.get(name)) for name in ("user", "verdict", "from", "to")}
-    found = _narrowed(db.select(Query), wanted).options(joinedload(Query.user), joinedload(Query.work))  # type: ignore[arg-type]  # the same
-    page = db.paginate(found.order_by(Query.created_at.desc(), Query.id), per_page=PAGE)
-    verdicts = _narrowed(db.select(Query.verdict, db.func.count(Query.id)), wanted).group_by(Query.verdict)
-    feedback = _narrowed(db.select(Query.feedback, db.func.count(Query.id)), wanted).group_by(Query.feedback)
+    """Everybody's queries, newest first; `user`, `verdict`, `from` and `to` filter them."""
+    filters = {name: one_line(request.args.get(name)) for name in ("user", "verdict", "from", "to")}
+    queries = _filtered(db.select(Query), filters).options(joinedload(Query.user), joinedload(Query.work))  # type: ignore[arg-type]  # the same
+    page = db.paginate(queries.order_by(Query.created_at.desc(), Query.id), per_page=PAGE)
+    verdicts = _filtered(db.select(Query.verdict, db.func.count(Query.id)), filters).group_by(Query.verdict)
+    feedback = _filtered(db.select(Query.feedback, db.func.count(Query.id)), filters).group_by(Query.feedback)
     return render_template(
         "admin/activity.html",
         page=page,
-        wanted=wanted,
+        filters=filters,
         verdicts=VERDICTS,
         counts=dict(db.session.execute(verdicts).all()),
         feedback=dict(db.session.execute(feedback).all()),
     )
 
 
-def _narrowed(found: Select, wanted: dict[str, str]) -> Select:
-    """The queries among `found` that fit the filters; 400 for a filter that cannot be understood."""
-    if wanted["user"]:
-        found = found.where(
-            Query.user_id.in_(db.select(User.id).where(db.func.lower(User.username) == wanted["user"].lower()))
+def _filtered(queries: Select, filters: dict[str, str]) -> Select:
+    """The queries that match the filters; aborts with 400 for an invalid filter."""
+    if filters["user"]:
+        queries = queries.where(
+            Query.user_id.in_(db.select(User.id).where(db.func.lower(User.username) == filters["user"].lower()))
         )
-    if wanted["verdict"]:
-        if wanted["verdict"] not in VERDICTS:
-            abort(400, "A verdict is one of: found, maybe, not found.")
-        found = found.where(Query.verdict == wanted["verdict"])
-    if wanted["from"]:
-        found = found.where(Query.created_at >= _midnight(wanted["from"]))
-    if wanted["to"]:
-        found = found.where(Query.created_at < _midnight(wanted["to"], days=1))
-    return found
+    if filters["verdict"]:
+        if filters["verdict"] not in VERDICTS:
+            abort(400, "The verdict must be found, maybe or not found.")
+        queries = queries.where(Query.verdict == filters["verdict"])
+    if filters["from"]:
+        queries = queries.where(Query.created_at >= _midnight(filters["from"]))
+    if filters["to"]:
+        queries = queries.where(Query.created_at < _midnight(filters["to"], days=1))
+    return queries
 
 
 def _midnight(text: str, days: int = 0) -> datetime:
-    """The beginning of a day, in UTC; of the day `days` later."""
+    """The start of a day in UTC, `days` days later."""
     try:
         return datetime.combine(date.fromisoformat(text) + timedelta(days), time())
     except (ValueError, OverflowError):
-        abort(400, "A date is written like 2026-05-03.")
+        abort(400, "Dates must be written like 2026-05-03.")

@@ -1,4 +1,4 @@
-"""Asking the engine about regions of a photograph, and storing what it answers."""
+"""Queries the engine with regions of a photograph, and stores the answers."""
 
 import base64
 from collections.abc import Sequence
@@ -20,17 +20,19 @@ KEPT = 20  # candidates of each ranking that are stored with an answer
 
 
 def ask(photograph: Photograph, regions: Sequence[Region]) -> list[Query]:
-    """Ask the engine for each region of a photograph; the answers, stored (committed), in their order.
+    """Query the engine with each region of a photograph, and store the answers (committed); in the regions' order.
 
-    Raises Unavailable, and then nothing is stored; ImageProblem where the photograph is gone, or goes meanwhile.
+    Raises Unavailable, in which case nothing is stored, or ImageProblem if the photograph has been deleted.
     """
     pixels = uploads().read(photograph.id)
     views = [region.cut(pixels) for region in regions]
     first = len(photograph.queries)
-    db.session.commit()  # gives the connection back, so that waiting for one's turn holds none
+    db.session.commit()  # releases the connection while waiting for a turn
     with service().turn() as engine:
-        said = [engine.ask(view) for view in views]
-    queries = [_query(photograph, first + place, *both) for place, both in enumerate(zip(regions, said, strict=True))]
+        answers = [engine.ask(view) for view in views]
+    queries = [
+        _query(photograph, first + place, *both) for place, both in enumerate(zip(regions, answers, strict=True))
+    ]
     try:
         for query, view in zip(queries, views, strict=True):
             if not is_whole(query):
@@ -40,14 +42,14 @@ def ask(photograph: Photograph, regions: Sequence[Region]) -> list[Query]:
     except Exception as problem:
         db.session.rollback()
         uploads().delete(*(query.id for query in queries))
-        if isinstance(problem, IntegrityError):  # the photograph, or the account, was deleted meanwhile
-            raise ImageProblem("it was deleted meanwhile") from None
+        if isinstance(problem, IntegrityError):  # the photograph or the account was deleted in the meantime
+            raise ImageProblem("it has been deleted in the meantime") from None
         raise
     return queries
 
 
-def _query(photograph: Photograph, number: int, region: Region, said: engine_answer.Answer) -> Query:
-    best = said.after[0] if said.after else None
+def _query(photograph: Photograph, number: int, region: Region, answer: engine_answer.Answer) -> Query:
+    best = answer.after[0] if answer.after else None
     return Query(
         id=random_id(),
         photograph_id=photograph.id,
@@ -55,37 +57,37 @@ def _query(photograph: Photograph, number: int, region: Region, said: engine_ans
         number=number,
         corners=region.corners,
         turns=region.turns,
-        verdict=said.verdict.value,
+        verdict=answer.verdict.value,
         work_id=best and best.id,
         work_path=best and best.path,
         similarity=best and best.similarity,
         matches=best and best.evidence.matches,
         inliers=best and best.evidence.inliers,
-        seconds=sum(said.seconds.values()),
-        answer=Answer(content=to_json(said)),
+        seconds=sum(answer.seconds.values()),
+        answer=Answer(content=to_json(answer)),
     )
 
 
-def to_json(said: engine_answer.Answer) -> dict:
-    """An answer as it is stored.
+def to_json(answer: engine_answer.Answer) -> dict:
+    """An answer in the form in which it is stored.
 
     frame: [height, width] of the query at the scale of the points. keypoints: in the query. seconds: stage -> s.
-    probability: that the first candidate is right, 0..1; null without a calibration. grounds: the numbers that the
-    verdict was decided on, as models.answer.Grounds names them.
+    probability: that the first candidate is right, 0..1; null without a calibration. grounds: the numbers that decided
+    the verdict, with the names of models.answer.Grounds.
     attention: base64 of a small PNG (grey, 0..255), where the network looked on the whole query.
     candidates: the id as text -> path, similarity, score, matches, inliers, query_area and work_area (0..1), frame
     [height, width] of the work; where there are inliers also homography (3 x 3, query -> work), query_points and
     work_points ([[x, y], ...] in pixels of the frames). before, after: ids, best first, the best KEPT of each.
     """
-    before, after = said.before[:KEPT], said.after[:KEPT]
+    before, after = answer.before[:KEPT], answer.after[:KEPT]
     kept = {candidate.id: candidate for candidate in [*before, *after]}
     return {
-        "frame": list(said.frame),
-        "keypoints": said.keypoints,
-        "probability": said.probability,
-        "grounds": {name: round(number, 4) for name, number in asdict(said.grounds).items()},
-        "seconds": {stage: round(seconds, 4) for stage, seconds in said.seconds.items()},
-        "attention": _png(said.attention),
+        "frame": list(answer.frame),
+        "keypoints": answer.keypoints,
+        "probability": answer.probability,
+        "grounds": {name: round(number, 4) for name, number in asdict(answer.grounds).items()},
+        "seconds": {stage: round(seconds, 4) for stage, seconds in answer.seconds.items()},
+        "attention": _png(answer.attention),
         "before": [candidate.id for candidate in before],
         "after": [candidate.id for candidate in after],
         "candidates": {str(image): _candidate(candidate) for image, candidate in kept.items()},

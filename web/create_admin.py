@@ -1,4 +1,4 @@
-"""`python app.py create_admin`: the first administrator, who can make others on the site."""
+"""`python app.py create_admin`: creates the first administrator, who can appoint others on the site."""
 
 import secrets
 import sys
@@ -12,25 +12,25 @@ from web.users import user_manager
 
 
 class CreateAdmin(Command):
-    """Make an administrator; asks for what is not given, and for the password.
+    """Create an administrator; prompts for missing arguments, and for the password.
 
-    Where there is already an administrator of this name, it says so and changes nothing.
+    If there is already an administrator of this name, it says so and changes nothing.
     """
 
-    help = "Make an administrator; asks for name, address and password."
+    help = "Create an administrator; asks for user name, e-mail address and password."
     option_list = (
-        Option("name", nargs="?", metavar="NAME", help="user name; asked for where it is missing"),
-        Option("email", nargs="?", metavar="EMAIL", help="e-mail address; asked for where it is missing"),
+        Option("name", nargs="?", metavar="NAME", help="user name; prompts if missing"),
+        Option("email", nargs="?", metavar="EMAIL", help="e-mail address; prompts if missing"),
         Option("--password-from-stdin", action="store_true", help="read the password from the first line of input"),
-        Option("--random-password", action="store_true", help="make a password, and print it this once"),
+        Option("--random-password", action="store_true", help="generate a password and print it once"),
     )
 
     def run(self, name: str | None, email: str | None, password_from_stdin: bool, random_password: bool) -> None:
-        """Raises WrongUse for what cannot be a name, an address or a password, and where either is taken."""
+        """Raises WrongUse for an invalid name, address or password, and if name or address are taken."""
         if password_from_stdin and random_password:
             raise WrongUse("Choose one of --password-from-stdin and --random-password.")
         name = _checked(name or _ask("User name: "), name_problem)
-        if _is_there(name):
+        if _exists(name):
             print(f"There is already an administrator named {name}.")
             return
         email = _checked(email or _ask("E-mail address: "), address_problem).lower()
@@ -43,13 +43,13 @@ class CreateAdmin(Command):
         if problem := password_problem(password, name, email):
             raise WrongUse(problem)
         add_admin(name, email, password)
-        print(f"Administrator {name} is there.")
+        print(f"Administrator {name} has been created.")
         if random_password:
-            print(f"The password, shown only this once: {password}")
+            print(f"Password (it will not be shown again): {password}")
 
 
 def add_admin(name: str, email: str, password: str) -> None:
-    """A new user with the role, whose address needs no confirmation."""
+    """Create a user with the role "admin" and a confirmed e-mail address."""
     hashed = user_manager().hash_password(password)
     db.session.add(User(username=name, email=email, email_confirmed_at=now(), password=hashed, roles=[admin_role()]))
     db.session.commit()
@@ -60,16 +60,16 @@ def admin_role() -> Role:
     return db.session.scalar(db.select(Role).filter_by(name="admin")) or Role(name="admin")
 
 
-def _is_there(name: str) -> bool:
+def _exists(name: str) -> bool:
     user = user_manager().db_manager.find_user_by_username(name)
     if user and not user.is_admin:
-        raise WrongUse(f"There is already an account named {name}, and it is no administrator's. Choose another name.")
+        raise WrongUse(f"There is already an account named {name}, which is not an administrator. Choose another name.")
     return user is not None
 
 
 def _checked(text: str, problem_of) -> str:
     if problem := problem_of(text):
-        raise WrongUse(f"{text!r} does not fit: {problem}")
+        raise WrongUse(f"{text!r} is not valid. {problem}")
     return text
 
 
@@ -78,13 +78,15 @@ def _ask(question: str) -> str:
         return input(question).strip()
     except EOFError:
         print()
-        raise WrongUse("Give NAME and EMAIL on the command line where nobody can be asked.") from None
+        raise WrongUse("Give NAME and EMAIL on the command line when there is no terminal to prompt on.") from None
 
 
 def _ask_password() -> str:
     if not sys.stdin.isatty():
-        raise WrongUse("Nobody can be asked for the password: use --password-from-stdin or --random-password.")
+        raise WrongUse(
+            "There is no terminal to prompt for the password: use --password-from-stdin or --random-password."
+        )
     password = getpass("Password (10 characters or more): ")
-    if getpass("The password again: ") != password:
-        raise WrongUse("The two passwords are not the same.")
+    if getpass("Repeat the password: ") != password:
+        raise WrongUse("The two passwords do not match.")
     return password

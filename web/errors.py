@@ -1,4 +1,4 @@
-"""Refusals and failures as pages: what happened, in one sentence, and the way on."""
+"""Error pages: what happened, in one sentence, and how to go on."""
 
 import time
 
@@ -16,10 +16,10 @@ SENTENCES = {
     400: "This request could not be understood.",
     401: "Please sign in first.",
     403: "You are not allowed to see this.",
-    404: "There is nothing here. It may have been deleted, or it belongs to somebody else.",
-    405: "This address does not take such a request.",
+    404: "This page does not exist. It may have been deleted, or it may belong to somebody else.",
+    405: "This address does not accept such requests.",
     413: "The file is too large for this site.",
-    500: "Something went wrong on our side. It was written to the log.",
+    500: "Something went wrong on our side. The error has been logged.",
 }
 KEPT_HEADERS = ("Retry-After", "Allow", "WWW-Authenticate")
 
@@ -39,8 +39,8 @@ def wants_json() -> bool:
     return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
 
 
-def tell(code: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
-    """A refusal in one sentence, as a page, or as JSON where the request asks for it."""
+def error_response(code: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
+    """An error in one sentence, as a page, or as JSON if the request accepts that."""
     if request.path.startswith("/api/v1/"):
         response = jsonify(code=code, status=HTTP_STATUS_CODES.get(code, ""), message=sentence)
     elif wants_json():
@@ -53,17 +53,17 @@ def tell(code: int, sentence: str, headers: dict[str, str] | None = None) -> Res
 
 
 def _csrf(problem: CSRFError) -> Response:
-    return tell(
+    return error_response(
         400,
-        "The form was not accepted, because it was open for too long, or your browser did not send the site's cookie. "
-        f"Please open the page again and repeat it. ({problem.description})",
+        "The form was not accepted, because it was open for too long or your browser did not send the site's cookie. "
+        f"Please reload the page and try again. ({problem.description})",
     )
 
 
 def _unknown_host(_problem: SecurityError) -> Response:
-    """The Host header names none of TRUSTED_HOSTS: no page can be made, because its links would lead there."""
+    """The Host header is not one of TRUSTED_HOSTS, so no page can be rendered: its links would lead there."""
     return Response(
-        "This site is not reached by that name (see RETRIEVAL_HOSTS in config.py).\n", 400, mimetype="text/plain"
+        "This site does not answer to that host name (see RETRIEVAL_HOSTS in config.py).\n", 400, mimetype="text/plain"
     )
 
 
@@ -71,26 +71,27 @@ def _too_often(_problem: RateLimitExceeded) -> Response:
     assert limiter.current_limit is not None  # it has just been exceeded
     seconds = max(1, round(limiter.current_limit.reset_at - time.time()))
     when = f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
-    return tell(429, f"That was too often in a short time. Please try again in {when}.", {"Retry-After": str(seconds)})
+    sentence = f"Too many requests in a short time. Please try again in {when}."
+    return error_response(429, sentence, {"Retry-After": str(seconds)})
 
 
 def _http(problem: HTTPException) -> Response | HTTPException:
     if problem.code is None or problem.response is not None or problem.code < 400:
-        return problem  # a redirect, or a refusal with an answer of its own
-    said = problem.description
+        return problem  # a redirect, or an error with a response of its own
+    sentence = problem.description
     headers = {name: value for name, value in problem.get_headers() if name in KEPT_HEADERS}
-    if not said or said == type(problem).description:
-        said = SENTENCES.get(problem.code, problem.name)
-    return tell(problem.code, said, headers)
+    if not sentence or sentence == type(problem).description:
+        sentence = SENTENCES.get(problem.code, problem.name)
+    return error_response(problem.code, sentence, headers)
 
 
 def _unavailable(problem: Unavailable) -> Response:
-    return tell(503, str(problem), {"Retry-After": str(problem.seconds)})
+    return error_response(503, str(problem), {"Retry-After": str(problem.seconds)})
 
 
 def _image(problem: ImageProblem) -> Response:
-    return tell(400, f"The picture cannot be used: {problem}.")
+    return error_response(400, f"The picture cannot be used: {problem}.")
 
 
 def _broken(_problem: Exception) -> Response:
-    return tell(500, SENTENCES[500])
+    return error_response(500, SENTENCES[500])

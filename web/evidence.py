@@ -1,4 +1,4 @@
-"""Why the engine answered so: the match as a drawing, where the network looked, and a sentence for everybody."""
+"""Explains an answer: the matches as a drawing, the map of attention, and a sentence in plain words."""
 
 import base64
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from models.local.drawing import outline
 SIDE = 1000  # units of a drawing; the height of both pictures beside each other, or their width one above the other
 GAP = 24  # units between the two pictures
 COLOURS = ("#ffd166", "#7bdff2", "#ff9fb2", "#b8f2a0", "#d9b3ff", "#ffb37a")  # light: each has a dark rim
-CELLS = 12  # of a work in each direction; one line is drawn from each, so that a crowd of details stays readable
-FARTHEST = 100_000  # pixels; beyond that no part of an outline is seen
+CELLS = 12  # per direction of a work; one line is drawn from each cell, so that many matches stay readable
+FARTHEST = 100_000  # pixels; no part of an outline beyond that is visible
 HEAT_SIDE = 480  # pixels; the long side of the map of attention as it is sent
 OPAQUE = 0.85  # of the map of attention, where it is strongest
 # Inliers from which "not sure" is explained by details, below by similarity as a whole. No verdict depends on it.
@@ -56,7 +56,7 @@ class Drawing:
 
 
 def draw(content: dict, candidate: dict) -> Drawing | None:
-    """The match of a query with one of its candidates; None where no details agree.
+    """The match of a query with one of its candidates; None if there are no inliers.
 
     content: of an Answer, as web.asking.to_json describes it; candidate: one of its candidates.
     """
@@ -65,7 +65,7 @@ def draw(content: dict, candidate: dict) -> Drawing | None:
     frames = content["frame"], candidate["frame"]
     points = np.array(candidate["query_points"], float), np.array(candidate["work_points"], float)
     joined = _one_of_each_cell(points[1], candidate["frame"])
-    ends = [its[joined] for its in points]
+    ends = [picture_points[joined] for picture_points in points]
     edge = outline(np.array(candidate["homography"], float), candidate["frame"])
     return Drawing(
         query_frame=tuple(frames[0]),
@@ -79,7 +79,7 @@ def draw(content: dict, candidate: dict) -> Drawing | None:
 
 
 def _one_of_each_cell(points: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
-    """Indices of points that stand for all: of each cell of the frame the first."""
+    """Indices of representative points: the first in each cell of the frame."""
     cells = (points * CELLS / (frame[1], frame[0])).astype(int)
     return np.sort(np.unique(cells, axis=0, return_index=True)[1])
 
@@ -104,13 +104,13 @@ def _placed(points: np.ndarray, frame: tuple[int, int], box: Box) -> np.ndarray:
 
 
 def _lines(starts: np.ndarray, ends: np.ndarray) -> list[str]:
-    """Neighbours get different colours, so that a line can be followed."""
+    """SVG paths, one per colour; neighbouring lines get different colours, so that each can be followed."""
     joined = [f"M{x:.1f} {y:.1f}L{u:.1f} {v:.1f}" for (x, y), (u, v) in zip(starts, ends, strict=True)]
     return ["".join(joined[number :: len(COLOURS)]) for number in range(len(COLOURS))]
 
 
 def _dots(points: np.ndarray) -> str:
-    """Lines without length: with round ends they are dots of the same size at every scale."""
+    """Lines of zero length: with round caps they are dots of the same size at every scale."""
     return "".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)
 
 
@@ -119,7 +119,7 @@ def _polygon(points: np.ndarray) -> str:
 
 
 def heat_map(content: dict) -> bytes:
-    """Where the network looked, as a transparent PNG in the shape of the query: dark and clear to bright and solid."""
+    """Where the network looked: a PNG in the shape of the query, from dark and transparent to bright and opaque."""
     small = cv2.imdecode(np.frombuffer(base64.b64decode(content["attention"]), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert small is not None  # web.asking encoded it
     height, width = content["frame"]
@@ -136,24 +136,24 @@ def heat_map(content: dict) -> bytes:
 
 
 def reason(query: Query, content: dict) -> str:
-    """Why the verdict is what it is, for people who know nothing of the method."""
+    """The reason for the verdict, for people who do not know the method."""
     if not content["after"]:
-        return "There is nothing in the collection yet that the picture could be compared with."
+        return "The collection is still empty, so there is nothing to compare the picture with."
     best = content["candidates"][str(content["after"][0])]
     if query.verdict == "found":
         return (
-            f"{best['inliers']} details of your picture lie in the same places on this work, "
+            f"{best['inliers']} details of your picture are in the same places on this work, "
             f"and together they cover {best['work_area']:.0%} of it."
         )
     if query.verdict == "not found":
         return (
-            "We compared the whole picture, the paintings that we could make out on it, and the picture on its sides "
-            "and upside down. No work of the collection agrees well enough."
+            "We compared the whole picture, any paintings detected in it, and the picture turned sideways and upside "
+            "down. No work in the collection matches well enough."
         )
     if best["inliers"] >= DETAILS:
         return (
-            f"{best['inliers']} details of your picture lie in the same places on this work, but as a whole the two do "
-            "not agree well enough. That can happen by chance, or where both have the same stamp or frame. "
+            f"{best['inliers']} details of your picture are in the same places on this work, but overall the two do "
+            "not match well enough. That can happen by chance, or when both have the same stamp or frame. "
             "Please compare the two yourself."
         )
-    return "The two pictures look alike as a whole, but too few details agree. Please compare the two yourself."
+    return "The two pictures look similar overall, but too few details match. Please compare the two yourself."

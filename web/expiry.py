@@ -1,4 +1,4 @@
-"""Deleting: what people no longer want, and what is older than the site keeps things."""
+"""Deletes what people no longer want, and what has expired."""
 
 import contextlib
 import logging
@@ -13,8 +13,8 @@ from web.command_line import Command
 from web.uploads import uploads
 from web.worker import Worker
 
-BATCH = 500  # ids in one statement; databases take no endless lists
-LEFTOVER = timedelta(days=1)  # a photograph that nobody asked about, or a file without a row, is kept for so long
+BATCH = 500  # ids per statement; databases limit them
+LEFTOVER = timedelta(days=1)  # how long a photograph without a query, or a file without a row, is kept
 A_LONG_TIME = 365_000  # days; further back there are no dates
 FIRST_SECONDS = 60.0  # from the start of the site to its first sweep
 PAUSE_SECONDS = 24 * 3600.0  # from one sweep to the next
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Sweeper(Worker):
-    """Sweeps once a day in the background, in every process that serves the site: they do not disturb each other."""
+    """Sweeps once a day in the background, in every process that serves the site; several sweepers do no harm."""
 
     def __init__(self, app: Flask):
         super().__init__("sweeper")
@@ -36,8 +36,8 @@ class Sweeper(Worker):
             try:
                 with self._app.app_context():
                     sweep()
-            except Exception:  # this thread must live: without it nothing would ever be deleted
-                log.exception("Old pictures could not be deleted; tomorrow is another day.")
+            except Exception:  # this thread must survive, or nothing would ever be deleted
+                log.exception("Old pictures could not be deleted; the next attempt is tomorrow.")
 
 
 def init_app(app: Flask) -> None:
@@ -47,21 +47,21 @@ def init_app(app: Flask) -> None:
 
 
 def add_commands(manager) -> None:
-    """What app.py can do about it on the command line."""
+    """Adds the commands of this room to app.py."""
 
     manager.add_command("sweep", Command(_sweep_and_tell))
 
 
 def _sweep_and_tell() -> None:
-    """Delete the uploads and answers that are older than the settings keep them."""
+    """Delete the uploads and answers that have expired (see RETRIEVAL_KEEP_DAYS)."""
     photographs, files = sweep()
-    print(f"Deleted photographs, with their answers: {photographs}. Deleted files that belonged to nothing: {files}.")
+    print(f"Deleted photographs, with their answers: {photographs}. Deleted leftover files: {files}.")
 
 
 def sweep(moment: datetime | None = None) -> tuple[int, int]:
-    """Delete what is too old, and what was left over; returns how many photographs, and files without a row.
+    """Delete expired photographs and leftover files; returns the number of each.
 
-    moment: the time that counts as now, in UTC without a zone.
+    moment: the current time, in UTC without a zone.
     """
     moment = moment or now()
     keep_days = current_app.extensions["settings"].keep_days
@@ -74,12 +74,12 @@ def sweep(moment: datetime | None = None) -> tuple[int, int]:
     delete_photographs(chosen)
     files = _delete_leftovers(moment - LEFTOVER)
     if chosen or files:
-        log.info("Deleted %d photographs that were too old, and %d files without a row.", len(chosen), files)
+        log.info("Deleted %d expired photographs and %d leftover files.", len(chosen), files)
     return len(chosen), files
 
 
 def _delete_events(before: datetime) -> None:
-    """Forget which requests were refused or failed before a time."""
+    """Delete the records of refused and failed requests before a time."""
     db.session.execute(db.delete(Event).where(Event.created_at < before))
     db.session.commit()
 
@@ -95,16 +95,16 @@ def delete_queries(ids: Sequence[str]) -> None:
         _delete_rows(Photograph, empty)
         files += [*some, *empty]
     db.session.commit()
-    # The files come last: one that stays behind is swept, but an answer without its picture would be seen.
+    # Files come last: a leftover file is swept later, but an answer without a picture would be visible.
     uploads().delete(*files)
 
 
 def delete_photographs(ids: Sequence[str]) -> None:
-    """Delete photographs with all that was asked about them. Commits."""
+    """Delete photographs with their queries and answers. Commits."""
     files: list[str] = []
     for some in _batches(ids):
         files += db.session.scalars(db.select(Query.id).where(Query.photograph_id.in_(some))).all()
-        _delete_rows(Photograph, some)  # the database deletes queries and answers along
+        _delete_rows(Photograph, some)  # the database deletes their queries and answers
         files += some
     db.session.commit()
     uploads().delete(*files)
@@ -115,7 +115,7 @@ def _delete_rows(table: type[Photograph] | type[Query], ids: Sequence[str]) -> N
 
 
 def _delete_leftovers(before: datetime) -> int:
-    """Delete files of the uploads folder that no row knows, written before a time (UTC); returns how many."""
+    """Delete files in the uploads folder that have no row and were written before a time (UTC); returns how many."""
     limit = before.replace(tzinfo=timezone.utc).timestamp()
     old: dict[str, list] = {}
     folder = uploads().folder
@@ -128,7 +128,7 @@ def _delete_leftovers(before: datetime) -> int:
         for table in (Photograph, Query):
             known.update(db.session.scalars(db.select(table.id).where(table.id.in_(some))))
     db.session.commit()
-    # A PART is a picture whose writing was interrupted: it belongs to nothing even where its row is there.
+    # A PART is a picture whose writing was interrupted: it is left over even if its row exists.
     unknown = [path for name in old for path in old[name] if name not in known or path.suffix == PART]
     for path in unknown:
         path.unlink(missing_ok=True)

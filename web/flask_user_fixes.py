@@ -1,6 +1,6 @@
-"""Flask-User 1.0.2.2 on today's Flask: what it gets wrong, corrected through its own extension points.
+"""Makes Flask-User 1.0.2.2 work with current Flask, through its own extension points.
 
-Its views for signing in and for changing password, name and profile are used; web/accounts.py has our own for the rest.
+We use its views for signing in and for changing password, name and profile; web/accounts.py has ours for the rest.
 """
 
 from hmac import compare_digest
@@ -37,7 +37,7 @@ class DbAdapter(SQLDbAdapter):
 
 
 class Argon2PasswordManager(PasswordManager):
-    """argon2-cffi itself: passlib 1.7.4 cannot load the bcrypt backend of today."""
+    """argon2-cffi directly: passlib 1.7.4 cannot load current bcrypt backends."""
 
     hasher = PasswordHasher()
 
@@ -52,14 +52,14 @@ class Argon2PasswordManager(PasswordManager):
 
 
 class MailAdapter(EmailAdapterInterface):
-    """The site's own letters, for what Flask-User sends itself: that a password or a name was changed."""
+    """The site's own mail, for the e-mails that Flask-User sends: that a password or a user name was changed."""
 
     def send_email_message(self, recipient, subject, html_message, text_message, *_sender):
-        mail.send(recipient, subject, text_message, html_message)  # where it fails, the log says so: the change holds
+        mail.send(recipient, subject, text_message, html_message)  # a failure is only logged: the change stays
 
 
 class AccountManager(UserManager):
-    """Flask-User with our forms, our letters, and its faults closed."""
+    """Flask-User with our forms and e-mails, and its vulnerabilities closed."""
 
     def customize(self, app: Flask) -> None:
         self.db_manager.db_adapter = DbAdapter(app, self.db)
@@ -74,28 +74,28 @@ class AccountManager(UserManager):
         user_changed_password.connect(_stay_signed_in, app)
 
     def find_login(self, name: str) -> User | None:
-        """The user of a user name or an e-mail address."""
+        """The user with a user name or an e-mail address."""
         return self.db_manager.find_user_by_username(name) or self.find_address(name)
 
     def find_address(self, address: str) -> User | None:
-        """The user of an e-mail address, in whatever case."""
+        """The user with an e-mail address, in whatever case."""
         return self.db_manager.get_user_and_user_email_by_email(address)[0]
 
     def confirmation_link(self, user: User) -> str:
         return url_for("user.confirm_email", token=self.generate_token(user.id), _external=True)
 
     def reset_link(self, user: User) -> str:
-        """Names its purpose and the password it replaces, so it serves once and for nothing else."""
+        """Carries its purpose and part of the old password's hash, so it works once and for nothing else."""
         token = self.generate_token(user.id, "reset", user.password[-8:])
         return url_for("user.reset_password", token=token, _external=True)
 
     def user_to_confirm(self, token: str) -> User | None:
-        """Whose address a confirmation link confirms."""
+        """The user whose address a confirmation link confirms; None for an invalid link."""
         items = self.verify_token(token, self.USER_CONFIRM_EMAIL_EXPIRATION)
         return self.db_manager.get_user_by_id(items[0]) if items and len(items) == 1 else None
 
     def user_to_reset(self, token: str) -> User | None:
-        """Whose password a reset link replaces."""
+        """The user whose password a reset link replaces; None for an invalid link."""
         items = self.verify_token(token, self.USER_RESET_PASSWORD_EXPIRATION)
         user = self.db_manager.get_user_by_id(items[0]) if items and len(items) == 3 else None
         right = user and items[1] == "reset" and compare_digest(items[2], user.password[-8:])
@@ -110,25 +110,25 @@ class AccountManager(UserManager):
         return urlunsplit(("", "", "/" + parts.path.lstrip("/"), parts.query, parts.fragment))
 
     def unauthenticated_view(self):
-        """To the sign-in page, and from there back; a script is told. Upstream shows the address in a message."""
+        """To the sign-in page and back again; 401 for scripts. Upstream would show the URL in a message."""
         if wants_json():
             abort(401)
         flash("Please sign in first.", "info")
-        wanted = self.make_safe_url(request.url) if request.method == "GET" else "/"
-        return redirect(url_for("user.login") + "?next=" + quote(wanted))
+        target = self.make_safe_url(request.url) if request.method == "GET" else "/"
+        return redirect(url_for("user.login") + "?next=" + quote(target))
 
     def unauthorized_view(self):
         abort(403)
 
     def _do_login_user(self, user, safe_next_url, remember_me=False):
-        """Sign a user in who has shown the password, or a link that was mailed."""
+        """Sign in a user who has given the password, or followed an e-mailed link."""
         if not user.active:
             flash("This account has been disabled. Please ask an administrator of this site.", "error")
             return redirect(url_for("user.login"))
         if not user.email_confirmed_at:
             flash(
-                "Your e-mail address is not confirmed yet. Please follow the link in the letter that we sent you. "
-                "You can ask for the letter again here.",
+                "Your e-mail address is not confirmed yet. Please follow the link in the e-mail that we sent you. "
+                "You can request a new e-mail here.",
                 "error",
             )
             return redirect(url_for("user.resend_email_confirmation"))
@@ -138,5 +138,5 @@ class AccountManager(UserManager):
 
 
 def _stay_signed_in(_app, user) -> None:
-    """A new password ends every session of the user; the one that set it goes on."""
+    """A new password ends every session of the user except the one that set it."""
     login_user(user._get_current_object(), remember="remember_token" in request.cookies)

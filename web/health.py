@@ -1,4 +1,4 @@
-"""For whatever watches over the site: is it alive, can it answer?"""
+"""Health checks for monitoring: is the process alive, and can it answer queries?"""
 
 from flask import Blueprint, Flask, Response, jsonify
 
@@ -14,7 +14,7 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/healthz")
 def alive() -> Response:
-    """The process answers, with the version of the program that it runs."""
+    """The process is alive; with the version it runs."""
     return jsonify(status="alive", version=VERSION)
 
 

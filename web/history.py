@@ -1,4 +1,4 @@
-"""Answers at addresses of their own, what people say of them, and each person's history."""
+"""Answers, feedback on them, and each person's history."""
 
 import re
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ from web.uploads import name_of, uploads
 
 FEEDBACK = ("right", "wrong", "absent")
 PAGE = 24  # answers on a page of the history
-OTHERS = 6  # further candidates that are shown as pictures
+OTHERS = 6  # further candidates shown as pictures
 COLUMNS = (
     "asked (UTC)",
     "picture",
@@ -72,8 +72,8 @@ class Candidate:
     id: int
     content: dict  # as web.asking.to_json describes it
     work: Work | None  # None where it has left the collection
-    before: int | None  # its place by similarity, from 1; None: not among those that were kept
-    after: int | None  # its place after re-ranking
+    before: int | None  # rank by similarity, from 1; None: not among those that were kept
+    after: int | None  # rank after re-ranking
 
     @property
     def caption(self) -> str:
@@ -93,7 +93,7 @@ def answer(query_id: str) -> str:
     candidates = _candidates(content)
     before, after = (_ranked(candidates, order) for order in ("before", "after"))
     best = after[0] if after else None
-    shown = _chosen(candidates) or (best if query.verdict != "not found" else None)
+    shown = _requested(candidates) or (best if query.verdict != "not found" else None)
     others = [each for each in after if query.verdict == "not found" or each is not best]
     return render_template(
         "history/answer.html",
@@ -113,7 +113,7 @@ def answer(query_id: str) -> str:
 
 
 def _visible(query_id: str) -> Query:
-    """The query, where this person may see it: its owner or an administrator; else 404."""
+    """The query, if this person may see it (the owner, or an administrator); else aborts with 404."""
     query = db.session.get(Query, query_id) if ID.fullmatch(query_id) else None
     if query is None or (query.user_id != current_user.id and not current_user.is_admin):
         abort(404)
@@ -127,7 +127,7 @@ def _ranked(candidates: dict[int, Candidate], order: str) -> list[Candidate]:
 
 
 def _candidates(content: dict) -> dict[int, Candidate]:
-    """id -> candidate of an answer, with the works as the collection has them now.
+    """id -> candidate of an answer, with the works as they are in the collection now.
 
     Of a work's pictures only the best of each ranking has a place: the one that matched stands for the work.
     """
@@ -152,28 +152,28 @@ def _candidates(content: dict) -> dict[int, Candidate]:
     }
 
 
-def _chosen(candidates: dict[int, Candidate]) -> Candidate | None:
-    """The candidate that the address asks for."""
-    wanted = request.args.get("candidate")
-    if wanted is None:
+def _requested(candidates: dict[int, Candidate]) -> Candidate | None:
+    """The candidate named in the URL, if any."""
+    image = request.args.get("candidate")
+    if image is None:
         return None
-    found = next((candidate for candidate in candidates.values() if str(candidate.id) == wanted), None)
-    if found is None:
+    candidate = next((candidate for candidate in candidates.values() if str(candidate.id) == image), None)
+    if candidate is None:
         abort(404, "This answer has no such candidate.")
-    return found
+    return candidate
 
 
 @blueprint.get("/answers/<query_id>/picture.jpg")
 @login_required
 def picture(query_id: str) -> Response:
-    """The picture that was asked for."""
+    """The submitted picture, or the part of it."""
     return _jpeg(uploads().picture_of(_visible(query_id)))
 
 
 @blueprint.get("/answers/<query_id>/thumbnail.jpg")
 @login_required
 def thumbnail(query_id: str) -> Response:
-    """The same, small; made at the first call."""
+    """A small version of it; created on first use."""
     name = name_of(_visible(query_id))
     if not uploads().path(name).exists():
         abort(404)
@@ -183,7 +183,7 @@ def thumbnail(query_id: str) -> Response:
 @blueprint.get("/answers/<query_id>/attention.png")
 @login_required
 def attention(query_id: str) -> Response:
-    """Where the network looked, to be laid over the picture."""
+    """Where the network looked, as an overlay of the picture."""
     response = make_response(heat_map(_visible(query_id).answer.content))
     response.mimetype = "image/png"
     response.add_etag()
@@ -197,7 +197,7 @@ def _jpeg(path: Path) -> Response:
 
 
 def _private(response: Response) -> Response:
-    """May be kept by this person's browser only, which asks each time whether it may still be shown."""
+    """Cacheable by this person's browser only, which must revalidate each time."""
     response.headers["Cache-Control"] = "private, no-cache"
     return response
 
@@ -205,14 +205,14 @@ def _private(response: Response) -> Response:
 @blueprint.post("/answers/<query_id>/feedback")
 @login_required
 def feedback(query_id: str) -> Response:
-    """Keep what the person says of the answer; an empty word takes it back."""
+    """Store the person's feedback on the answer; an empty value removes it."""
     query = _visible(query_id)
-    said = request.form.get("feedback", "")
+    rating = request.form.get("feedback", "")
     if query.user_id != current_user.id:
-        abort(403, "Only the person who asked can say whether the answer is right.")
-    if said and said not in FEEDBACK:
-        abort(400, "An answer can be right, wrong, or the work is not in the collection.")
-    query.feedback, query.feedback_at = (said, now()) if said else (None, None)
+        abort(403, "Only the person who submitted the picture can rate the answer.")
+    if rating and rating not in FEEDBACK:
+        abort(400, "The feedback must be right, wrong or absent.")
+    query.feedback, query.feedback_at = (rating, now()) if rating else (None, None)
     db.session.commit()
     return redirect(url_for(".answer", query_id=query.id, _anchor="feedback"), 303)
 
@@ -220,7 +220,7 @@ def feedback(query_id: str) -> Response:
 @blueprint.get("/answers/<query_id>/delete")
 @login_required
 def confirm_deletion(query_id: str) -> str:
-    """Ask whether one answer should go."""
+    """Ask for confirmation before deleting one answer."""
     query = _visible(query_id)
     return render_template("history/delete.html", count=1, query=query, action=url_for(".delete", query_id=query.id))
 
@@ -238,7 +238,7 @@ def delete(query_id: str) -> Response:
 
 @dataclass(frozen=True)
 class Filter:
-    """Which answers of a history are meant; days are in UTC."""
+    """A filter on the answers of a history; days are in UTC."""
 
     verdict: str = ""  # empty: all
     first: date | None = None
@@ -246,17 +246,17 @@ class Filter:
 
     @classmethod
     def read(cls, values) -> "Filter":
-        """From an address or a form. Aborts with 400 where it makes no sense."""
+        """From a URL or a form. Aborts with 400 for an invalid value."""
         verdict = values.get("verdict", "")
         if verdict and verdict not in VERDICTS:
-            abort(400, "A verdict is found, maybe or not found.")
+            abort(400, "The verdict must be found, maybe or not found.")
         first, last = _day(values.get("from", "")), _day(values.get("to", ""))
         if first and last and last < first:
-            abort(400, "The last day lies before the first.")
+            abort(400, "The last day must not be before the first.")
         return cls(verdict, first, last)
 
     def select(self) -> Select:
-        """One's own queries that pass, newest first."""
+        """One's own queries that match, newest first."""
         chosen = db.select(Query).where(Query.user_id == current_user.id)
         if self.verdict:
             chosen = chosen.where(Query.verdict == self.verdict)
@@ -267,7 +267,7 @@ class Filter:
         return chosen.order_by(Query.created_at.desc(), Query.number, Query.id)
 
     def as_values(self) -> dict[str, str]:
-        """As in an address or a form; only what is set."""
+        """As in a URL or a form; only what is set."""
         values = {"verdict": self.verdict, "from": self.first, "to": self.last}
         return {name: str(value) for name, value in values.items() if value}
 
@@ -276,7 +276,7 @@ def _day(text: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        abort(400, "A day is written like 2026-11-24.")
+        abort(400, "Dates must be written like 2026-11-24.")
 
 
 @blueprint.get("/history")
@@ -294,7 +294,7 @@ def history() -> str:
 @blueprint.get("/history.csv")
 @login_required
 def download() -> Response:
-    """One's own answers as a table; the same filter as the page."""
+    """One's own answers as CSV, with the same filter as the page."""
     rows = _rows(Filter.read(request.args))
     response = current_app.response_class(stream_with_context(rows), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="answers {now():%Y-%m-%d}.csv"'
@@ -302,7 +302,7 @@ def download() -> Response:
 
 
 def _rows(chosen: Filter) -> Iterator[str]:
-    """The lines of the table, one at a time, so that a long history needs no more memory than a short one."""
+    """The lines of the CSV file, one at a time, so that a long history needs no more memory than a short one."""
     options = joinedload(Query.work), joinedload(Query.photograph)  # type: ignore[arg-type]  # the same
     queries = db.session.scalars(chosen.select().options(*options).execution_options(yield_per=200))
     yield "\ufeff"  # without it Excel takes the file for Latin-1
@@ -333,7 +333,7 @@ def _rows(chosen: Filter) -> Iterator[str]:
 @blueprint.get("/history/delete")
 @login_required
 def confirm_deletions() -> str:
-    """Ask whether the chosen answers should go: ?query=ID&query=ID, or ?all=1 with the filter."""
+    """Ask for confirmation before deleting several answers: ?query=ID&query=ID, or ?all=1 with the filter."""
     ids = _chosen_ids(request.args)
     everything = {"all": "1"} | Filter.read(request.args).as_values() if "all" in request.args else {}
     return render_template(
@@ -356,17 +356,20 @@ def delete_several() -> Response:
 
 
 def _chosen_ids(values) -> list[str]:
-    """Ids of one's own queries; what is not there, or somebody else's, is left out. Aborts where none is left."""
+    """Ids of one's own queries; unknown ones and somebody else's are ignored. Aborts if none is left."""
     chosen = Filter.read(values).select() if "all" in values else Filter().select()
     if "all" not in values:
         named = [name for name in values.getlist("query")[:PAGE] if ID.fullmatch(name)]
         chosen = chosen.where(Query.id.in_(named))
     ids = list(db.session.scalars(chosen.with_only_columns(Query.id)))
     if not ids:
-        abort(400, "Please choose at least one answer first.")
+        abort(400, "Please select at least one answer first.")
     return ids
 
 
 def _deleted(count: int) -> Response:
-    flash("The answer and its picture are deleted." if count == 1 else f"{count} answers are deleted.", "success")
+    flash(
+        "The answer and its picture have been deleted." if count == 1 else f"{count} answers have been deleted.",
+        "success",
+    )
     return redirect(url_for(".history"), 303)

@@ -1,4 +1,4 @@
-"""From what a person or a program sends to a photograph and its regions, for the pages and the API alike."""
+"""Turns what a person or a program sends into a photograph and its regions, for pages and API alike."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,19 +14,19 @@ from models.local.detection import straighten
 from utils.images import ImageProblem
 from web import addresses
 from web.expiry import delete_photographs
-from web.uploads import shown_name, uploads
+from web.uploads import display_name, uploads
 
-MAX_REGIONS = 8  # works asked for on one photograph
-NO_CORNERS = "The corners of a region are four pairs of numbers, clockwise, in pixels of the photograph."
+MAX_REGIONS = 8  # per request
+NO_CORNERS = "The corners of a region must be four [x, y] pairs in pixels of the photograph, clockwise."
 
 
 class BadCorners(Exception):
-    """Corners that outline no region; carries a sentence that says why."""
+    """Corners that do not outline a region; carries a sentence that says why."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a photograph, and how it is turned."""
+    """A part of a photograph, and its rotation."""
 
     corners: list[list[float]] | None = None  # four [x, y] in pixels, clockwise from the upper left; None: all of it
     turns: int = 0  # clockwise quarter turns, 0..3
@@ -35,17 +35,17 @@ class Region:
     def of(cls, photograph: Photograph, corners: np.ndarray, turns: int) -> "Region":
         """A region of a photograph, its corners moved into it.
 
-        corners: (4, 2) finite x, y in pixels. Raises BadCorners where a corner lies far outside, or where they are not
-        clockwise around a convex region; ImageProblem where that is too small to show a work.
+        corners: (4, 2) finite x, y in pixels. Raises BadCorners if a corner lies far outside, or if they do not go
+        clockwise around a convex region; ImageProblem if that is too small to show a work.
         """
         size = photograph.width, photograph.height
         if not outlines.is_near(corners, *size):
-            raise BadCorners("A corner lies outside of the photograph.")
+            raise BadCorners("A corner lies outside the photograph.")
         corners = outlines.clip(corners, *size)
         if not outlines.is_convex_clockwise(corners):
             raise BadCorners(NO_CORNERS)
         if not outlines.is_large(corners, current_app.extensions["settings"].min_side):
-            raise ImageProblem("too small a part of the picture")
+            raise ImageProblem("the selected part is too small")
         return cls(corners.tolist(), turns)
 
     def cut(self, pixels: np.ndarray) -> np.ndarray:
@@ -56,7 +56,7 @@ class Region:
 
 
 def keep_file(user: User, file: FileStorage, source: str, notes: list[str] | None = None) -> Photograph:
-    """Keep a file of a form; see `keep_photograph`. Refuses one above the site's limit with 413."""
+    """Keep a file of a form; see `keep_photograph`. Aborts with 413 if it exceeds the site's limit."""
     limit = current_app.extensions["settings"].upload_megabytes << 20
     content = file.read(limit + 1)
     if len(content) > limit:
@@ -65,7 +65,7 @@ def keep_file(user: User, file: FileStorage, source: str, notes: list[str] | Non
 
 
 def keep_address(user: User, address: str, notes: list[str] | None = None) -> Photograph:
-    """Fetch a picture from the web and keep it; see `keep_photograph`. Refuses what cannot be fetched with 422."""
+    """Fetch a picture from the web and keep it; see `keep_photograph`. Aborts with 422 if it cannot be fetched."""
     try:
         content, name = addresses.fetch_for_site(address)
     except addresses.Refused as problem:
@@ -78,15 +78,15 @@ def keep_photograph(
 ) -> Photograph:
     """Decode an upload, keep it, and return its row (committed). Raises ImageProblem.
 
-    content: the bytes of a file, trusted in nothing. source: one of SOURCES. name: as the sender calls it.
-    notes: takes a sentence for what is amiss with a picture that is read all the same.
+    content: the untrusted bytes of a file. source: one of SOURCES. name: the sender's name for it.
+    notes: receives a sentence for each defect of a picture that could be read nevertheless.
     """
     pixels = uploads().decode(content, notes)
     photograph = Photograph(
         id=random_id(),
         user_id=user.id,
         source=source,
-        name=shown_name(name),
+        name=display_name(name),
         height=pixels.shape[0],
         width=pixels.shape[1],
     )
@@ -103,7 +103,7 @@ def keep_photograph(
 
 @contextmanager
 def deleted_on_failure(photograph: Photograph) -> Iterator[None]:
-    """Delete a photograph, with all that belongs to it, where the block fails: nothing is kept without an answer."""
+    """Delete a photograph and everything that belongs to it if the block fails: nothing is kept without an answer."""
     name = photograph.id  # read now: the rollback expires the row
     try:
         yield

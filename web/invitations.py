@@ -1,4 +1,4 @@
-"""Invitations: an address that may register, by a link that serves once."""
+"""Invitations: an e-mail address that may register, by a link that works once."""
 
 import hashlib
 import secrets
@@ -10,7 +10,7 @@ LIFETIME = timedelta(days=14)
 
 
 def invite(address: str, by: User) -> str:
-    """Add an invitation (not committed) in place of earlier ones of this address; the secret of its link."""
+    """Add an invitation (not committed) in place of earlier ones for this address; returns the secret of its link."""
     secret = secrets.token_urlsafe(32)
     db.session.execute(db.delete(Invitation).where(Invitation.email == address, Invitation.used_at.is_(None)))
     db.session.add(Invitation(email=address, digest=_digest(secret), invited_by=by.id))
@@ -18,7 +18,7 @@ def invite(address: str, by: User) -> str:
 
 
 def find(secret: str) -> Invitation | None:
-    """The invitation of a link, as long as it is neither used nor too old."""
+    """The invitation of a link, unless it has been used or has expired."""
     return db.session.scalar(
         db.select(Invitation).where(
             Invitation.digest == _digest(secret),
@@ -29,10 +29,11 @@ def find(secret: str) -> Invitation | None:
 
 
 def use_up(invitation: Invitation) -> bool:
-    """Mark it as used (not committed); False where another request was quicker."""
-    mine = Invitation.id == invitation.id, Invitation.used_at.is_(None)
+    """Mark it as used (not committed); False if another request was faster."""
+    unused = Invitation.id == invitation.id, Invitation.used_at.is_(None)
     return (
-        db.session.scalar(db.update(Invitation).where(*mine).values(used_at=now()).returning(Invitation.id)) is not None
+        db.session.scalar(db.update(Invitation).where(*unused).values(used_at=now()).returning(Invitation.id))
+        is not None
     )
 
 

@@ -1,4 +1,4 @@
-"""JPEGs that the site keeps."""
+"""Writes the JPEG files that the site keeps."""
 
 import io
 from pathlib import Path
@@ -13,7 +13,7 @@ from utils import files
 def keep(path: Path, pixels: np.ndarray, quality: int, progressive: bool = False) -> None:
     """Write pixels (height, width, 3) uint8 BGR as a JPEG without metadata, whole or not at all.
 
-    quality: of the compression, 1..95. progressive: whether browsers can show a coarse version first.
+    quality: 1..95. progressive: whether browsers can show a coarse version first.
     """
     encoded = io.BytesIO()
     upright = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))

@@ -1,4 +1,4 @@
-"""What every page of the site needs: the settings, the version, and the links that this person may follow."""
+"""What every page needs: the settings, the version, and the navigation that this person may use."""
 
 from flask import Flask, current_app
 from flask_user import current_user
@@ -14,7 +14,7 @@ def init_app(app: Flask) -> None:
 def _everywhere() -> dict:
     settings = current_app.extensions["settings"]
     member = current_user.is_authenticated
-    navigation = [("search.start", "Ask")]
+    navigation = [("search.start", "Identify")]
     if member or not settings.private:
         navigation.append(("collection.browse", "Collection"))
     if member:

@@ -1,4 +1,4 @@
-"""Letters: sent by the mail server of the settings; without one, written as files to OUTPUT/outbox."""
+"""E-mail: sent by the configured mail server; without one, written as files to OUTPUT/outbox."""
 
 import contextlib
 import logging
@@ -16,7 +16,7 @@ from flask import Flask, copy_current_request_context, current_app, render_templ
 from database.tables import now
 from utils import files
 
-SECONDS = 10  # that the mail server may take for each step
+SECONDS = 10  # timeout of each step with the mail server
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +35,11 @@ def init_app(app: Flask) -> None:
     )
     flask_mail.Mail(app)
     app.extensions["outbox"] = settings.output.absolute() / "outbox"
-    app.extensions["letters"] = ThreadPoolExecutor(1, thread_name_prefix="letters")
+    app.extensions["mail_worker"] = ThreadPoolExecutor(1, thread_name_prefix="mail")
 
 
 def send(recipient: str, subject: str, text: str, html: str) -> bool:
-    """Send one letter, or write it to the outbox; False, and a line in the log, where that failed."""
+    """Send an e-mail, or write it to the outbox; False, and a line in the log, if that failed."""
     message = flask_mail.Message(subject, [recipient], body=text, html=html)
     try:
         if message.has_bad_headers():
@@ -49,34 +49,36 @@ def send(recipient: str, subject: str, text: str, html: str) -> bool:
                 message.send(connection)
         else:
             path = _write(current_app.extensions["outbox"], message.as_bytes())
-            log.info("No mail server is set (RETRIEVAL_MAIL_SERVER): the letter to %s is in %s", recipient, path)
+            log.info("No mail server is set (RETRIEVAL_MAIL_SERVER): the e-mail to %s is in %s", recipient, path)
     except (OSError, UnicodeError, flask_mail.BadHeaderError) as problem:  # every failure of smtplib is an OSError
-        log.warning("A letter to %s could not be sent: %s", recipient, problem)
+        log.warning("An e-mail to %s could not be sent: %s", recipient, problem)
         return False
     return True
 
 
-def send_letter(name: str, recipient: str, **values) -> bool:
-    """Send the letter of templates/flask_user/emails/NAME_*; False where it could not be sent."""
+def send_email(name: str, recipient: str, **values) -> bool:
+    """Send the e-mail of templates/flask_user/emails/NAME_*; False if it could not be sent."""
     return send(recipient, *_render(name, values))
 
 
 def later(send_if_due: Callable[[str], None], address: str) -> None:
-    """Call `send_if_due(address)` in the background, with this request: the answer takes as long whether or not there
-    is a letter to send."""
+    """Call `send_if_due(address)` in the background, with this request.
+
+    So the response takes equally long whether or not there is an e-mail to send.
+    """
 
     @copy_current_request_context
     def in_the_background() -> None:
         try:
             send_if_due(address)
-        except Exception:  # nobody waits for the result: the log is the only place to tell
-            log.exception("A letter could not be made.")
+        except Exception:  # nobody waits for the result, so it can only be logged
+            log.exception("An e-mail could not be prepared.")
 
-    current_app.extensions["letters"].submit(in_the_background)
+    current_app.extensions["mail_worker"].submit(in_the_background)
 
 
 def _render(name: str, values: dict) -> tuple[str, str, str]:
-    """Subject, text and HTML of a letter."""
+    """Subject, text and HTML of an e-mail."""
     values = {"app_name": current_app.extensions["settings"].title, **values}
     parts = (render_template(f"flask_user/emails/{name}_{part}", **values) for part in ("subject.txt", "message.txt"))
     subject, text = (part.strip() for part in parts)
@@ -84,7 +86,7 @@ def _render(name: str, values: dict) -> tuple[str, str, str]:
 
 
 def _write(outbox: Path, content: bytes) -> Path:
-    """Put a letter into the outbox, whole or not at all; it may hold a link that signs somebody in."""
+    """Write an e-mail to the outbox, whole or not at all; private, because it may contain a link that signs in."""
     outbox.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = outbox / f"{now():%Y%m%d-%H%M%S-%f}-{secrets.token_hex(4)}.eml"
     files.write(path, content, mode=0o600)
@@ -92,7 +94,7 @@ def _write(outbox: Path, content: bytes) -> Path:
 
 
 class _Connection(flask_mail.Connection):
-    """Flask-Mail's, with a time limit and with the server's certificate checked."""
+    """Flask-Mail's connection, with a timeout and with verification of the server's certificate."""
 
     def configure_host(self) -> smtplib.SMTP:
         mail, context = self.mail, ssl.create_default_context()
@@ -112,5 +114,5 @@ class _Connection(flask_mail.Connection):
         return host
 
     def __exit__(self, *problem) -> None:
-        with contextlib.suppress(OSError):  # by now the letter is accepted or refused; a bad goodbye changes nothing
+        with contextlib.suppress(OSError):  # by now the e-mail is accepted or refused; a failing QUIT changes nothing
             super().__exit__(*problem)

@@ -1,4 +1,4 @@
-"""The pictures of works as pages show them: upright, reduced, without metadata; made once and kept."""
+"""The pictures of works as pages show them: upright, reduced, without metadata; created once and cached."""
 
 import hashlib
 import threading
@@ -14,9 +14,9 @@ from web import jpeg
 
 THUMBNAIL, PICTURE = 320, 1600  # pixels of the long side
 QUALITY = 85  # of the JPEG
-MAX_AGE = 3600  # seconds for which a browser does not ask again
+MAX_AGE = 3600  # seconds for which browsers may use their copy
 
-_decoding = threading.BoundedSemaphore(2)  # works that are in memory in full at the same time
+_decoding = threading.BoundedSemaphore(2)  # full-size works in memory at the same time
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,18 @@ class Made:
     """A reduced picture."""
 
     path: Path
-    version: str  # another one where the work's file has changed
+    version: str  # changes with the work's file
     changed: float  # time of the work's file, seconds since 1970
 
 
 def made(picture: Picture, side: int) -> Made:
-    """A picture of a work, its long side at most `side` pixels. Raises ImageProblem where its file is of no use."""
+    """A picture of a work, its long side at most `side` pixels. Raises ImageProblem if its file is unusable."""
     settings = current_app.extensions["settings"]
     source = settings.dataset / picture.path
     try:
         status = source.stat()
     except (OSError, ValueError):
-        raise images.ImageProblem("its file is gone") from None
+        raise images.ImageProblem("its file is missing") from None
     stamp = f"{picture.path}\n{status.st_size}\n{status.st_mtime_ns}"
     version = hashlib.blake2b(stamp.encode(errors="surrogateescape"), digest_size=10).hexdigest()
     folder = settings.output.absolute() / "thumbnails" / f"{picture.id // 1000}"
@@ -56,7 +56,7 @@ def _make(source: Path, path: Path, side: int, settings: Settings) -> None:
 
 
 def send(shown: Picture, side: int) -> Response:
-    """A picture of a work as an answer; 404 with a drawn one where its file is of no use."""
+    """A picture of a work as a response; 404 with a placeholder if its file is unusable."""
     try:
         picture = made(shown, side)
     except images.ImageProblem:

@@ -14,6 +14,7 @@ from models.collection.store import Store
 from utils.errors import WrongUse
 from utils.text import printable
 
+MAP_HELP = '"Image file=Bild": what a column is; remembered, and can be given several times'
 SHOWN = 20  # rows without a work that are printed
 UNMATCHED, WITHOUT_ROW = "catalog_unmatched.csv", "catalog_files_without_row.csv"  # in the output folder
 
@@ -25,16 +26,27 @@ def add_commands(manager) -> None:
     @manager.option("--dry-run", action="store_true", help="say what would change, and change nothing")
     @manager.option("--yes", action="store_true", help="do not ask where works would lose their entries")
     @manager.option("--sheet", metavar="NAME", help="of a workbook (the first visible one that is a register)")
-    @manager.option("--map", action="append", metavar="OURS=THEIRS", help='"Image file=Bild"; remembered; repeatable')
-    def load_catalog(file: Path, dry_run: bool, yes: bool, sheet: str | None, map: list[str] | None) -> None:
+    @manager.option(
+        "--map",
+        dest="mappings",
+        action="append",
+        metavar="OURS=THEIRS",
+        help='"Image file=Bild"; remembered; repeatable',
+    )
+    def load_catalog(file: Path, dry_run: bool, yes: bool, sheet: str | None, mappings: list[str] | None) -> None:
         """Artists, titles and inventory numbers of the works, from a CSV file or a workbook."""
         folder = current_app.extensions["settings"].database
-        mapping = kept.read_mapping(folder) | columns.parse_mapping(map or [])
+        said = columns.parse_mapping(mappings or [])
+        mapping = kept.read_mapping(folder) | said
         register = catalog.Register(file, sheet, mapping)
+        unknown = set(said) - {columns.plain(column.name) for column in register.columns}
+        if unknown:
+            names = ", ".join(column.name for column in register.columns)
+            raise WrongUse(f"{file} has no column {' or '.join(sorted(unknown))!r} to --map: it has {names}.")
         _follow_store()
         with works.Plan(register) as plan:
             _print_notes([*register.notes, *register.last_notes])
-            if _load(plan, dry_run, yes) and map:
+            if _load(plan, dry_run, yes) and mappings:
                 kept.write_mapping(folder, mapping)
 
     @manager.option("number", nargs="?", type=int, help="which one: 1 is the last before; without it they are listed")

@@ -1,4 +1,4 @@
-"""Asking: the start page, uploads, and the works that can be made out on a photograph."""
+"""The start page: uploading a photograph, detecting paintings in it, and identifying works."""
 
 import threading
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from web.uploads import SOURCES, uploads
 
 blueprint = Blueprint("search", __name__)
 
-_detecting = threading.BoundedSemaphore(2)  # photographs that are looked through at the same time
+_detecting = threading.BoundedSemaphore(2)  # photographs in detection at the same time
 
 
 def init_app(app: Flask) -> None:
@@ -29,7 +29,7 @@ def init_app(app: Flask) -> None:
 
 
 def person() -> str:
-    """Whose uploads are counted together: an account's, else those from one address."""
+    """The key by which uploads are rate-limited: the account, else the IP address."""
     return f"user {current_user.id}" if current_user.is_authenticated else get_remote_address()
 
 
@@ -43,7 +43,7 @@ addresses_limit = limiter.shared_limit(
 
 
 def for_members(view: Callable) -> Callable:
-    """A view for people with an account: others are sent to sign in, and scripts are told 401."""
+    """A view for people with an account: others are redirected to sign in, and scripts get 401."""
     signed_in = login_required(view)
 
     @wraps(view)
@@ -57,9 +57,9 @@ def for_members(view: Callable) -> Callable:
 
 @blueprint.get("/")
 def start() -> str:
-    """What the site does; for people with an account, the control that asks.
+    """A welcome page; for people with an account, the upload form.
 
-    ?photograph=ID: with a photograph that was asked about before, ready to be changed and asked for again.
+    ?photograph=ID: opens an earlier photograph, ready to be cropped and identified again.
     """
     state, again = service().state, request.args.get("photograph")
     if not current_user.is_authenticated:
@@ -70,7 +70,7 @@ def start() -> str:
 
 @blueprint.get("/state")
 def state() -> Response:
-    """Whether the engine is ready; for the page that waits for it."""
+    """The engine's state, for the page that waits for it."""
     return jsonify(state=service().state)
 
 
@@ -79,13 +79,13 @@ def state() -> Response:
 @addresses_limit
 @for_members
 def upload() -> tuple[Response, int, dict]:
-    """Keep a picture, from a file or an address; where it can be seen, looked through and asked for."""
+    """Keep a picture from a file or a web address; returns the URLs of what can be done with it."""
     described = _described(_keep())
     return jsonify(described), 201, {"Location": described["picture"]}
 
 
 def _described(photograph: Photograph) -> dict:
-    """A photograph as the scripts of the start page know it."""
+    """A photograph in the form the start page's scripts use."""
     links = {
         "picture": url_for(".picture", photograph_id=photograph.id),
         "paintings": url_for(".paintings", photograph_id=photograph.id),
@@ -99,9 +99,9 @@ def _described(photograph: Photograph) -> dict:
 @addresses_limit
 @for_members
 def ask_plainly() -> werkzeug.Response:
-    """The form without scripts: keep the picture, ask for it as it is, and go to the answer."""
+    """The form without scripts: keep the picture, identify it uncropped, and redirect to the answer."""
     photograph = _keep()
-    with intake.deleted_on_failure(photograph):  # the form is sent again with the picture
+    with intake.deleted_on_failure(photograph):  # a retry sends the picture again
         query, *_ = asking.ask(photograph, [Region()])
     return redirect(url_for("history.answer", query_id=query.id), 303)
 
@@ -109,7 +109,7 @@ def ask_plainly() -> werkzeug.Response:
 @blueprint.get("/photographs/<photograph_id>/picture.jpg")
 @for_members
 def picture(photograph_id: str) -> Response:
-    """A photograph as it was kept."""
+    """A photograph, as kept."""
     file = uploads().path(_photograph(photograph_id).id)
     if not file.is_file():
         abort(404)
@@ -121,38 +121,38 @@ def picture(photograph_id: str) -> Response:
 @blueprint.get("/photographs/<photograph_id>/paintings")
 @for_members
 def paintings(photograph_id: str) -> Response:
-    """Where works could be on a photograph: [[x, y], ...] each, clockwise, in its pixels, largest first.
+    """The paintings detected in a photograph: each [[x, y], ...] in pixels, clockwise; largest first.
 
-    Needs no engine, so it also answers while that warms up.
+    Needs no engine, so it also works while that is loading.
     """
     photograph = _photograph(photograph_id)
-    db.session.commit()  # gives the connection back, so that waiting for one's turn holds none
+    db.session.commit()  # releases the connection while waiting for a turn
     size = photograph.width, photograph.height
     with _detecting:
-        found = detection.paintings(uploads().read(photograph_id))
-    return jsonify(paintings=[np.round(outlines.clip(corners, *size), 1).tolist() for corners in found])
+        detected = detection.paintings(uploads().read(photograph_id))
+    return jsonify(paintings=[np.round(outlines.clip(corners, *size), 1).tolist() for corners in detected])
 
 
 @blueprint.post("/photographs/<photograph_id>/ask")
 @limiter.limit("60 per minute", key_func=person)
 @for_members
 def ask(photograph_id: str) -> tuple[Response, int]:
-    """Ask for each region of a photograph; the address of the answer to the first."""
+    """Identify each region of a photograph; returns the URL of the first answer."""
     photograph = _photograph(photograph_id, also_admin=False)
     try:
         regions = _regions(request.get_json(), photograph)
-    except RecursionError:  # of JSON's parser, on brackets without end
-        abort(400, "A list of regions is wanted.")
+    except RecursionError:  # of the JSON parser, on endlessly nested brackets
+        abort(400, "Please send a list of regions.")
     query, *_ = asking.ask(photograph, regions)
     return jsonify(id=query.id, answer=url_for("history.answer", query_id=query.id)), 201
 
 
 def _keep() -> Photograph:
-    """The photograph that a form sends as `picture` or names as `address`."""
+    """Keep the photograph that a form sends as `picture` or names as `address`."""
     file, address = request.files.get("picture"), request.form.get("address", "").strip()
     source = "address" if address else request.form.get("source", "file")
     if source not in SOURCES:
-        abort(400, "It is not known where this picture comes from.")
+        abort(400, "The source of the picture is not known.")
     if not file and not address:
         abort(400, "Please choose a picture first.")
     notes: list[str] = []
@@ -166,7 +166,7 @@ def _keep() -> Photograph:
 
 
 def _photograph(photograph_id: str, also_admin: bool = True) -> Photograph:
-    """One's own photograph, and for an administrator anybody's; for all others there is none."""
+    """One's own photograph, or anybody's for an administrator; else aborts with 404."""
     photograph = db.session.get(Photograph, photograph_id) if ID.fullmatch(photograph_id) else None
     if photograph is None:
         abort(404)
@@ -176,18 +176,18 @@ def _photograph(photograph_id: str, also_admin: bool = True) -> Photograph:
 
 
 def _regions(sent: object, photograph: Photograph) -> list[Region]:
-    """{"regions": [{"corners": [[x, y], ...] or null, "turns": 0..3}, ...]} as it came from outside."""
+    """Regions from untrusted JSON: {"regions": [{"corners": [[x, y], ...] or null, "turns": 0..3}, ...]}."""
     regions = sent.get("regions") if isinstance(sent, dict) else None
     if not isinstance(regions, list) or not all(isinstance(region, dict) for region in regions):
-        abort(400, "A list of regions is wanted.")
+        abort(400, "Please send a list of regions.")
     if not 1 <= len(regions) <= MAX_REGIONS:
-        abort(400, f"Please ask for one work at least, and for {MAX_REGIONS} at most.")
+        abort(400, f"Please select 1 to {MAX_REGIONS} works.")
     return [_region(region, photograph) for region in regions]
 
 
 def _turns(turns: object) -> int:
     if isinstance(turns, bool) or turns not in (0, 1, 2, 3):
-        abort(400, "The turns of a region are 0, 1, 2 or 3 quarters.")
+        abort(400, "The turns of a region must be 0, 1, 2 or 3.")
     return int(turns)
 
 
@@ -208,5 +208,5 @@ def _is_point(point: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    """Finite, and no larger than any place on a photograph; JSON as Python reads it also has NaN and Infinity."""
+    """Finite and within any photograph; Python's JSON parser also accepts NaN and Infinity."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6

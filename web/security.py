@@ -1,4 +1,4 @@
-"""What every answer of the site carries, and which requests it refuses."""
+"""Security headers of every response, CSRF protection, rate limits and the secret key."""
 
 import contextlib
 import secrets
@@ -35,7 +35,7 @@ def init_app(app: Flask) -> None:
 
 
 def _add_headers(response: Response) -> Response:
-    """A view that set one of them itself, keeps its own."""
+    """Headers that a view has set itself are kept."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     if request.is_secure:
@@ -46,12 +46,12 @@ def _add_headers(response: Response) -> Response:
 
 
 def secret_key(folder: Path) -> str:
-    """The key that signs sessions: made once, kept in `folder`, readable by its owner only."""
+    """The key that signs sessions: created once, kept in `folder`, readable only by the owner."""
     path = folder / "secret_key"
     folder.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         with files.temporary(path, mode=0o600) as part:
             part.write_text(secrets.token_hex(32))
             with contextlib.suppress(FileExistsError):
-                path.hardlink_to(part)  # whole, or not at all; where another process was first, its key holds
+                path.hardlink_to(part)  # whole or not at all; if another process was first, that key is used
     return path.read_text()

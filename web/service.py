@@ -1,4 +1,4 @@
-"""The engine as the site uses it: loaded in the background, asked by a few at a time, and following the store."""
+"""The site's engine: loaded in the background, used by a few queries at a time, and reloaded when the store changes."""
 
 import logging
 import threading
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="Following")
 
-FOLLOW_SECONDS = 3.0  # between two looks whether the store has changed
-RETRY_SECONDS = 10.0  # between two attempts to load the engine where it could not be had
+FOLLOW_SECONDS = 3.0  # between two checks whether the store has changed
+RETRY_SECONDS = 10.0  # between two attempts to load the engine after a failure
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Following(Protocol):
 
 
 class Unavailable(Exception):
-    """The engine cannot answer now; carries a sentence, and after how many seconds to try again."""
+    """The engine cannot answer now; carries a sentence, and the seconds after which to try again."""
 
     def __init__(self, sentence: str, seconds: int):
         super().__init__(sentence)
@@ -40,10 +40,10 @@ class Unavailable(Exception):
 
 
 class Service(Worker, Generic[T]):
-    """One engine a process.
+    """The one engine of a process.
 
-    open_engine: loads the engine; called in the background. ready: told of each engine, before it answers anything.
-    computing: questions that are computed at the same time. waiting: questions that wait for their turn.
+    open_engine: loads the engine; called in the background. ready: called with each engine, before its first query.
+    computing: number of queries computed at the same time. waiting: number of queries that may wait for their turn.
     """
 
     def __init__(
@@ -62,28 +62,28 @@ class Service(Worker, Generic[T]):
 
     @property
     def state(self) -> str:
-        """ "ready", "warming up", or a sentence that says why the engine cannot be had."""
+        """ "ready", "warming up", or a sentence that says why the engine cannot be loaded."""
         return "ready" if self._engine is not None else self._problem or "warming up"
 
     @property
     def engine(self) -> T:
-        """The engine as it is now; Unavailable while there is none."""
+        """The current engine. Raises Unavailable while there is none."""
         engine = self._engine
         if engine is None:
             if self._problem:
                 raise Unavailable(f"The search is not ready: {self._problem}", seconds=30)
-            raise Unavailable("The search is warming up. Please try again in a few seconds.", seconds=5)
+            raise Unavailable("The search is starting up. Please try again in a few seconds.", seconds=5)
         return engine
 
     @contextmanager
     def turn(self) -> Iterator[T]:
-        """Wait for one's turn, and have the engine for as long as the context lasts.
+        """Wait for a turn, and use the engine for as long as the context lasts.
 
-        Raises Unavailable at once where the line is full already, or where there is no engine.
+        Raises Unavailable at once if the queue is full or there is no engine.
         """
         engine = self.engine
         if not self._admitted.acquire(blocking=False):
-            raise Unavailable("Many people are asking just now. Please try again in a few seconds.", seconds=3)
+            raise Unavailable("The search is busy. Please try again in a few seconds.", seconds=3)
         try:
             with self._computing:
                 yield engine
@@ -91,7 +91,7 @@ class Service(Worker, Generic[T]):
             self._admitted.release()
 
     def _run(self) -> None:
-        """Load the engine, and load it again whenever the store has changed and is whole."""
+        """Load the engine, and reload it whenever the store has changed and is complete."""
         while not self._stopped.is_set():
             started = time.monotonic()
             try:
@@ -101,10 +101,10 @@ class Service(Worker, Generic[T]):
                     self._take(self._engine.refreshed())
                 pause = FOLLOW_SECONDS
             except (WrongUse, Failed) as problem:
-                pause = self._tell(str(problem))
-            except Exception as problem:  # this thread must live: without it the site would never recover
+                pause = self._note_problem(str(problem))
+            except Exception as problem:  # this thread must survive, or the site would never recover
                 log.exception("The engine could not be loaded.")
-                pause = self._tell(f"the engine could not be loaded ({type(problem).__name__}); the log says more.")
+                pause = self._note_problem(f"the engine could not be loaded ({type(problem).__name__}); see the log.")
             else:
                 if time.monotonic() - started > 1:
                     log.info("The engine is ready.")
@@ -114,7 +114,7 @@ class Service(Worker, Generic[T]):
         self._ready(engine)
         self._engine, self._problem = engine, ""
 
-    def _tell(self, problem: str) -> float:
+    def _note_problem(self, problem: str) -> float:
         if problem != self._problem:
             log.warning("%s", problem)
         self._problem = problem

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable
 from datetime import datetime
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet could take a text for a formula by
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of what spreadsheets take for a formula
 
 
 def line(cells: Iterable) -> str:

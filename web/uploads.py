@@ -27,7 +27,7 @@ class Uploads:
     folder: Path
     max_pixels: int
     min_side: int
-    side: int  # pixels; the long side of what is kept
+    side: int  # pixels; the long side of kept pictures
 
     @classmethod
     def of(cls, settings: Settings) -> "Uploads":
@@ -39,7 +39,7 @@ class Uploads:
     def decode(self, content: bytes, notes: list[str] | None = None) -> np.ndarray:
         """(height, width, 3) uint8 BGR, its long side at most `side`. Raises ImageProblem.
 
-        notes: takes a sentence for what is amiss with a picture that is read all the same.
+        notes: receives a sentence for each defect of a picture that could be read nevertheless.
         """
         with _decoding:
             pixels = images.load(
@@ -58,15 +58,15 @@ class Uploads:
         jpeg.keep(self.path(name), pixels, QUALITY)
 
     def read(self, name: str) -> np.ndarray:
-        """What was written. Raises ImageProblem where it is gone."""
+        """The picture of an id. Raises ImageProblem if it has been deleted."""
         return images.load(self.path(name), max_pixels=self.max_pixels, min_side=1)
 
     def path(self, name: str) -> Path:
-        """Where the picture of an id is; the id must come from the database, not from outside."""
+        """The file of an id; the id must come from the database, not from outside."""
         return self.folder / f"{name}.jpg"
 
     def small(self, name: str) -> Path:
-        """Where the small version of a picture is, made at the first call; raises ImageProblem where it is gone.
+        """The file of the small version, created on first use; raises ImageProblem if the picture has been deleted.
 
         The id must come from the database, not from outside.
         """
@@ -82,7 +82,7 @@ class Uploads:
             (self.folder / f"{name}.small.jpg").unlink(missing_ok=True)
 
     def picture_of(self, query: Query) -> Path:
-        """The picture that the engine was asked with: the photograph, or the part of it."""
+        """The file of the picture that was queried: the photograph, or the part of it."""
         return self.path(name_of(query))
 
 
@@ -106,7 +106,7 @@ def files_of(photograph: Photograph) -> list[str]:
     return [photograph.id, *(query.id for query in photograph.queries if not is_whole(query))]  # type: ignore[attr-defined]  # tables.py has no types yet
 
 
-def shown_name(name: str | None) -> str:
-    """A file's name as people may see it: its last part, printable, not too long."""
+def display_name(name: str | None) -> str:
+    """A file name that is safe to display: its last part, printable, at most NAME characters."""
     last = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(letter for letter in last if letter.isprintable())[:NAME]

@@ -1,4 +1,4 @@
-"""Flask-User's manager of accounts, with the type it has on this site."""
+"""Flask-User's account manager, with the type it has on this site."""
 
 from typing import TYPE_CHECKING
 
@@ -9,5 +9,5 @@ if TYPE_CHECKING:
 
 
 def user_manager() -> "AccountManager":
-    """The manager of the site that answers the present request."""
+    """The account manager of the current site."""
     return current_app.user_manager  # type: ignore[attr-defined]  # Flask-User puts it there

@@ -13,14 +13,14 @@ class Worker:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, once; returns at once."""
+        """Start the thread, unless it is running; returns immediately."""
         with self._starting:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
 
     def stop(self) -> None:
-        """End the background work, and wait for it."""
+        """Stop the background work, and wait for it to end."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()

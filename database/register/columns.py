@@ -12,8 +12,9 @@ from utils.errors import WrongUse
 FIELDS = {
     "number": (
         "Inventory number",
-        "inventory no, inventory nr, inventory, inv no, inv nr, inv, number, accession number, accession no, accession, "
-        "object number, object no, object id, museum number, catalogue number, catalog number, identifier, shelfmark, "
+        "inventory no, inventory nr, inventory, inv no, inv nr, inv, number, accession number, accession no, "
+        "accession, object number, object no, object id, museum number, catalogue number, catalog number, "
+        "identifier, shelfmark, "
         "reference number, inventarnummer, inventarnr, inventar nr, inv nummer, invnr, objektnummer, objekt nr, "
         "objektnr, signatur, zugangsnummer, kennung, inventar, numero d inventaire, no d inventaire, n d inventaire, "
         "n inventaire, numero inventaire, no inventaire, inventaire, n inv, numero d objet, numero d entree, cote, "
@@ -47,8 +48,8 @@ FIELDS = {
         "techniques, medium, materials and technique, material and technique, material technique, materials, material, "
         "technik, technik material, material technik, material und technik, materialien, mittel, technique et matiere, "
         "technique materiaux, materiaux, matiere, materiaux et techniques, tecnica, tecnicas, materiales, "
-        "tecnica y materiales, soporte, materia y tecnica, materiali, tecnica e materiali, materia e tecnica, materiale, "
-        "techniek, materiaal, materiaal techniek, materiaal en techniek, drager",
+        "tecnica y materiales, soporte, materia y tecnica, materiali, tecnica e materiali, materia e tecnica, "
+        "materiale, techniek, materiaal, materiaal techniek, materiaal en techniek, drager",
     ),
     "dimensions": (
         "Dimensions",
@@ -78,18 +79,26 @@ FIELDS = {
     ),
     "url": (
         "Web page",
-        "url, link, web address, webpage, website, page, address, permalink, uri, source address, object url, webseite, "
-        "internetadresse, adresse, netzadresse, lien, adresse web, page web, lien web, enlace, direccion web, "
-        "pagina web, indirizzo web, collegamento, sito, webadres, koppeling, webpagina",
+        "url, link, web address, webpage, website, page, address, permalink, uri, source address, object url, "
+        "webseite, internetadresse, adresse, netzadresse, lien, adresse web, page web, lien web, enlace, "
+        "direccion web, pagina web, indirizzo web, collegamento, sito, webadres, koppeling, webpagina",
     ),
-    "born_died": ("Lived", "born died, life dates, artist dates, lebensdaten, dates de l artiste, fechas, date di vita, "
-                  "levensdata"),
-    "form": ("Form", "object type, classification, category, gattung, objektart, objekttyp, classe, domaine, "
-             "clasificacion, classificazione, categoria, objectcategorie, objecttype, sachgruppe"),
+    "born_died": (
+        "Lived",
+        "born died, life dates, artist dates, lebensdaten, dates de l artiste, fechas, date di vita, levensdata",
+    ),
+    "form": (
+        "Form",
+        "object type, classification, category, gattung, objektart, objekttyp, classe, domaine, "
+        "clasificacion, classificazione, categoria, objectcategorie, objecttype, sachgruppe",
+    ),
     "type": ("Type", "subject type, subject, genre, thema, motiv, sujet, tema, soggetto, onderwerp"),
     "school": ("School", "schule, ecole, escuela, scuola, schools"),
-    "timeframe": ("Period", "timeframe, epoch, century, epoche, periode, jahrhundert, siecle, epoque, periodo, epoca, "
-                  "siglo, secolo, eeuw, tijdvak"),
+    "timeframe": (
+        "Period",
+        "timeframe, epoch, century, epoche, periode, jahrhundert, siecle, epoque, periodo, epoca, "
+        "siglo, secolo, eeuw, tijdvak",
+    ),
     "file": (
         "Image file",
         "file, files, image files, image, images, picture, pictures, photo, photos, photograph, filename, file name, "
@@ -140,7 +149,7 @@ def field_of(name: str) -> tuple[str, int] | None:
     return KNOWN.get(plain(name)) or KNOWN.get(plain(without))
 
 
-def count_known(cells: Sequence[str], mapping: Mapping[str, str] = {}) -> int:  # noqa: B006  (read only)
+def count_known(cells: Sequence[str], mapping: Mapping[str, str] = {}) -> int:
     """How many different fields a row names, were it the header. mapping: plain name -> field, by hand."""
     return len({_of(cell, mapping)[0] for cell in cells if len(cell) < 100 and _of(cell, mapping)})
 
@@ -176,7 +185,8 @@ def assign(header: Sequence[str], mapping: Mapping[str, str]) -> tuple[list[Colu
         field, rank = found
         if field in chosen and chosen[field][0] == rank:
             raise WrongUse(
-                f"the column {LABELS[field].upper()} is there more than once ({header[chosen[field][1]]!r} and {name!r}): "
+                f"the column {LABELS[field].upper()} is there more than once "
+                f"({header[chosen[field][1]]!r} and {name!r}): "
                 f'say which one is meant with --map "{LABELS[field]}=..."'
             )
         if field not in chosen or rank < chosen[field][0]:

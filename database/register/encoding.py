@@ -20,20 +20,27 @@ BOMS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 # Encodings of one byte a character, the likelier ones first; Latin-1 takes what Windows' own refuse.
-ONE_BYTE = ("cp1252", "cp1250", "mac_roman", "cp1251", "cp1253", "mac_latin2", "latin_1", "cp850")
+ONE_BYTE = (
+    "cp1252", "cp1250", "mac_roman", "cp1251", "cp1253", "cp1254", "cp1257", "iso8859_2", "mac_latin2", "latin_1",
+    "cp850",
+)  # fmt: skip
 NAMES = {
     "cp1252": "Windows-1252 (Western)",
     "cp1250": "Windows-1250 (Central European)",
     "mac_roman": "Mac Roman",
     "cp1251": "Windows-1251 (Cyrillic)",
     "cp1253": "Windows-1253 (Greek)",
+    "cp1254": "Windows-1254 (Turkish)",
+    "cp1257": "Windows-1257 (Baltic)",
+    "iso8859_2": "ISO 8859-2 (Central European)",
     "mac_latin2": "Mac Central European",
     "cp850": "DOS 850",
     "latin_1": "Latin-1",
 }
 # How much a letter speaks for the encoding that gives it: names hold the first ones most often.
 WESTERN = set("éèäöüßàçñóíáêôåæëïîâûúòùìøãõÉÖÜÄÅÇÑÀÁÓØÈœŒ")
-CENTRAL = set("łńśżźąęćěščřžýůőűţşăđňťďľŁŃŚŻŹĄĘĆĚŠČŘŽÝŮŐŰĂĐŇŤĎĽÍÚ")
+CENTRAL = set("łńśżźąęćěščřžýůőűăđňťďľŁŃŚŻŹĄĘĆĚŠČŘŽÝŮŐŰĂĐŇŤĎĽÍÚðþÞğışİŞ")
+BALTIC = set("ėįųūāēīģķļņĖĮŲŪĀĒĪĢĶĻŅţŢ")
 PUNCTUATION = set("€“”‘’„–—…«»°©®·§½¼¾×\u00a0")
 UNSURE = 0.5  # a lead, for each character beyond ASCII, that leaves a doubt
 COHERENT = 3  # what charset-normalizer's coherence, 0..1, weighs beside the letters
@@ -127,7 +134,7 @@ codecs.register_error("register_cp1252", _as_cp1252)
 
 
 def _one_byte(path: Path) -> Encoding:
-    """The likeliest encoding of one byte a character: by what letters it gives, and by charset-normalizer's coherence."""
+    """The likeliest encoding of one byte a character, by the letters it gives and charset-normalizer's coherence."""
     lines, used, size = {}, set(), 0
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -190,7 +197,7 @@ def _speaks(before: str, character: str, after: str) -> float:
             return -3
     if not (before.isalpha() or after.isalpha()):
         return -1
-    if character.isupper() and (before.islower() or before.isupper() and after.islower()):
+    if character.isupper() and (before.islower() or (before.isupper() and after.islower())):
         return -3
     if character.islower() and before.isupper() and after.isupper():
         return -3
@@ -198,6 +205,8 @@ def _speaks(before: str, character: str, after: str) -> float:
         return 2
     if character in CENTRAL:
         return 1.4
+    if character in BALTIC:
+        return 1.2
     return 2 if _script(character) in ("CYRILLIC", "GREEK") else -1
 
 

@@ -24,7 +24,23 @@ ROLES = {
 }
 ROLE_OF = {word: role for role, words in ROLES.items() for word in words.split()}
 ORDER = {"front": 0, "": 1, "back": 2, "detail": 3, "frame": 4}
-BESIDE = {"img", "image", "bild", "foto", "photo", "nr", "no", "inv", "page", "view", "ansicht", "hr", "web", "tif", "jpg"}
+BESIDE = {
+    "img",
+    "image",
+    "bild",
+    "foto",
+    "photo",
+    "nr",
+    "no",
+    "inv",
+    "page",
+    "view",
+    "ansicht",
+    "hr",
+    "web",
+    "tif",
+    "jpg",
+}
 EXACT, END, PART = 3, 2, 1  # how sure: the very path; an end of the path; only a part of what the row says
 STRONG = 5  # digits that make a number of one part unmistakable within a longer name
 
@@ -55,7 +71,7 @@ class Matcher:
     def __init__(self, rows: Callable[[], Iterable[Work]], images: dict[int, str]):
         self._rows, self._images = rows, images
         self._names = _Names(images)
-        self._ends = _by_end(images)
+        self._ends = self._names.stems
         self._claimed: dict[str, set[str]] = defaultdict(set)  # end -> the pages that end so
         self._numbers: dict[str, Group] = {}  # inventory number -> its rows
         self._owner: dict[int, int] = {}  # image -> place of the row that has it
@@ -114,7 +130,9 @@ class Matcher:
             homes = dict.fromkeys(home for sure, home in claimed if sure == best)
             if best == PART and len(homes) > 1:
                 for home in homes:
-                    self._reasons[home] = f"{len(homes)} rows, none with its folder, name {printable(self._images[image])}"
+                    self._reasons[home] = (
+                        f"{len(homes)} rows, none with its folder, name {printable(self._images[image])}"
+                    )
             else:
                 self._take(next(iter(homes)), [image])
         for image, claimed in claims.items():
@@ -204,7 +222,7 @@ def role_of(path: str, number: str = "") -> str:
 
 
 def _is_sure(parts: list[str], start: int, end: int) -> bool:
-    """Whether these parts of a name are an inventory number and not a count: 12_detail is of number 12, 12_men is not."""
+    """Whether these parts of a name are an inventory number and not a count: in 12_detail, not in 12_men."""
     inside = parts[start:end]
     if len(inside) > 1 or (inside[0].isdigit() and len(inside[0]) >= STRONG):
         return start == 0 or not (parts[start - 1].isdigit() and inside[0].isdigit())
@@ -228,13 +246,12 @@ class _Names:
 
     def __init__(self, images: dict[int, str]):
         self._exact = {path: image for image, path in images.items()}
-        self._whole: dict[str, list[int]] = defaultdict(list)  # end of a path, with its extension
-        self._stems: dict[str, list[int]] = defaultdict(list)  # the same without
+        self.whole: dict[str, int | list[int]] = {}  # end of a path, with its extension; several images as a list
+        self.stems: dict[str, int | list[int]] = {}  # the same without
         for image, path in images.items():
-            for end in _ends(unicodedata.normalize("NFC", path)):
-                self._whole[end].append(image)
-            for end in _ends(unicodedata.normalize("NFC", _without_extension(path))):
-                self._stems[end].append(image)
+            path = unicodedata.normalize("NFC", path)
+            _add(self.whole, _ends(path), image)
+            _add(self.stems, _ends(_without_extension(path)), image)
 
     def find_all(self, cell: str) -> tuple[list[tuple[int, int]], str]:
         """(image, how sure) of each name in a cell, and the reason where one of them leads to none."""
@@ -259,7 +276,7 @@ class _Names:
             path = unquote(urlsplit(path).path)
         path = unicodedata.normalize("NFC", re.sub(r"^[A-Za-z]:", "", path)).strip("/")
         # The longest end that some image has; a whole name before one without its extension.
-        for names, wanted in ((self._whole, path), (self._stems, _without_extension(path)), (self._stems, path)):
+        for names, wanted in ((self.whole, path), (self.stems, _without_extension(path)), (self.stems, path)):
             for end in _ends(wanted):
                 if end in names:
                     image = _only(names[end], name)
@@ -272,13 +289,12 @@ def _without_extension(path: str) -> str:
     return re.sub(r"\.[A-Za-z]\w{1,4}$", "", path) or path
 
 
-def _by_end(images: dict[int, str]) -> dict[str, list[int]]:
-    """Each end of a path, without the file name's extension -> the ids of the images whose path ends so."""
-    ends = defaultdict(list)
-    for image, path in images.items():
-        for end in _ends(path.rpartition(".")[0] or path):
-            ends[end].append(image)
-    return ends
+def _add(names: dict[str, int | list[int]], ends: list[str], image: int) -> None:
+    """Note an image under each end; most have one image only, and need no list."""
+    for end in ends:
+        before = names.setdefault(end, image)
+        if before != image:
+            names[end] = [*before, image] if isinstance(before, list) else [before, image]
 
 
 def _ends(path: str) -> list[str]:
@@ -296,7 +312,5 @@ def _page(url: str) -> str:
     return re.sub(r"\.\w{1,5}$", "", path)
 
 
-def _only(found: list[int], name: str) -> int | str:
-    if len(found) == 1:
-        return found[0]
-    return f"{len(found)} pictures have the name {name}" if found else f"there is no picture of the name {name}"
+def _only(found: int | list[int], name: str) -> int | str:
+    return found if isinstance(found, int) else f"{len(found)} pictures have the name {name}"

@@ -62,8 +62,8 @@ class Sheets:
                     yield said
                 if child.wait():
                     raise WrongUse(
-                        f"{self.path} looks like an Excel or OpenDocument file but cannot be read as one: it is damaged, "
-                        "or too large for the memory that reading may take. Save it as CSV (UTF-8) instead."
+                        f"{self.path} looks like an Excel or OpenDocument file but cannot be read as one: "
+                        "it is damaged, or too large for the memory that reading may take. Save it as CSV instead."
                     )
             finally:
                 child.stdout.close()

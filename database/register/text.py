@@ -37,6 +37,8 @@ class Text:
         said = re.fullmatch(r"\s*\"?sep=(.)\"?[\r\n]*", lines[0].lstrip("\ufeff"), re.IGNORECASE) if lines else None
         self._skip = 1 if said else 0
         self.delimiter = said[1] if said else _delimiter(lines, known)
+        # Some write a blank after the delimiter, and the quotation mark after the blank.
+        self._blanks = any(f'{self.delimiter} "' in line for line in lines)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """(line where it ends, cells, stripped) of each row; rows without content are left out."""
@@ -58,7 +60,7 @@ class Text:
                 yield line.replace("\0", "") if "\0" in line else line
             yield END
 
-        reader = csv.reader(lines(), delimiter=self.delimiter)
+        reader = csv.reader(lines(), delimiter=self.delimiter, skipinitialspace=self._blanks)
         try:
             for row in reader:
                 if row == [END]:
@@ -66,7 +68,7 @@ class Text:
                 line = reader.line_num + self._skip
                 if row and END in row[-1]:
                     raise self._open_quote(begins + 1, line - 1)
-                if len(taken) > 1 and not _is_strict("".join(taken), self.delimiter):
+                if len(taken) > 1 and not self._is_strict("".join(taken)):
                     raise self._open_quote(begins + 1, line)
                 taken.clear()
                 begins = line
@@ -75,9 +77,19 @@ class Text:
                     yield line, cells
         except csv.Error as problem:
             where = reader.line_num + self._skip
-            raise WrongUse(f"{self.path} is not a catalogue: line {where} is no row of a CSV file ({problem}).") from None
+            raise WrongUse(
+                f"{self.path} is not a catalogue: line {where} is no row of a CSV file ({problem})."
+            ) from None
         except UnicodeError as problem:
             raise WrongUse(f"{self.path} is not {self.encoding.name} throughout ({problem.reason}).") from None
+
+    def _is_strict(self, record: str) -> bool:
+        """Whether a row of several lines quotes as RFC 4180 has it; where not, a quotation mark was left open."""
+        options = {"delimiter": self.delimiter, "skipinitialspace": self._blanks}
+        try:
+            return len(list(csv.reader(io.StringIO(record, newline=""), strict=True, **options))) == 1
+        except csv.Error:
+            return False
 
     def _open_quote(self, first: int, last: int) -> WrongUse:
         return WrongUse(
@@ -94,14 +106,6 @@ def guarded(text: str) -> str:
 def _cell(text: str) -> str:
     text = text.strip()
     return text[1:] if text.startswith("'") and FORMULA.match(text[1:]) else text
-
-
-def _is_strict(record: str, delimiter: str) -> bool:
-    """Whether a row of several lines quotes as RFC 4180 has it; where it does not, a quotation mark was left open."""
-    try:
-        return len(list(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter, strict=True))) == 1
-    except csv.Error:
-        return False
 
 
 def _delimiter(lines: list[str], known: Callable[[list[str]], int]) -> str:

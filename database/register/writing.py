@@ -1,4 +1,4 @@
-"""Writes a register for people: CSV or an Excel workbook, whole or not at all; and an empty one that explains itself."""
+"""Writes a register as CSV or an Excel workbook, whole or not at all; and an empty one that explains itself."""
 
 import csv
 from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ EXPLAINED = {
     "type": ("Kind of subject.", "animal"),
     "school": ("School or country.", "German"),
     "timeframe": ("Period.", "1501-1550"),
-    "file": ("The pictures' files, with | between them. May stay empty where their names hold the number.", "hare.jpg | hare_back.jpg"),
+    "file": ("The pictures, with | between; may be empty where names hold the number.", "hare.jpg | hare_back.jpg"),
 }  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def _write_xlsx(path: Path, header: list[str], rows: Iterable[list[str]], others
         sheet.freeze_panes(1, 0)
         sheet.set_column(0, len(header), 24, book.add_format({"num_format": "@"}))  # text, or 1921.10 becomes 1921.1
         _write_row(path, sheet, 0, header, bold)
-        for count, cells in enumerate(rows, 1):  # noqa: B007
+        for count, cells in enumerate(rows, 1):
             _write_row(path, sheet, count, cells)
         for name, table in (others or {}).items():
             page = book.add_worksheet(name)

@@ -7,9 +7,17 @@ CENTURY = r"(?:c\b|cent|centur|th c|jh|jahrh|siecle|siglo|secolo|sec\b|eeuw|s\b)
 ROMAN = {"i": 1, "v": 5, "x": 10}
 BEFORE = re.compile(r"\b(?:b\.? ?c\.?|bce|v\.? ?chr|avant j|av\.? ?j|a\.? ?c\.?|a\.? ?de ?c|v\.? ?u\.? ?z)")
 PARTS = (  # of a century: what the words mean as shares of it
-    (r"first half|early half|(?:1\.?|erste) halfte|premiere moitie|1re moitie|primera mitad|prima meta|eerste helft", 0, 50),
-    (r"second half|(?:2\.?|zweite) halfte|seconde moitie|deuxieme moitie|2e moitie|segunda mitad|seconda meta|"
-     r"tweede helft", 50, 100),
+    (
+        r"first half|early half|(?:1\.?|erste) halfte|premiere moitie|1re moitie|primera mitad|prima meta|eerste helft",
+        0,
+        50,
+    ),
+    (
+        r"second half|(?:2\.?|zweite) halfte|seconde moitie|deuxieme moitie|2e moitie|segunda mitad|seconda meta|"
+        r"tweede helft",
+        50,
+        100,
+    ),
     (r"early|anfang|fruhes|debut|principios|inizio|begin", 0, 30),
     (r"mid|mitte|milieu|mediados|meta|midden", 35, 65),
     (r"late|end of|ende|spates|fin|finales|fine|laat|eind", 70, 100),

@@ -9,7 +9,7 @@ import numpy as np
 from utils import files
 from utils.errors import WrongUse
 
-BLOCK = 65536  # descriptors that are added at once: they are copied in single precision
+BLOCK = 65536  # descriptors added at a time, because they are copied in single precision
 
 
 class FaissIndex:
@@ -31,20 +31,20 @@ class FaissIndex:
             index = faiss.index_factory(descriptors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
             if not index.is_trained:
                 index.train(descriptors.astype(np.float32))
-            # Where the factory string has an ID map of its own, FAISS would not nest another one.
+            # If the factory string has an ID map of its own, FAISS refuses to nest another one.
             built = cls(index if isinstance(index, faiss.IndexIDMap) else faiss.IndexIDMap(index))
             built.add(ids, descriptors)
         except RuntimeError as problem:
-            raise WrongUse(f"RETRIEVAL_INDEX={factory} does not work here: {str(problem).splitlines()[-1]}.") from None
+            raise WrongUse(f"RETRIEVAL_INDEX={factory} cannot be used: {str(problem).splitlines()[-1]}.") from None
         return built
 
     @classmethod
     def load(cls, file: Path) -> "FaissIndex":
-        """An index that `save` wrote. Raises WrongUse for a file that holds none."""
+        """An index that `save` wrote. Raises WrongUse for a file that does not contain one."""
         try:
             index = faiss.read_index(str(file))
         except RuntimeError:
-            raise WrongUse(f"{file} is not a vector index: delete it, and it is built again.") from None
+            raise WrongUse(f"{file} is not a vector index: delete it, and it will be rebuilt.") from None
         return cls(index)
 
     def save(self, file: Path) -> None:
@@ -53,7 +53,7 @@ class FaissIndex:
             faiss.write_index(self.index, str(part))
 
     def add(self, ids: np.ndarray, descriptors: np.ndarray) -> None:
-        """Take in a block of images: (images,) int64 ids that are not there yet, (images, dimensions) of length 1."""
+        """Add a block of images: (images,) int64 new ids, and (images, dimensions) descriptors of length 1."""
         for start in range(0, len(ids), BLOCK):
             block = slice(start, start + BLOCK)
             self.index.add_with_ids(descriptors[block].astype(np.float32), ids[block])
@@ -65,6 +65,16 @@ class FaissIndex:
         return [(image, similarity) for image, similarity in pairs if image >= 0 and image not in exclude][:count]
 
     def search_many(self, descriptors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """The same for (queries, dimensions): ids (queries, count) int64, -1 where there is none, and similarities."""
+        """The same for (queries, dimensions): ids (queries, count) int64, -1 for none, and similarities."""
         similarities, ids = self.index.search(descriptors.astype(np.float32), count)
         return ids, similarities
+
+
+def build(ids: np.ndarray, descriptors: np.ndarray, options: str) -> FaissIndex:
+    """An index that the factory string `options` describes: see models.collection.vector_index.Kind."""
+    return FaissIndex.trained(ids, descriptors, options)
+
+
+def load(file: Path) -> FaissIndex:
+    """An index that `save` wrote. Raises WrongUse for a file that holds none."""
+    return FaissIndex.load(file)

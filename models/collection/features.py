@@ -1,4 +1,4 @@
-"""The local features of an image, and how a store keeps them: each record says of which kind it is."""
+"""The local features of an image, and their record in the store, which includes the kind."""
 
 import struct
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 MAGIC = b"LF2\0"
-HEAD = struct.Struct("<4s4I3s16s")  # MAGIC; height, width, keypoints, numbers a descriptor; their type; the kind
+HEAD = struct.Struct("<4s4I3s16s")  # MAGIC; height, width, keypoints, numbers per descriptor; dtype; kind
 TYPES = ("|u1", "<f2", "<f4")  # of descriptors
-LEGACY_HEAD = struct.Struct("<4I")  # of records without MAGIC: height, width, keypoints, bytes a descriptor
+LEGACY_HEAD = struct.Struct("<4I")  # of records without MAGIC: height, width, keypoints, bytes per descriptor
 LEGACY_KINDS = {32: "orb", 128: "sift"}
 
 
@@ -16,16 +16,16 @@ LEGACY_KINDS = {32: "orb", 128: "sift"}
 class Features:
     """The local features of one image."""
 
-    frame: tuple[int, int]  # (height, width) of the picture they were found on, pixels
+    frame: tuple[int, int]  # (height, width) of the picture in which they were detected, pixels
     keypoints: np.ndarray  # (keypoints, 4) float32: x, y, size (diameter), in pixels of the frame; angle in degrees
-    descriptors: np.ndarray  # (keypoints, numbers) uint8, float16 or float32, as the kind has them
+    descriptors: np.ndarray  # (keypoints, numbers) uint8, float16 or float32, depending on the kind
     kind: str  # a name in models.local.kinds.KINDS
 
 
 def pack_features(features: Features) -> bytes:
-    """The record of an image's local features: a head that says what follows, the keypoints, the descriptors.
+    """The record of an image's local features: a header, the keypoints, the descriptors.
 
-    Raises ValueError for descriptors of a type that no record can hold, and for a kind with too long a name.
+    Raises ValueError for descriptors of an unsupported dtype, and for a kind whose name is too long.
     """
     count, numbers = features.descriptors.shape
     descriptors = np.ascontiguousarray(features.descriptors)
@@ -49,7 +49,7 @@ def unpack_features(packed: bytes) -> Features:
             height, width, count, numbers = LEGACY_HEAD.unpack_from(packed)
             start, dtype, kind = LEGACY_HEAD.size, "|u1", LEGACY_KINDS[numbers]
     except (struct.error, UnicodeDecodeError, KeyError):
-        raise ValueError("This is no record of local features.") from None
+        raise ValueError("This is not a record of local features.") from None
     size = np.dtype(dtype).itemsize if dtype in TYPES else 0
     if not size or len(packed) != start + count * (16 + numbers * size):
         raise ValueError("The record of local features is damaged.")

@@ -1,6 +1,6 @@
-"""The image lists on disk, and the walk through a dataset that finds what could stand in them.
+"""The image lists on disk, and the walk through a dataset that finds candidates for them.
 
-A path in a list is relative to the dataset. Names that are not UTF-8 are carried as os.fsdecode gives them.
+A path in a list is relative to the dataset. Names that are not UTF-8 are represented as os.fsdecode does.
 """
 
 import csv
@@ -30,15 +30,15 @@ class Lists:
 def walk(dataset: Path) -> tuple[list[str], list[tuple[str, str]]]:
     """All files of a folder and its sub-folders: (paths, problems), both sorted by the bytes of the path.
 
-    paths: relative to `dataset`, of whatever is not a folder; hidden files and folders (leading dot) are left out.
-    problems: (path, reason) of what cannot be listed. Links to folders are followed, but a folder is walked only
-    once, under its own name rather than a link's: so a cycle ends, and no picture is listed twice.
+    paths: relative to `dataset`, of everything but folders; hidden files and folders (leading dot) are ignored.
+    problems: (path, reason) of what cannot be listed. Links to folders are followed, but a folder is walked only once,
+    under the real name rather than a link's: so cycles end, and no picture is listed twice.
     """
     paths: list[str] = []
     problems: list[tuple[str, str]] = []
     seen: dict[tuple[int, int], str] = {}  # (device, inode) -> the name it was walked under
     folders = [""]
-    links: list[str] = []  # to folders; their turn comes when no true folder is left
+    links: list[str] = []  # to folders; walked after all real folders
     while folders or links:
         folder = folders.pop() if folders else links.pop()
         try:
@@ -47,8 +47,8 @@ def walk(dataset: Path) -> tuple[list[str], list[tuple[str, str]]]:
             if first != folder:
                 problems.append((folder, f"the same folder as {first or 'the dataset'}, which is listed once"))
                 continue
-            with os.scandir(dataset / folder) as found:
-                entries = sorted(found, key=lambda entry: os.fsencode(entry.name), reverse=True)
+            with os.scandir(dataset / folder) as scanned:
+                entries = sorted(scanned, key=lambda entry: os.fsencode(entry.name), reverse=True)
         except OSError as problem:
             problems.append((folder or ".", f"folder cannot be read ({problem.strerror})"))
             continue
@@ -68,16 +68,16 @@ def walk(dataset: Path) -> tuple[list[str], list[tuple[str, str]]]:
 def read(lists: Path) -> Lists:
     """The lists that create_list.py wrote to the folder `lists`.
 
-    Raises WrongUse where they are missing, or hold a path that leaves the dataset.
+    Raises WrongUse if they are missing, or contain a path that leaves the dataset.
     """
     return Lists(_read(lists / HORIZONTAL), _read(lists / VERTICAL))
 
 
 def write(lists: Path, images: Lists, skipped: list[tuple[str, str]]) -> None:
-    """Write the three files to the folder `lists`, which is made where it is missing.
+    """Write the three files to the folder `lists`, which is created if it is missing.
 
-    skipped: (file, reason). Each file is replaced in one step, so a reader sees the old one or the new one. What later
-    steps skipped stays in skipped.csv as long as the file is listed.
+    skipped: (file, reason). Each file is replaced atomically, so a reader sees the old or the new one. Files skipped by
+    later steps stay in skipped.csv as long as they are listed.
     """
     write_skipped(lists, skipped, LISTING, {*images.horizontal, *images.vertical})
     for name, paths in ((HORIZONTAL, images.horizontal), (VERTICAL, images.vertical)):
@@ -87,9 +87,9 @@ def write(lists: Path, images: Lists, skipped: list[tuple[str, str]]) -> None:
 def write_skipped(
     lists: Path, skipped: Iterable[tuple[str, str]], step: str = LISTING, listed: set[str] | None = None
 ) -> None:
-    """Write skipped.csv alone, with the columns file, reason and step: what `step` skipped, in place of its old rows.
+    """Write only skipped.csv, with the columns file, reason and step, replacing the rows of `step`.
 
-    skipped: (file, reason). listed: the files whose rows of other steps stay; None: all.
+    skipped: (file, reason). listed: the files whose rows of other steps are kept; None: all.
     """
     try:
         lists.mkdir(parents=True, exist_ok=True)
@@ -106,18 +106,18 @@ def write_skipped(
 
 
 def read_skipped(lists: Path) -> list[tuple[str, str, str]]:
-    """The rows of skipped.csv, (file, reason, step); none where it is missing or damaged."""
+    """The rows of skipped.csv, (file, reason, step); none if it is missing or damaged."""
     try:
         with (lists / SKIPPED).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             return [(row["file"], row["reason"], row.get("step") or LISTING) for row in csv.DictReader(file)]
     except (OSError, KeyError, csv.Error):
-        return []  # each step writes its rows anew
+        return []  # each step rewrites its own rows
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads nowhere: whoever reads the file says so
+    except OSError:  # a broken link: reading the file will report it
         return False
 
 
@@ -128,7 +128,7 @@ def _read(path: Path) -> list[str]:
         raise WrongUse(f"No lists in {path.parent}: run create_list.py first.") from None
     paths = []
     for number, line in enumerate(text.split("\n"), start=1):
-        line = line.removesuffix("\r")  # of an editor that ends lines its own way; no listed name ends so
+        line = line.removesuffix("\r")  # of editors with other line ends; no listed name ends like this
         if not line:
             continue
         if PurePath(line).is_absolute() or ".." in PurePath(line).parts or "\0" in line:

@@ -1,4 +1,4 @@
-"""How pictures are read, and what a step over many of them did."""
+"""How pictures are read, and the outcome of a step that processes many of them."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,13 +11,13 @@ from utils import images
 from utils.images import ImageProblem
 from utils.text import printable
 
-TOLD = 10  # files that are named on the terminal, of those skipped and of those noted
+PRINTED = 10  # files that are named on the terminal, of those skipped and of those noted
 LARGE = 64 << 20  # bytes; a larger file is read piece by piece rather than held in memory
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How pictures are read: alike for the collection and for queries, so that like meets like."""
+    """How pictures are read: the same for collection and queries, so that they are comparable."""
 
     dataset: Path
     max_pixels: int
@@ -26,20 +26,20 @@ class Reading:
 
     @classmethod
     def of(cls, dataset: Path, settings: Settings) -> "Reading":
-        """As the settings say."""
+        """According to the settings."""
         at_least = max(settings.feature_side, settings.query_side)
         return cls(dataset, settings.max_pixels, settings.min_side, at_least)
 
     def content(self, path: str) -> tuple[Stamp, bytes | Path]:
-        """A file's stamp and its bytes, or the file itself where it is large. Raises ImageProblem."""
+        """A file's stamp and bytes, or the path if it is large. Raises ImageProblem."""
         try:
-            before = Stamp.of(self.dataset, path)  # a change while it is read shows in the next stamp
+            before = Stamp.of(self.dataset, path)  # a change during reading shows in the next stamp
             if not (self.dataset / path).is_file():
                 raise ImageProblem("not a regular file")  # a pipe might block for ever
             if before.size > LARGE:
                 with (self.dataset / path).open("rb") as file:
-                    found = checksum(iter(lambda: file.read(1 << 20), b""))
-                return replace(before, checksum=found), self.dataset / path
+                    digest = checksum(iter(lambda: file.read(1 << 20), b""))
+                return replace(before, checksum=digest), self.dataset / path
             content = (self.dataset / path).read_bytes()
             return replace(before, checksum=checksum(content)), content
         except OSError as problem:
@@ -48,7 +48,7 @@ class Reading:
     def decode(self, source: bytes | Path, notes: list[str] | None = None) -> np.ndarray:
         """(height, width, 3) uint8 BGR. Raises ImageProblem.
 
-        notes: takes a sentence for what is amiss with a picture that is read all the same.
+        notes: receives a sentence for each defect of a picture that could be read nevertheless.
         """
         return images.load(
             source, max_pixels=self.max_pixels, min_side=self.min_side, at_least=self.at_least, notes=notes
@@ -63,16 +63,16 @@ class Outcome:
     changed: int = 0
     deleted: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)  # (path, reason)
-    noted: list[tuple[str, str]] = field(default_factory=list)  # (path, what is amiss though it was read)
+    noted: list[tuple[str, str]] = field(default_factory=list)  # (path, defect) of pictures that could be read
 
     def __str__(self) -> str:
         counts = {"added": self.added, "changed": self.changed, "deleted": self.deleted, "skipped": len(self.skipped)}
         return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing to do"
 
-    def tell_skipped(self) -> None:
-        """Name the files that were skipped, and those that were read though something is amiss; the first of many."""
+    def print_skipped(self) -> None:
+        """Print the first files that were skipped, and the first that were read in spite of a defect."""
         for what, rows in (("skipped", self.skipped), ("noted", self.noted)):
-            for path, reason in rows[:TOLD]:
+            for path, reason in rows[:PRINTED]:
                 print(f"{what}: {printable(path)}: {reason}")
-            if len(rows) > TOLD:
-                print(f"{what}: {len(rows) - TOLD} more")
+            if len(rows) > PRINTED:
+                print(f"{what}: {len(rows) - PRINTED} more")

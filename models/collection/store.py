@@ -1,4 +1,4 @@
-"""The collection store: what is known of every image, in one crash-safe LMDB file.
+"""The collection store: what is known about every image, in one crash-safe LMDB file.
 
 Tables (keys and numbers big-endian, arrays little-endian):
   images       id -> JSON: path, size in bytes, mtime in ns, checksum
@@ -9,7 +9,7 @@ Tables (keys and numbers big-endian, arrays little-endian):
   skipped      digest of a path -> JSON: stamp of the file, reason
   meta         name -> JSON, or the bytes of a .npy file
 
-An id never changes and is never given twice. A write is a transaction: it happens as a whole or not at all.
+An id never changes and is never reused. Every write is a transaction: it happens completely or not at all.
 """
 
 import copy
@@ -55,7 +55,7 @@ with environment.begin() as read:
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells whether a file has changed."""
+    """The data that show whether a file has changed."""
 
     path: str  # relative to the dataset, as os.fsdecode gives it
     size: int  # bytes
@@ -64,17 +64,17 @@ class Stamp:
 
     @classmethod
     def of(cls, dataset: Path, path: str) -> "Stamp":
-        """The stamp of a file that is not read. Raises OSError."""
+        """The stamp of a file, without a checksum. Raises OSError."""
         status = (dataset / path).stat()
         return cls(path, status.st_size, status.st_mtime_ns)
 
     def same_time(self, other: "Stamp") -> bool:
-        """Whether size and time agree: then the content is taken to be the same, unread."""
+        """Whether size and time are equal: then the content is assumed to be equal too."""
         return (self.size, self.mtime) == (other.size, other.mtime)
 
 
 def checksum(content: bytes | Iterable[bytes]) -> str:
-    """What tells one content from another, whole or in parts."""
+    """A checksum of content, given whole or in parts."""
     parts = [content] if isinstance(content, bytes) else content
     hashed = hashlib.blake2b(digest_size=16)
     for part in parts:
@@ -101,17 +101,21 @@ class Store:
         """
         output.mkdir(parents=True, exist_ok=True)
         if _is_full(output):
-            raise Failed(f"The disk of {output} is full: make room; the same command goes on from here.")
+            raise Failed(
+                f"The disk of {output} is full: free some space and repeat the command; it continues from here."
+            )
         with (output / "collection.lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise WrongUse(f"{output / FILE} is being written by another process: wait until it ends.") from None
+                raise WrongUse(
+                    f"{output / FILE} is being written by another process: wait until it has finished."
+                ) from None
             if not (output / FILE).exists():
                 # Whoever holds the lock file of a store that was deleted would share its readers and its count of
                 # transactions with the new store.
                 _lock_file(output / FILE).unlink(missing_ok=True)
-            with _told(output / FILE):
+            with _errors_in_words(output / FILE):
                 environment = _opened(output / FILE, map_size=gigabytes << 30)
                 try:
                     _check_whole(environment, output / FILE)
@@ -124,9 +128,9 @@ class Store:
 
     @classmethod
     def reading(cls, output: Path) -> "Store":
-        """The store in the folder `output`; who asks for it again while it is open gets the same object.
+        """The store in the folder `output`; while it is open, every call returns the same object.
 
-        Raises WrongUse where there is none.
+        Raises WrongUse if there is none.
         """
         path = output / FILE
         with _opening:
@@ -142,7 +146,7 @@ class Store:
 
     @classmethod
     def _open(cls, path: Path) -> "Store":
-        with _told(path):
+        with _errors_in_words(path):
             # As much address space as the writer may fill: the store grows while it is read.
             environment = _opened(path, readonly=True, map_size=0)
             try:
@@ -153,9 +157,9 @@ class Store:
                 raise
 
     def reread(self) -> "Store":
-        """The store that is at this path now: this one, or one opened anew where the file was replaced.
+        """The store that is at this path now: this one, or a newly opened one if the file was replaced.
 
-        A store that was replaced can still be read. Raises WrongUse as `reading` does.
+        A store whose file was replaced can still be read. Raises WrongUse as `reading` does.
         """
         if self.is_in_place():
             return self
@@ -165,12 +169,14 @@ class Store:
             return Store.reading(self.path.parent)
 
     def _leave_lock(self) -> None:
-        """Take away this store's lock file, where another store was moved to its path: that one needs its own."""
+        """Remove this store's lock file after another store was moved to the path, which needs its own."""
         with (self.path.parent / "collection.lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise WrongUse(f"{self.path} is being written by another process: wait until it ends.") from None
+                raise WrongUse(
+                    f"{self.path} is being written by another process: wait until it has finished."
+                ) from None
             _lock_file(self.path).unlink(missing_ok=True)
 
     def is_in_place(self) -> bool:
@@ -178,7 +184,7 @@ class Store:
         return _identity(self.path) == self.file
 
     def close(self) -> None:
-        """Ends it for all who share it; otherwise it is open for as long as someone has it."""
+        """Close the store for everybody who shares it; without this, it closes when the last reference goes."""
         if self.file:
             _open_for_reading.pop(self.file, None)
         self.environment.close()
@@ -190,9 +196,9 @@ class Store:
 
     @contextmanager
     def snapshot(self) -> Iterator["Store"]:
-        """The store as it is now, whatever is written meanwhile: for reading, by this thread, not for long.
+        """The store as it is now, unaffected by writes: for reading, by this thread, and briefly.
 
-        What a snapshot could still read takes room in the file until it ends.
+        The file cannot reuse the space of what a snapshot can still read until the snapshot ends.
         """
         with self.environment.begin() as read:
             frozen = copy.copy(self)
@@ -219,7 +225,7 @@ class Store:
     # Images
 
     def count(self, table: str) -> int:
-        """How many rows a table has."""
+        """The number of rows of a table."""
         with self._read() as read:
             return read.stat(self.tables[table])["entries"]
 
@@ -256,7 +262,7 @@ class Store:
                 write.delete(_digest(stamp.path), db=self.tables["skipped"])
 
     def touch(self, stamps: Iterable[Stamp]) -> None:
-        """Note new times of images whose content is the same. Raises KeyError for an image that is not there."""
+        """Store new times of images whose content has not changed. Raises KeyError for an image that is not there."""
         with self._write() as write:
             for stamp in stamps:
                 key = write.get(_digest(stamp.path), db=self.tables["ids"])
@@ -265,7 +271,7 @@ class Store:
                 write.put(key, json.dumps(asdict(stamp)).encode(), db=self.tables["images"])
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Delete images and notes on skipped files; a path that is not known is no fault. One transaction."""
+        """Delete images and records of skipped files; unknown paths are ignored. One transaction."""
         with self._write() as write:
             for path in paths:
                 self._forget(write, path)
@@ -285,13 +291,13 @@ class Store:
     # Vectors and descriptors
 
     def vectors(self, channels: int) -> Iterator[tuple[int, np.ndarray]]:
-        """(id, (vectors, channels) float16) of every image whose class vectors wait for the whitening."""
+        """(id, (vectors, channels) float16) of every image whose class vectors are not whitened yet."""
         with self._read() as read:
             for key, value in read.cursor(self.tables["vectors"]):
                 yield _number(key), np.frombuffer(value, "<f2").reshape(-1, channels)
 
     def whiten(self, arrays: dict[str, np.ndarray], descriptors: Iterable[tuple[int, np.ndarray]]) -> None:
-        """Keep the whitening's arrays and put descriptors in the place of all class vectors: one transaction."""
+        """Store the whitening's arrays, and replace all class vectors by descriptors: one transaction."""
         with self._write() as write:
             for name, array in arrays.items():
                 file = io.BytesIO()
@@ -318,27 +324,27 @@ class Store:
     # Local features
 
     def without_features(self) -> list[int]:
-        """The ids of images whose local features are not there."""
+        """The ids of images without local features."""
         with self._read() as read:
             have = set(read.cursor(self.tables["features"]).iternext(values=False))
             every = read.cursor(self.tables["images"]).iternext(values=False)
             return [_number(key) for key in every if key not in have]
 
     def put_features(self, features: Iterable[tuple[int, Features]]) -> None:
-        """One transaction; an image that is no longer there is passed over."""
+        """Store local features in one transaction; images that no longer exist are ignored."""
         with self._write() as write:
-            for image, found in features:
+            for image, of_image in features:
                 if write.get(_key(image), db=self.tables["images"]):
-                    write.put(_key(image), pack_features(found), db=self.tables["features"])
+                    write.put(_key(image), pack_features(of_image), db=self.tables["features"])
 
     def restart_features(self, **meta: object) -> None:
-        """Delete all local features and note the settings of the next ones: one transaction."""
+        """Delete all local features, and store the settings of the next ones: one transaction."""
         with self._write() as write:
             write.drop(self.tables["features"], delete=False)
             self._put_meta(write, meta)
 
     def features(self, images: Iterable[int]) -> list[Features | None]:
-        """The local features of these ids, in their order; None where there are none.
+        """The local features of these ids, in the same order; None for images without.
 
         Raises Failed for damaged ones.
         """
@@ -349,7 +355,7 @@ class Store:
         except ValueError as problem:
             raise Failed(f"{self.path} is damaged: {problem} Delete the file, and run train.py again.") from None
 
-    # How it is done
+    # Transactions
 
     def _read(self) -> AbstractContextManager["lmdb.Transaction[bytes]"]:
         return nullcontext(self.transaction) if self.transaction else self.environment.begin()
@@ -364,40 +370,44 @@ class Store:
 
     @contextmanager
     def _write(self) -> Iterator["lmdb.Transaction[bytes]"]:
-        with _told(self.path), self.environment.begin(write=True) as write:
+        with _errors_in_words(self.path), self.environment.begin(write=True) as write:
             yield write
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """LMDB's errors as sentences."""
+def _errors_in_words(path: Path) -> Iterator[None]:
+    """Raise LMDB's errors as WrongUse or Failed, with a sentence."""
     try:
         yield
     except lmdb.MapFullError:
-        raise Failed(f"{path} has reached its limit: set RETRIEVAL_STORE_GIGABYTES higher and run again.") from None
+        raise Failed(f"{path} has reached its size limit: increase RETRIEVAL_STORE_GIGABYTES and run again.") from None
     except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError, lmdb.NotFoundError):
         raise WrongUse(f"{path} is not a collection of this project: delete it and run train.py again.") from None
     except lmdb.Error as problem:
         if _is_full(path.parent):
-            raise Failed(f"The disk of {path} is full: make room; the same command goes on from here.") from None
-        raise Failed(f"{path} cannot be used ({problem}). What is in it is kept; the same command goes on.") from None
+            raise Failed(
+                f"The disk of {path} is full: free some space and repeat the command; it continues from here."
+            ) from None
+        raise Failed(
+            f"{path} cannot be used ({problem}). Solve this and repeat the command; it continues from here."
+        ) from None
 
 
 def _opened(path: Path, map_size: int, readonly: bool = False) -> lmdb.Environment:
     environment = lmdb.open(
         os.fspath(path), map_size=map_size, subdir=False, readonly=readonly, max_dbs=len(TABLES), max_readers=READERS
     )
-    environment.reader_check()  # forget processes that were killed while they read: they would hold old pages for ever
+    environment.reader_check()  # release readers that were killed: they would keep old pages for ever
     return environment
 
 
 def _lock_file(path: Path) -> Path:
-    """Where LMDB keeps who reads and who writes."""
+    """The file in which LMDB tracks readers and writers."""
     return path.with_name(path.name + "-lock")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another one of the same name, or None where there is none."""
+    """What distinguishes a file from another one at the same path; None if there is none."""
     try:
         status = path.stat()
     except OSError:
@@ -410,25 +420,25 @@ def _is_full(folder: Path) -> bool:
 
 
 def _length(environment: lmdb.Environment) -> int:
-    """The bytes of all pages ever used. The file may be shorter: free pages at its end need not be there."""
+    """The bytes of all pages ever used. The file may be shorter, because trailing free pages need not exist."""
     return (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
 
 
 def _lengthen(environment: lmdb.Environment, path: Path) -> None:
-    """Give the file its full length (without taking room for it), so that one cut off is known by its length."""
+    """Extend the file (sparsely) to the full length, so that a truncated copy can be recognised by its length."""
     if path.stat().st_size < _length(environment):
         os.truncate(path, _length(environment))
 
 
 def _check_whole(environment: lmdb.Environment, path: Path) -> None:
-    """Refuse a file that was cut off: reading behind its end kills a process (SIGBUS).
+    """Refuse a truncated file: reading beyond the end kills the process (SIGBUS).
 
-    A killed writer may leave a file that is whole but short; so where it is short, another process tries to read it.
+    A killed writer may leave a file that is complete but short, so if it is short, another process tries to read it.
     """
     if path.stat().st_size < _length(environment):
         trial = subprocess.run([sys.executable, "-c", READ_ALL, path], stderr=subprocess.DEVNULL)
         if trial.returncode:
-            raise WrongUse(f"{path} was cut off: bring back a whole copy, or delete it and run train.py again.")
+            raise WrongUse(f"{path} is truncated: restore a complete copy, or delete it and run train.py again.")
 
 
 def _digest(path: str) -> bytes:

@@ -1,1 +1,1 @@
-"""From a picture to its descriptor: network, pooling, whitening, and filling the store with descriptors."""
+"""From a picture to a descriptor: network, pooling, whitening, and filling the store with descriptors."""

@@ -1,6 +1,6 @@
-"""Keras, ready for use, and the precision this machine is made for: `from models.description.backend import keras`.
+"""Keras, ready for use, and the best precision on this machine: `from models.description.backend import keras`.
 
-Its back end's start-up notices are kept from the terminal, and NumPy's products get one thread each.
+The back end's start-up notices are suppressed, and NumPy's matrix products get one thread each.
 """
 
 import os
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy  # noqa: F401  (its BLAS has to be there before its threads can be limited)
+import numpy  # noqa: F401  (BLAS has to be loaded before the number of threads can be limited)
 from threadpoolctl import threadpool_limits
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -33,15 +33,15 @@ def _without_notices() -> Iterator[None]:
 with _without_notices():
     import keras
 
-# Our products are small. More threads gain nothing, and those that wait for the next product keep spinning: they took
-# half of the processor from the re-ranking that follows. The network has threads of its own.
+# Our matrix products are small. More threads gain nothing, and threads that wait for the next product keep spinning:
+# they took half of the processor from the re-ranking that follows. The network has threads of its own.
 threadpool_limits(limits=1, user_api="blas")
 
 __all__ = ["best_precision", "keras"]
 
 
 def best_precision() -> str:
-    """bfloat16 where this machine computes with it natively, else float32."""
+    """bfloat16 if this machine supports it natively, else float32."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow
 

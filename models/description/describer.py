@@ -1,4 +1,4 @@
-"""From a picture to its class vectors: network and pooling."""
+"""From a picture to class vectors: network and pooling."""
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -15,7 +15,7 @@ from utils.errors import WrongUse
 
 
 def load_classes(store: Store) -> np.ndarray | None:
-    """The classes that a store's descriptors are made with, or None where each image has its own."""
+    """The classes of a store's class vectors; None if each image has its own."""
     numbers = store.get_meta("frequent_classes")
     return None if numbers is None else np.array(numbers)
 
@@ -24,28 +24,28 @@ class Describer:
     """Turns pictures into class vectors. Safe to call from several threads."""
 
     def __init__(self, network: Network, recipe: Recipe, digest: str = "", classes: np.ndarray | None = None):
-        """digest: of the network's weights, where the describer is to fill a store.
+        """digest: of the network's weights, if the describer is to fill a store.
 
-        classes: (recipe.classes,) numbers of those whose maps are used; None: of each image its most probable ones.
+        classes: (recipe.classes,) numbers of the classes whose maps are used; None: each image's most probable ones.
         """
         self.network, self.recipe, self.digest, self.classes = network, recipe, digest, classes
 
     @classmethod
     def open(cls, recipe: Recipe, store: Store, precision: str) -> "Describer":
-        """Load the weights the recipe names. Raises WrongUse where they are not those the store was made with."""
+        """Load the weights named by the recipe. Raises WrongUse if the store was made with others."""
         levels = pooling.levels(recipe.pooling)
         network, digest = networks.load(recipe.network, recipe.weights, precision, levels)
         stored = store.get_meta("weights_digest")
         if stored and (stored, METHOD) != (digest, store.get_meta("method")):
             what = "other weights" if stored != digest else "another version of this project"
             raise WrongUse(
-                f"{store.path} was made with {what} than {recipe.weights} holds now: delete it and run train.py, "
+                f"{store.path} was made with {what} than {recipe.weights} now contains: delete it and run train.py, "
                 "or choose another --output."
             )
         return cls(network, recipe, digest, load_classes(store))
 
     def prepare(self, picture: np.ndarray) -> np.ndarray:
-        """The network's input: (height, width, 3) uint8 BGR, stretched to the one size of its orientation."""
+        """The network's input: (height, width, 3) uint8 BGR, resized to the size for the picture's orientation."""
         long, short = self.recipe.sides()
         horizontal = picture.shape[1] >= picture.shape[0]
         return images.stretch(picture, short, long) if horizontal else images.stretch(picture, long, short)
@@ -64,8 +64,8 @@ class Describer:
         """The vectors of one image: (vectors, channels) float16.
 
         layers, activations: (height, width, channels) float32, as the network returns them; maps: the class maps of
-        the activations, where they are known already. Half precision is what a store keeps until the whitening is
-        fitted, so all that follows starts from it.
+        the activations, if they are already known. The store keeps half precision until the whitening is fitted, so
+        all later steps start from half precision.
         """
         name = self.recipe.pooling
         if name not in ("cam", "cam_gem"):

@@ -1,7 +1,7 @@
 """Step 2: fill the collection store with descriptors, and keep it up to date.
 
-What the store lacks is added in transactions, a batch each: an interrupted run continues where it was, and a repeated
-one has nothing to do.
+Missing descriptors are added in one transaction per batch, so an interrupted run continues where it stopped, and a
+repeated one has nothing to do.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,17 +24,17 @@ from utils.errors import WrongUse
 from utils.images import ImageProblem
 from utils.script import progress
 
-CLASSES_SAMPLE = 128  # pictures, at most, that tell which classes a collection shows most often ...
-PROBABLE = 16  # ... among so many of each
+CLASSES_SAMPLE = 128  # maximum number of pictures from which the collection's most frequent classes are determined ...
+PROBABLE = 16  # ... counting this many classes of each
 
 
 def describe(
     store: Store, reading: Reading, listed: Lists, describer: Describer, settings: Settings, update: bool
 ) -> Outcome:
-    """Step 2: a descriptor for every listed picture that has none; with `update` also for those that changed.
+    """Step 2: a descriptor for every listed picture without one; with `update` also for those that changed.
 
-    A new store first gets the class vectors of a seeded sample, on which the whitening is fitted; each picture
-    passes the network once. Before that, where all images are to share their classes, a smaller sample tells which.
+    A new store first gets the class vectors of a seeded sample, on which the whitening is fitted; each picture passes
+    through the network once. If all images share the classes, these are determined from a smaller sample before that.
     With `update`, pictures that are no longer listed are deleted.
     """
     paths = listed.horizontal + listed.vertical
@@ -61,7 +61,7 @@ def describe(
                 stamps = [stamp for stamp, _ in inputs]
                 vectors = describer.vectors(np.stack([pixels for _, pixels in inputs]), poolers) if inputs else []
                 if fitted:
-                    vectors = [fitted.descriptor(found) for found in vectors]
+                    vectors = [fitted.descriptor(of_image) for of_image in vectors]
                 store.put_images("descriptors" if fitted else "vectors", zip(stamps, vectors, strict=True), skipped)
                 outcome.changed += sum(stamp.path in changed for stamp in stamps)
                 outcome.added += sum(stamp.path not in changed for stamp in stamps)
@@ -74,7 +74,7 @@ def describe(
 def _with_classes(
     store: Store, reading: Reading, listed: Lists, describer: Describer, batch_size: int, workers: int
 ) -> Describer:
-    """The describer with the classes that a seeded sample of the pictures shows most often; the store keeps them."""
+    """The describer with the classes most frequent in a seeded sample of the pictures, which the store keeps."""
     chosen = _sample(listed.horizontal + listed.vertical, CLASSES_SAMPLE)
     with (
         progress(total=len(chosen), what="Choosing classes") as bar,
@@ -83,20 +83,21 @@ def _with_classes(
 
         def inputs() -> Iterator[np.ndarray]:
             batches = _ordered(listed, chosen, batch_size)
-            for found, skipped in _batches(reading, describer, batches, readers, []):  # noted when they are described
-                if found:
-                    yield np.stack([pixels for _, pixels in found])
-                bar.update(len(found) + len(skipped))
+            # Defects are noted later, when the pictures are described.
+            for readable, skipped in _batches(reading, describer, batches, readers, []):
+                if readable:
+                    yield np.stack([pixels for _, pixels in readable])
+                bar.update(len(readable) + len(skipped))
 
-        classes = shown_most(describer.network, inputs(), describer.recipe.classes)
+        classes = most_frequent_classes(describer.network, inputs(), describer.recipe.classes)
     store.set_meta(frequent_classes=classes.tolist())
     return Describer(describer.network, describer.recipe, describer.digest, classes)
 
 
-def shown_most(network: Network, inputs: Iterable[np.ndarray], count: int) -> np.ndarray:
-    """The `count` classes that are most often among the most probable ones of a picture, most frequent first.
+def most_frequent_classes(network: Network, inputs: Iterable[np.ndarray], count: int) -> np.ndarray:
+    """The `count` classes that are most often among a picture's PROBABLE most probable ones, most frequent first.
 
-    inputs: batches, each (pictures, height, width, 3) uint8 BGR. Raises WrongUse where there is none.
+    inputs: batches, each (pictures, height, width, 3) uint8 BGR. Raises WrongUse if there is none.
     """
     numbers: list[np.ndarray] = []
     for batch in inputs:
@@ -135,7 +136,7 @@ def _sample(paths: list[str], size: int) -> set[str]:
 
 
 def _ordered(listed: Lists, chosen: set[str], size: int) -> list[list[str]]:
-    """Batches of one orientation in the order of the lists: the same for the same choice, however often resumed."""
+    """Batches of one orientation each, in the order of the lists: deterministic, so that runs can be resumed."""
     batches = []
     for paths in (listed.horizontal, listed.vertical):
         kept = [path for path in paths if path in chosen]
@@ -150,9 +151,9 @@ def _batches(
     readers: Executor,
     noted: list[tuple[str, str]],
 ) -> Iterator[tuple[list[tuple[Stamp, np.ndarray]], list[tuple[Stamp, str]]]]:
-    """For each batch the network's inputs and what was skipped; the next two batches are read meanwhile.
+    """For each batch the network's inputs and the skipped files; the next two batches are read ahead.
 
-    noted: takes (path, note) of what is read though something is amiss.
+    noted: receives (path, defect) of pictures that could be read nevertheless.
     """
 
     def read(path: str) -> tuple[Stamp, np.ndarray | str]:
@@ -173,16 +174,16 @@ def _batches(
     for batch in batches:
         rows = [next(results) for _ in batch]
         yield (
-            [(stamp, found) for stamp, found in rows if not isinstance(found, str)],
-            [(stamp, found) for stamp, found in rows if isinstance(found, str)],
+            [(stamp, result) for stamp, result in rows if not isinstance(result, str)],
+            [(stamp, result) for stamp, result in rows if isinstance(result, str)],
         )
 
 
 def _whiten(store: Store, recipe: Recipe) -> Whitening:
-    """Fit the whitening on the class vectors in the store, and put descriptors in their place."""
+    """Fit the whitening on the class vectors in the store, and replace them by descriptors."""
     count = store.count("vectors")
     if not count:
-        store.delete(store.skipped())  # the next run looks at them again
+        store.delete(store.skipped())  # so that the next run tries them again
         raise _unreadable("the listed pictures")
     each = whitening.vectors_each(count)
     channels = recipe.channels()
@@ -190,11 +191,11 @@ def _whiten(store: Store, recipe: Recipe) -> Whitening:
     fitted = whitening.fit(sample, recipe.dimensions)
     arrays = {"whitening_mean": fitted.mean, "whitening_projection": fitted.projection}
     store.whiten(arrays, ((image, fitted.descriptor(vectors)) for image, vectors in store.vectors(channels)))
-    return whitening_of(store)  # as a run that goes on from here finds it
+    return whitening_of(store)  # as a resumed run would load it
 
 
 def _delete_gone(store: Store, paths: Iterable[str]) -> int:
-    """Forget files that are no longer listed; returns how many of them were images."""
+    """Delete files that are no longer listed; returns how many of them were images."""
     known = {stamp.path for stamp in store.images().values()}
     gone = (known | set(store.skipped())) - set(paths)
     store.delete(gone)
@@ -202,7 +203,7 @@ def _delete_gone(store: Store, paths: Iterable[str]) -> int:
 
 
 def _changed(store: Store, reading: Reading, paths: set[str]) -> set[str]:
-    """Paths whose files differ from what the store knows; where only the time differs, the store learns the time."""
+    """Paths whose files differ from the store's record; if only the time differs, the record is updated."""
     changed, touched = set(), []
     skipped = [stamp for stamp, _ in store.skipped().values()]
     for known in chain(store.images().values(), skipped):
@@ -211,12 +212,12 @@ def _changed(store: Store, reading: Reading, paths: set[str]) -> set[str]:
         try:
             if known.same_time(Stamp.of(reading.dataset, known.path)):
                 continue
-            found, _ = reading.content(known.path)
+            current, _ = reading.content(known.path)
         except (OSError, ImageProblem):
             changed.add(known.path)
             continue
-        if known.checksum and found.checksum == known.checksum and known not in skipped:
-            touched.append(found)
+        if known.checksum and current.checksum == known.checksum and known not in skipped:
+            touched.append(current)
         else:
             changed.add(known.path)
     store.touch(touched)

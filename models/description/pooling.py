@@ -1,9 +1,9 @@
 """From feature maps to vectors: class activation maps and the poolings of image retrieval.
 
-Every pooling takes the features of one image, (height, width, channels) float32, not negative (`cam_gem` takes those of
-several layers), and returns (vectors, channels) float32, each vector of length 1 (or 0 where the features are all
-zero). Those with several vectors an image put the one that says most first, of the most probable or most frequent
-class, or of the whole image: the whitening is fitted on it.
+Every pooling takes the non-negative features of one image, (height, width, channels) float32 (`cam_gem` takes those of
+several layers), and returns (vectors, channels) float32, each vector of length 1 (or 0 if all features are zero). If
+there are several vectors per image, the most important is first, that of the most probable or most frequent class, or
+of the whole image: the whitening is fitted on it.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 
 LEVELS = {"cam_gem": ("fine", "coarse")}  # of the network (see models/description/network.py); all others: coarse
-OF_COLLECTION = ("cam_gem",)  # poolings within the maps of classes that all images share, instead of each image's own
+OF_COLLECTION = ("cam_gem",)  # poolings whose classes are the same for all images, not each image's own
 POWER = 3.0  # of generalised means; Radenovic et al. 2018 learned 2.9
 
 
 def levels(name: str) -> tuple[str, ...]:
-    """The levels of the network whose features a pooling takes."""
+    """The levels of the network that a pooling needs."""
     return LEVELS.get(name, ("coarse",))
 
 
@@ -40,7 +40,7 @@ def class_maps(activations: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def attention(maps: np.ndarray) -> np.ndarray:
-    """Where the network looked: the mean of class maps, stretched to 0..255; 0 everywhere where all is alike.
+    """Where the network looked: the mean of class maps, stretched to 0..255; 0 everywhere if the mean is constant.
 
     maps: (classes, height, width) float32, as `class_maps` makes them. Returns (height, width) uint8.
     """
@@ -52,7 +52,7 @@ def attention(maps: np.ndarray) -> np.ndarray:
 def channel_weights(features: np.ndarray) -> np.ndarray:
     """log(sum_j Q_j / Q_k), Q_k the share of positions where channel k is not 0 (CroW, Kalantidis et al. 2016).
 
-    Rare channels count more; a channel that is 0 everywhere counts 0. Returns (channels,) float32.
+    Rare channels get a higher weight; a channel that is 0 everywhere gets weight 0. Returns (channels,) float32.
     """
     share = (features > 0).mean((0, 1), dtype=np.float32)
     rarity = np.where(share > 0, share.sum() / np.where(share > 0, share, 1), 1)  # 1 counts log(1) = 0
@@ -60,7 +60,7 @@ def channel_weights(features: np.ndarray) -> np.ndarray:
 
 
 def cam(features: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """One vector a class: features weighted by the class's map, summed, times channel weights (Jimenez et al. 2017).
+    """One vector per class: features weighted by the class map, summed, times channel weights (Jimenez et al. 2017).
 
     maps: (classes, height, width), most probable class first.
     """
@@ -70,17 +70,18 @@ def cam(features: np.ndarray, maps: np.ndarray) -> np.ndarray:
 
 
 def cam_gem(layers: Sequence[np.ndarray], maps: np.ndarray, power: float = POWER) -> np.ndarray:
-    """One vector a class: the features' generalised means, weighted by the class's map, of several layers.
+    """One vector per class: generalised means of the features of several layers, weighted by the class map.
 
-    The maps are those of Jimenez et al. 2017, the mean over the positions of a map m is that of GeM (Radenovic et al.
-    2018): (sum m f^p / sum m)^(1/p). It lets what is strong somewhere count more than what is weak everywhere. Finer
-    layers keep what makes one work differ from the next. The layers' vectors, each of length 1, are joined.
+    The maps are those of Jimenez et al. 2017, and the mean over the positions of a map m is that of GeM (Radenovic et
+    al. 2018): (sum m f^p / sum m)^(1/p). It gives features that are strong somewhere more weight than features that are
+    weak everywhere. Finer layers keep what distinguishes one work from another. The layers' vectors, each of length 1,
+    are concatenated.
 
-    The classes are those that the collection shows most often (Jimenez et al. 2017, section 4.3), the same for every
-    image: so a vector is compared with the one of the same class, and what a class says counts in each image alike.
+    The classes are the most frequent ones of the collection (Jimenez et al. 2017, section 4.3), the same for every
+    image: so vectors of the same class are compared, and a class has the same weight in every image.
 
-    layers: (n height, n width, channels) each, with a whole number n; what is left over, as pooling leaves it, is not
-    looked at. maps: (classes, height, width). Returns (classes, channels of all layers).
+    layers: (n height, n width, channels) each, with an integer n; surplus rows and columns are ignored.
+    maps: (classes, height, width). Returns (classes, channels of all layers).
     """
     _, height, width = maps.shape
     flat = maps.reshape(len(maps), -1)
@@ -103,7 +104,7 @@ def crow(features: np.ndarray) -> np.ndarray:
 
 
 def spoc(features: np.ndarray) -> np.ndarray:
-    """Sums over space (SPoC without its centre prior, Babenko & Lempitsky 2015)."""
+    """Sums over space (SPoC without the centre prior, Babenko & Lempitsky 2015)."""
     return normalised(features.sum((0, 1)))[None]
 
 
@@ -120,8 +121,8 @@ def gem(features: np.ndarray, power: float = POWER) -> np.ndarray:
 def rmac(features: np.ndarray, levels: int = 3) -> np.ndarray:
     """Maxima of square regions at several scales, the whole image first (R-MAC, Tolias et al. 2016).
 
-    At level l the regions' side is 2 min(height, width) / (l + 1); l of them lie along the shorter side, and as many
-    along the longer one as make neighbours overlap by about 40 %.
+    At level l, regions have the side 2 min(height, width) / (l + 1); there are l of them along the shorter side, and
+    along the longer one as many as make neighbours overlap by about 40 %.
     """
     height, width, _ = features.shape
     vectors = [mac(features)[0]]
@@ -138,7 +139,7 @@ def rmac(features: np.ndarray, levels: int = 3) -> np.ndarray:
 
 
 def _extra_regions(height: int, width: int) -> int:
-    """How many more regions lie along the longer side than along the shorter: neighbours overlap by 40 % or nearly."""
+    """How many more regions there are along the longer side than along the shorter, for an overlap of about 40 %."""
     if height == width:
         return 0
     shorter, longer = sorted((height, width))
@@ -147,5 +148,5 @@ def _extra_regions(height: int, width: int) -> int:
 
 
 def _starts(room: int, count: int) -> list[int]:
-    """`count` starting positions spread evenly over 0..room; one alone lies in the middle."""
+    """`count` starting positions spread evenly over 0..room; a single one is in the middle."""
     return [room // 2] if count == 1 else [i * room // (count - 1) for i in range(count)]

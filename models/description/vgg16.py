@@ -1,9 +1,8 @@
-"""VGG16 up to its class activation maps, on whichever back end Keras runs.
+"""VGG16 with class activation maps, on any Keras back end.
 
-Two heads are known: VGG16-CAM (Zhou et al. 2016) ends in a 1024-channel convolution, average pooling and one
-dense layer; the stock ImageNet VGG16 (Simonyan & Zisserman 2015) in three fully connected layers. Both answer
-the same two questions: which classes does an image show, and how much does each channel of the last
-convolution speak for each of them?
+Two heads are supported: VGG16-CAM (Zhou et al. 2016) ends in a 1024-channel convolution, average pooling and one dense
+layer; the stock ImageNet VGG16 (Simonyan & Zisserman 2015) in three fully connected layers. Both answer the same two
+questions: which classes does an image show, and what is the weight of each channel of the last convolution for each?
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ layers = keras.layers
 
 MEAN = np.array([103.939, 116.779, 123.68], np.float32)  # of ImageNet, BGR, 0..255
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-HEAD_GRID = 7  # positions a side that the fully connected head wants
+HEAD_GRID = 7  # positions per side that the fully connected head needs
 
 
 def vgg16_cam(channels: int = 1024, classes: int = 1000, dtype: str = "float32") -> keras.Model:
@@ -69,7 +68,7 @@ class FullyConnectedHead:
         (self.w1, self.b1), (self.w2, self.b2), (self.w3, self.b3) = (
             [np.asarray(w, np.float32) for w in layer.get_weights()] for layer in dense
         )
-        # d score / d channel is summed over the grid, so the first layer may be summed beforehand.
+        # d score / d channel is summed over the grid, so the first layer can be summed in advance.
         self.w1_of_channel = self.w1.reshape(HEAD_GRID**2, -1, self.w1.shape[1]).sum(0)
 
     def classes(self, activations: np.ndarray, wanted: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +80,7 @@ class FullyConnectedHead:
             wanted = _most_probable(hidden2 @ self.w3 + self.b3, wanted)
         gradient2 = self.w3[:, wanted].T * (hidden2 > 0)
         gradient1 = gradient2 @ self.w2.T * (hidden1 > 0)
-        # Max pooling and averaging hand a gradient on whole: its sum over space is the same below and above.
+        # Max pooling and averaging preserve a gradient's sum over space.
         return wanted, gradient1 @ self.w1_of_channel.T / np.prod(activations.shape[:2])
 
 
@@ -97,7 +96,7 @@ def max_pool(maps: np.ndarray) -> np.ndarray:
 
 
 def adaptive_average(maps: np.ndarray, cells: int) -> np.ndarray:
-    """(height, width, channels) -> (cells, cells, channels): means over cells that share the sides out evenly.
+    """(height, width, channels) -> (cells, cells, channels): means over cells that divide the sides evenly.
 
     Cell i of n spans floor(i * side / n) to ceil((i + 1) * side / n), as in PyTorch's adaptive pooling.
     """
@@ -111,15 +110,15 @@ def adaptive_average(maps: np.ndarray, cells: int) -> np.ndarray:
 
 
 class VGG16:
-    """The convolutions, ready to run, and the head that explains them: a models.description.network.Network."""
+    """The convolutions, ready to run, and the head that interprets them: a models.description.network.Network."""
 
     def __init__(self, model: keras.Model, precision: str = "auto", levels: Sequence[str] = ("coarse",)):
         """model: a VGG16-CAM of `vgg16_cam()` or keras.applications.VGG16 with its top; it is copied.
 
-        levels: whose features are asked for. Raises WrongUse for a precision that is not known.
+        levels: those whose features are needed. Raises WrongUse for an unknown precision.
         """
         if precision not in PRECISIONS:
-            raise WrongUse(f"The precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}.")
+            raise WrongUse(f"The precision {precision!r} is unknown: choose one of {', '.join(PRECISIONS)}.")
         self.precision = best_precision() if precision == "auto" else precision
         names = {layer.name for layer in model.layers}
         pooling_head = "classifier" in names
@@ -149,9 +148,9 @@ class VGG16:
 
 
 def compiled(model: keras.Model) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
-    """The model as a function of arrays; with TensorFlow as a graph whose weights are folded into constants.
+    """The model as a function of arrays; with TensorFlow, as a graph whose weights are folded into constants.
 
-    Constants let oneDNN lay the weights out for the processor once instead of at every call.
+    With constants, oneDNN prepares the weights' memory layout once instead of at every call.
     """
     if keras.backend.backend() != "tensorflow":
         return lambda pixels: tuple(keras.ops.convert_to_numpy(y) for y in model.predict_on_batch(pixels))

@@ -1,4 +1,4 @@
-"""Where the network's weights come from: Keras, this repository, or a file."""
+"""Loads the network's weights: from Keras, this repository, or a file."""
 
 import hashlib
 import warnings
@@ -16,11 +16,11 @@ WAYS_OUT = "Use --weights bundled, or give a file (--weights FILE)."
 
 
 def load(weights: str) -> keras.Model:
-    """The classification network that `weights` names.
+    """The classification network with the given weights.
 
-    weights: "imagenet" (Keras' own VGG16 with its head, downloaded and checked by Keras), "bundled" (what
-    ships in models/weights), or a file: our own .weights.h5, or the published Keras VGG16-CAM .h5.
-    Raises WrongUse for a file that is missing or fits neither, Failed where the download does not work.
+    weights: "imagenet" (Keras' VGG16 with the head, downloaded and verified by Keras), "bundled" (shipped in
+    models/weights), or a file: our own .weights.h5, or the published Keras VGG16-CAM .h5.
+    Raises WrongUse for a file that is missing or of neither format, Failed if the download fails.
     """
     if weights == "imagenet":
         return _imagenet()
@@ -30,7 +30,7 @@ def load(weights: str) -> keras.Model:
     model = vgg16_cam()
     try:
         if path.name.endswith(".weights.h5"):
-            with warnings.catch_warnings():  # Keras warns of every group it misses before it refuses the file
+            with warnings.catch_warnings():  # Keras warns of every missing group before it refuses the file
                 warnings.simplefilter("ignore")
                 model.load_weights(path)
         else:
@@ -38,7 +38,7 @@ def load(weights: str) -> keras.Model:
         _check_finite(model)
     except Exception as problem:  # h5py and Keras raise nearly anything for a damaged file
         raise WrongUse(
-            f"{path} does not hold the weights of a VGG16-CAM ({_first_line(problem)}). "
+            f"{path} does not contain VGG16-CAM weights ({_first_line(problem)}). "
             "Give a .weights.h5 of this project or the published VGG16-CAM .h5."
         ) from None
     return model
@@ -47,14 +47,14 @@ def load(weights: str) -> keras.Model:
 def _check_finite(model: keras.Model) -> None:
     for layer in model.layers:
         if not all(np.isfinite(array).all() for array in layer.get_weights()):
-            raise ValueError(f"{layer.name} holds numbers that are not finite")
+            raise ValueError(f"{layer.name} contains numbers that are not finite")
 
 
 def _imagenet() -> keras.Model:
     try:
         return keras.applications.VGG16(weights="imagenet")
     except Exception as problem:  # Keras raises a plain Exception where the address cannot be reached
-        raise Failed(f"ImageNet's weights could not be downloaded ({_first_line(problem)}). {WAYS_OUT}") from None
+        raise Failed(f"The ImageNet weights could not be downloaded ({_first_line(problem)}). {WAYS_OUT}") from None
 
 
 def _first_line(problem: Exception) -> str:
@@ -64,8 +64,8 @@ def _first_line(problem: Exception) -> str:
 def load_published(model: keras.Model, path: Path) -> None:
     """Fill `model` from a VGG16-CAM saved by Keras 1 with Theano.
 
-    The kernels are (out, in, height, width) there, and Theano convolves where we correlate, so they are
-    transposed and turned by 180 degrees. Layers are matched by their order: fourteen convolutions, one dense.
+    Its kernels are (out, in, height, width), and Theano convolves while we correlate, so they are transposed and
+    rotated by 180 degrees. Layers are matched by order: fourteen convolutions, one dense layer.
     """
     targets = [layer for layer in model.layers if layer.weights]
     with h5py.File(path, "r") as file:
@@ -93,7 +93,7 @@ def _text(name: bytes | str) -> str:
 
 
 def digest(model: keras.Model) -> str:
-    """SHA-256 over every weight of the model: what tells one network from another, wherever it came from."""
+    """SHA-256 over all weights of the model, which identifies a network wherever it came from."""
     sha = hashlib.sha256()
     for layer in model.layers:
         for array in layer.get_weights():

@@ -39,7 +39,9 @@ def fit(vectors: np.ndarray, dimensions: int) -> Whitening:
     order = np.argsort(-variances)[:dimensions]
     order = order[variances[order] > max(1e-7 * variances.max(), 1e-12)]
     if not len(order):
-        raise WrongUse("All pictures look the same to the network, so it cannot be fitted to them: add other pictures.")
+        raise WrongUse(
+            "All pictures look the same to the network, so the whitening cannot be fitted: add other pictures."
+        )
     projection = components[:, order] / np.sqrt(variances[order])
     return Whitening(mean.astype(np.float32), projection.astype(np.float32))
 

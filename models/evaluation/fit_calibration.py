@@ -47,7 +47,7 @@ def from_runs(places: Sequence[Path], precision: float | None = None) -> Calibra
     read = [records.read(place) for place in places]
     fingerprints = [summary["fingerprint"] for summary, _ in read]
     if any(other != fingerprints[0] for other in fingerprints):
-        raise WrongUse("These runs asked different collections: calibrate on runs of one.")
+        raise WrongUse("These runs were made with different collections: calibrate with runs of one collection.")
     found = examples([record for _, answered in read for record in answered])
     return fit(found, [place.name for place in places], fingerprints[0], precision)
 
@@ -80,7 +80,7 @@ def fit(found: Examples, runs: Sequence[str], fingerprint: dict, precision: floa
     logits, model = predicted[strength], _model(strength)
     upper = _above_all_wrong(logits, found.right) if precision is None else _precise(logits, found.right, precision)
     if upper is None or not (logits[found.right] >= upper).any():
-        raise WrongUse("The evidence does not tell right answers from wrong ones: calibrate on more queries.")
+        raise WrongUse("The evidence does not separate right answers from wrong ones: calibrate with more queries.")
     lower = min(upper, np.quantile(logits[~found.right], CLEAR), np.quantile(logits[found.right], MISSED))
     model.fit(rows, found.right)
     scaler, regression = model.steps[0][1], model.steps[1][1]
@@ -165,7 +165,7 @@ def _folds(found: Examples) -> int:
     if fewest < LEAST:
         raise WrongUse(
             f"{int(found.right.sum())} right and {int((~found.right).sum())} wrong first answers are too few to "
-            f"calibrate on: at least {LEAST} of each are needed, from as many works. Ask for more pictures, with -d "
-            "also for more that are held out (--absent)."
+            f"calibrate with: at least {LEAST} of each are needed, from as many works. Run more queries; with -d, "
+            "also hold out more images (--absent)."
         )
     return min(FOLDS, fewest)

@@ -12,7 +12,8 @@ Several relevant images are separated by blanks; none means that the query shows
 collection. An image is named by its path relative to the dataset, or by its bare file name where
 that is unique. A cell that is one name as a whole may hold blanks as it is; among several names, one
 with blanks stands in double quotes. (A cell that begins with one is quoted as a whole, and each quote
-in it doubled; spreadsheets write it so by themselves.)
+in it doubled; spreadsheets write it so by themselves.) Where a register is loaded, an inventory number
+names all images of its work, and a file the other images of its work, too.
 """
 
 import csv
@@ -29,26 +30,37 @@ COLUMNS = ["query", "relevant"]
 _NAME = re.compile(r'"((?:[^"]|"")+)"(?!\S)|(\S+)')
 
 
-def read(path: Path, queries: Collection[str], images: Mapping[int, str]) -> dict[str, frozenset[int]]:
+def read(
+    path: Path,
+    queries: Collection[str],
+    images: Mapping[int, str],
+    works: Collection[tuple[str, frozenset[int]]] = (),
+) -> dict[str, frozenset[int]]:
     """The ids of the relevant images of each query that the file names; none: not in the collection.
 
     path: the CSV file, UTF-8.
     queries: the file names in the folder of queries.
     images: of the collection, id -> path relative to the dataset.
+    works: (inventory number or "", ids of its images) of each work of the register.
 
     Raises WrongUse, naming file, line and name, for wrong columns, a query that is not in the folder
     or comes twice, and a relevant name that is unknown or ambiguous.
     """
     names = _by_name(images)
+    numbers = {number: ids for number, ids in works if number and number not in names}
+    siblings = {image: ids for _, ids in works for image in ids}
     queries = set(queries)
     truth = {}
     for line, (query, cell) in _rows(path):
         if query not in queries:
             raise WrongUse(f"{path}, line {line}: {printable(query)!r} is not in the folder of queries.")
         if query in truth:
-            raise WrongUse(f"{path}, line {line}: {printable(query)!r} comes a second time; put all in one line.")
+            raise WrongUse(
+                f"{path}, line {line}: {printable(query)!r} is listed twice; put all relevant images on one line."
+            )
         try:
-            truth[query] = frozenset(_ids(cell, names))
+            found = _ids(cell, names, numbers)
+            truth[query] = frozenset().union(*(siblings.get(image, {image}) for image in found))
         except WrongUse as problem:
             raise WrongUse(f"{path}, line {line}: {problem}") from None
     return truth
@@ -83,13 +95,13 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 if len(row) != len(COLUMNS):
                     raise WrongUse(
                         f"{path}, line {reader.line_num}: {len(row)} cells instead of 2 at {printable(row[0])!r}; "
-                        "several relevant images are separated by blanks."
+                        "separate several relevant images by spaces."
                     )
                 yield reader.line_num, row
     except FileNotFoundError:
-        raise WrongUse(f"{path} does not exist: name a CSV file with the columns {','.join(COLUMNS)}.") from None
+        raise WrongUse(f"{path} does not exist: give a CSV file with the columns {','.join(COLUMNS)}.") from None
     except IsADirectoryError:
-        raise WrongUse(f"{path} is a folder: name a CSV file with the columns {','.join(COLUMNS)}.") from None
+        raise WrongUse(f"{path} is a folder: give a CSV file with the columns {','.join(COLUMNS)}.") from None
     except csv.Error as problem:
         raise WrongUse(f"{path}, line {reader.line_num}: not readable as CSV ({problem}).") from None
 
@@ -102,9 +114,9 @@ def _by_name(images: Mapping[int, str]) -> dict[str, list[int]]:
     return names | {path: [image] for image, path in images.items()}
 
 
-def _ids(cell: str, names: dict[str, list[int]]) -> list[int]:
-    whole = [name for name in (cell, cell.strip()) if name in names][:1]
-    return [_id(name, names) for name in whole or split(cell)]
+def _ids(cell: str, names: dict[str, list[int]], numbers: dict[str, frozenset[int]]) -> list[int]:
+    whole = [name for name in (cell, cell.strip()) if name in names or name in numbers][:1]
+    return [image for name in whole or split(cell) for image in numbers.get(name) or [_id(name, names)]]
 
 
 def _id(name: str, names: dict[str, list[int]]) -> int:

@@ -1,6 +1,6 @@
 """What to ask an engine: the pictures of a folder, or transformed copies of the collection's own images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +29,20 @@ class Query:
     group: str = ""  # the same for all queries of one work (see models.evaluation.fit_calibration)
 
 
-def folder_queries(folder: Path, truth: Path | None, collection: dict[int, str]) -> list[Query]:
+def folder_queries(
+    folder: Path,
+    truth: Path | None,
+    collection: dict[int, str],
+    works: Collection[tuple[str, frozenset[int]]] = (),
+) -> list[Query]:
     """A query for every file directly in the folder, sorted by name; sub-folders and hidden files are left alone.
 
     truth: the ground truth; by default `ground_truth.csv` in the folder, if there is one.
+    works: (inventory number or "", ids of its images) of each work of the register.
     Raises WrongUse for a folder that is not there or empty, and for a ground truth that does not fit.
     """
     if not folder.is_dir():
-        raise WrongUse(f"{printable(str(folder))} is not a folder: name one with pictures to ask for.")
+        raise WrongUse(f"{printable(str(folder))} is not a folder: give a folder of query pictures.")
     beside = folder / "ground_truth.csv"
     if truth is None and beside.is_file():
         truth = beside
@@ -47,8 +53,8 @@ def folder_queries(folder: Path, truth: Path | None, collection: dict[int, str])
         if path.is_file() and path.resolve() not in tables and not path.name.startswith(".")
     )
     if not files:
-        raise WrongUse(f"{printable(str(folder))} holds no files: name a folder with pictures to ask for.")
-    expected = ground_truth.read(truth, [path.name for path in files], collection) if truth else {}
+        raise WrongUse(f"{printable(str(folder))} contains no files: give a folder of query pictures.")
+    expected = ground_truth.read(truth, [path.name for path in files], collection, works) if truth else {}
     queries = []
     for path in files:
         relevant = expected.get(path.name)
@@ -79,7 +85,7 @@ def transformed_queries(
     drawn = [int(image) for image in np.random.default_rng(seed).permutation(sorted(collection))]
     held_out, rest = drawn[:absent], drawn[absent:][-sample:]
     if not rest:
-        raise WrongUse(f"The collection has {len(drawn)} images, of which {absent} are to be held out: lower --absent.")
+        raise WrongUse(f"The collection has only {len(drawn)} images, so {absent} cannot be held out: lower --absent.")
     alike = {image: _alike(image, twins) for image in progress(held_out + rest, what="Looking for twins")}
     queries = []
     for image in rest:

@@ -128,7 +128,9 @@ def read(folder: Path, *, earlier: bool = False) -> tuple[dict, list[Record]]:
         raise WrongUse(f"The run “{name}” is damaged: {SUMMARY} cannot be read. R{again}")
     version = summary.get("format", 0)  # the first runs had none
     if not isinstance(version, int) or version > FORMAT:
-        raise WrongUse(f"The run “{name}” was made by a later version of this software. Update it, or r{again}")
+        raise WrongUse(
+            f"The run “{name}” was made by a later version of this software. Update the software, or r{again}"
+        )
     if version < FORMAT and not earlier:
         raise WrongUse(f"The run “{name}” was made by another version of this software. R{again}")
     try:

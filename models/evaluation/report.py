@@ -54,7 +54,7 @@ def _percent(value: float | None) -> str:
 
 
 def _interval(value: list[float] | None) -> str:
-    return "–" if value is None else f"{value[0]:.4f} to {value[1]:.4f}"
+    return "–" if value is None else f"{value[0]:.3f} to {value[1]:.3f}"
 
 
 def _diagram(reliable: list[dict]) -> dict | None:

@@ -46,7 +46,7 @@ def evaluate(engine: "Engine", queries: Sequence[Query], place: Path, settings: 
     with _locked(partial / LOG) as log:
         answered = _answered(log, _identity(engine, queries, settings), partial)
         if 0 < len(answered) < len(queries):
-            print(f"{len(answered)} of {len(queries)} queries are answered already; going on from there.")
+            print(f"{len(answered)} of {len(queries)} queries are already answered; continuing from there.")
         with progress(total=len(queries), what="Queries", unit=" queries") as bar:
             bar.n = bar.initial = len(answered)
             for number, query in enumerate(queries[len(answered) :], start=len(answered) + 1):
@@ -163,7 +163,9 @@ def _locked(file: Path) -> Iterator[BinaryIO]:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise WrongUse(f"Another run writes {file.parent} at this moment: wait for it, or give --name.") from None
+            raise WrongUse(
+                f"Another run is writing to {file.parent}: wait for it to finish, or choose another --name."
+            ) from None
         yield opened
 
 

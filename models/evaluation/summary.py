@@ -67,7 +67,7 @@ def table(summary: dict) -> str:
     if not summary["queries"]:
         lines.append("None of the pictures could be read.")
     elif summary["without_ground_truth"] == summary["queries"]:
-        lines.append("No ground truth: nothing to compare the answers with.")
+        lines.append("There is no ground truth to compare the answers with.")
     else:
         lines.append(
             f"verdict: {verdict_line(verdict)} "
@@ -75,12 +75,12 @@ def table(summary: dict) -> str:
         )
         lines.append(verdict["calibration"]["sentence"])
         if summary["without_ground_truth"]:
-            lines.append(f"without ground truth, not measured: {summary['without_ground_truth']} queries")
+            lines.append(f"not measured, for lack of ground truth: {summary['without_ground_truth']} queries")
     seconds = summary["seconds"]
     shares = [
         f"{stage} {times['share']:.0%}" for stage, times in seconds["stages"].items() if times["share"] is not None
     ]
-    lines.append(f"seconds a query: p50 {figure(seconds['p50'])}, p95 {figure(seconds['p95'])}; {', '.join(shares)}")
+    lines.append(f"seconds per query: p50 {figure(seconds['p50'])}, p95 {figure(seconds['p95'])}; {', '.join(shares)}")
     for skipped in summary["skipped"][:10]:
         lines.append(f"skipped: {skipped['file']}: {skipped['reason']}")
     if len(summary["skipped"]) > 10:
@@ -95,12 +95,12 @@ def verdict_line(verdict: dict) -> str:
     ]
     return (
         f"{', '.join(shares)}, false found {verdict['false_found']}, wrong found {verdict['wrong_found']}, "
-        f"maybe {verdict['maybe']}"
+        f"not sure {verdict['maybe']}"
     )
 
 
 def _interval(interval: list[float] | None) -> str:
-    return f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else ""
+    return f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
 
 
 def figure(value: float | None, digits: int = 3) -> str:

@@ -1,4 +1,4 @@
-"""Pictures of a match: query and work side by side, the matched points joined."""
+"""Drawings of a match: query and work side by side, with matched points joined."""
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ def draw_match(
     work_points: np.ndarray,
     outline: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Query on the left, work on the right, each pair of points joined by a thin line of its own colour.
+    """Query on the left, work on the right, each pair of points joined by a thin line in a different colour.
 
     query, work: (h, w, 3) uint8 BGR, at the scale of the points.
     query_points, work_points: (n, 2) x, y in pixels; row i of the one matches row i of the other.
@@ -69,7 +69,7 @@ def _fixed(point: np.ndarray) -> tuple[int, int]:
 
 
 def _dot(image: np.ndarray, point: np.ndarray, colour: tuple[int, int, int]) -> None:
-    """A point with a dark rim, which is seen on any picture."""
+    """A point with a dark rim, which is visible on any picture."""
     cv2.circle(image, _fixed(point), 4 << _SHIFT, (0, 0, 0), -1, cv2.LINE_AA, _SHIFT)
     cv2.circle(image, _fixed(point), 3 << _SHIFT, colour, -1, cv2.LINE_AA, _SHIFT)
 

@@ -1,4 +1,4 @@
-"""What every kind of local feature has in common. Each kind is a file of its own, listed in models/local/kinds.py."""
+"""The base class of all kinds of local features. Each kind has its own file and is listed in models/local/kinds.py."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ import numpy as np
 from models.collection.features import Features
 from utils import images
 
-MIN_FRAME = 32  # pixels; detectors of patches do not fit into a smaller frame
+MIN_FRAME = 32  # pixels; the patches of detectors do not fit into a smaller frame
 
 
 @dataclass(frozen=True)
 class Extractor(ABC):
     """Extracts the strongest local features of a picture. Safe to call from several threads.
 
-    A kind says what its descriptors are like (`width`, `dtype`), finds them (`detect`), and knows their distance
-    (`nearest_two`). It is a frozen dataclass, so that worker processes and the store's settings can carry it.
+    A kind defines the shape of its descriptors (`width`, `dtype`), computes them (`detect`), and compares them
+    (`nearest_two`). It is a frozen dataclass, so that it can be passed to worker processes and kept in the store.
     """
 
     kind: ClassVar[str]  # its name in models.local.kinds.KINDS; at most 16 bytes
@@ -40,19 +40,19 @@ class Extractor(ABC):
     @staticmethod
     @abstractmethod
     def nearest_two(descriptors: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For each of (n, width) descriptors its two nearest among (m, width): see models.local.distances."""
+        """For each of (n, width) descriptors the two nearest of (m, width) others: see models.local.distances."""
 
     @classmethod
     def approximate_nearest_two(cls, descriptors: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As `nearest_two`, where a kind has a faster search that misses a neighbour now and then."""
+        """As `nearest_two`; a kind may override it by a faster search that occasionally misses a neighbour."""
         return cls.nearest_two(descriptors, among)
 
     def enlargement(self, frame: tuple[int, int]) -> float:  # noqa: ARG002  (for kinds that do)
-        """How many times a picture of this frame, (height, width), is enlarged before it is searched."""
+        """The factor by which a picture of this frame, (height, width), is enlarged before detection."""
         return 1.0
 
     def settings(self) -> dict:
-        """All that shapes what is extracted, as JSON can hold it: a store remembers it."""
+        """Everything that shapes the extracted features, as plain JSON data, which the store keeps."""
         return {"kind": self.kind, **asdict(self)}
 
     def extract(self, picture: np.ndarray) -> Features:
@@ -75,10 +75,11 @@ class Extractor(ABC):
     def from_opencv(
         self, keypoints: Sequence[cv2.KeyPoint], descriptors: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What an OpenCV detector returns, as `detect` has to return it."""
+        """Converts what an OpenCV detector returns into what `detect` has to return; an unknown angle becomes 0."""
         if descriptors is None or not len(keypoints):
             return np.zeros((0, 4), np.float32), np.zeros((0, self.width), self.dtype)
-        return np.array([(*point.pt, point.size, point.angle) for point in keypoints], np.float32), descriptors
+        table = [(*point.pt, point.size, max(point.angle, 0)) for point in keypoints]  # -1: unknown
+        return np.array(table, np.float32), descriptors
 
 
 def in_frame(features: Features, frame: tuple[int, int]) -> Features:

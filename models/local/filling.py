@@ -20,9 +20,9 @@ _extractor: Extractor
 
 
 def find_features(store: Store, reading: Reading, extractor: Extractor, workers: int) -> Outcome:
-    """Step 3: the local features of every image that has none, found in several processes.
+    """Step 3: compute the local features of every image without them, in several processes.
 
-    A picture that changed since step 2 is skipped: its descriptor has to be computed first.
+    A picture that has changed since step 2 is skipped: its descriptor has to be computed again first.
     """
     outcome = Outcome()
     stamps = store.images()
@@ -37,15 +37,15 @@ def find_features(store: Store, reading: Reading, extractor: Extractor, workers:
         for start in range(0, len(todo), AT_ONCE):
             several = todo[start : start + AT_ONCE]
             rows = [(image, next(results)[1]) for image in several]
-            store.put_features([(image, found) for image, found in rows if not isinstance(found, str)])
-            outcome.skipped += [(stamps[image].path, found) for image, found in rows if isinstance(found, str)]
+            store.put_features([(image, result) for image, result in rows if not isinstance(result, str)])
+            outcome.skipped += [(stamps[image].path, result) for image, result in rows if isinstance(result, str)]
             bar.update(len(several))
     outcome.added = len(todo) - len(outcome.skipped)
     return outcome
 
 
 def _prepare_process(reading: Reading, extractor: Extractor) -> None:
-    """Give a worker process what it needs once; one thread each, because there is a process for every core."""
+    """Set up a worker process; with one thread, because there is a process for every core."""
     global _reading, _extractor
     _reading, _extractor = reading, extractor
     cv2.setNumThreads(1)
@@ -54,8 +54,8 @@ def _prepare_process(reading: Reading, extractor: Extractor) -> None:
 def _features_of(stamp: Stamp) -> Features | str:
     """The local features of one image, or why there are none."""
     try:
-        found, content = _reading.content(stamp.path)
-        if found.checksum != stamp.checksum:
+        current, content = _reading.content(stamp.path)
+        if current.checksum != stamp.checksum:
             return "changed since train.py: run train.py --update first"
         return _extractor.extract(_reading.decode(content))
     except ImageProblem as problem:

@@ -1,4 +1,4 @@
-"""The kinds of local features that a collection can be made with: to add one, write its file and name it here."""
+"""The registry of local features: to add a kind, write a file for it and list it here."""
 
 from models.local.extractor import Extractor
 from models.local.orb import Orb
@@ -9,7 +9,7 @@ KINDS: dict[str, type[Extractor]] = {extractor.kind: extractor for extractor in 
 
 
 def kind_of(name: str) -> type[Extractor]:
-    """The kind of that name. Raises WrongUse for a name that is not known."""
+    """The kind with this name. Raises WrongUse for an unknown name."""
     if name not in KINDS:
-        raise WrongUse(f"The local feature {name!r} is not known: choose one of {', '.join(KINDS)}.")
+        raise WrongUse(f"The local feature {name!r} is unknown: choose one of {', '.join(KINDS)}.")
     return KINDS[name]

@@ -1,4 +1,4 @@
-"""Matches: pairs of keypoints, of a query and of a work, that look alike."""
+"""Matching: pairs of keypoints of a query and of a work that look alike."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,12 +17,12 @@ def match(
 ) -> list[np.ndarray]:
     """The matches of a query with each of the works: (matches, 2) int, positions in query and in work.
 
-    Each keypoint of a work looks for its nearest neighbour in the query, and keeps it where the second nearest is
-    clearly further away (Lowe's ratio test). The works ask, because a photograph holds far more than one work: its
-    other keypoints then compete for nothing. Where two of a work choose the same keypoint, the nearer one has it.
-    All works ask in one search, which is twice as fast as one after the other.
+    For each keypoint of a work, the nearest neighbour in the query is found, and kept if the second nearest is clearly
+    further away (Lowe's ratio test). The search goes from work to query, because a photograph shows far more than one
+    work, and its other keypoints would otherwise produce false matches. If two keypoints of a work have the same
+    neighbour, the nearer one is kept. All works are searched at once, which is twice as fast as one after the other.
 
-    approximate: by the kind's faster search. Raises ValueError where query and works are of different kinds.
+    approximate: by the kind's faster search. Raises ValueError if query and works are of different kinds.
     """
     if any(work.kind != query.kind for work in works):
         raise ValueError("Local features of different kinds cannot be matched.")

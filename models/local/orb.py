@@ -8,14 +8,14 @@ import numpy as np
 from models.local import distances
 from models.local.extractor import Extractor
 
-FEW = 500  # keypoints, or half of the most allowed: where ORB finds fewer, it looks again for ...
-FAINT = (7, 3)  # ... corners that differ from their surroundings by so many grey levels, instead of OpenCV's 20
-SMALL, LARGEST = 320, 3  # pixels of the long side up to which a picture is enlarged; times, at most
+FEW = 500  # keypoints, or half of the maximum: if ORB finds fewer, it repeats the search for ...
+FAINT = (7, 3)  # ... corners that differ from their surroundings by this many grey levels, instead of OpenCV's 20
+SMALL, LARGEST = 320, 3  # long side in pixels below which a picture is enlarged; maximum factor
 
 
 @dataclass(frozen=True)
 class Orb(Extractor):
-    """ORB as OpenCV has it, which looks again where a picture is dark, pale or small."""
+    """OpenCV's ORB, adapted to dark, pale and small pictures."""
 
     kind = "orb"
     width = 32
@@ -24,11 +24,11 @@ class Orb(Extractor):
     approximate_nearest_two = staticmethod(distances.approximate_hamming)
 
     def enlargement(self, frame: tuple[int, int]) -> float:
-        """ORB's patches are 31 pixels wide, and so is its margin: small pictures are enlarged."""
+        """Small pictures are enlarged, because ORB's patches and margins are 31 pixels wide."""
         return min(LARGEST, max(1.0, SMALL / max(frame)))
 
     def detect(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As Extractor.detect. ORB finds next to nothing on a dark or blurred picture, so it looks again."""
+        """As Extractor.detect. With the default threshold, ORB finds very little in dark or blurred pictures."""
         detector = cv2.ORB.create(self.keypoints)
         keypoints, descriptors = detector.detectAndCompute(grey, None)
         for threshold in FAINT:

@@ -1,4 +1,4 @@
-"""Outlines of four corners that come from outside: whether a part of a picture can be cut out along them.
+"""Validates outlines of four corners that come from outside: can a part of a picture be cut out along them?
 
 Corners are (4, 2) arrays of finite x, y in pixels of a picture that is `width` x `height` pixels.
 """
@@ -6,11 +6,11 @@ Corners are (4, 2) arrays of finite x, y in pixels of a picture that is `width` 
 import cv2
 import numpy as np
 
-BEYOND = 0.05  # of a side by which a corner may lie outside the picture and still be moved to its border
+BEYOND = 0.05  # fraction of a side by which a corner may lie outside the picture; it is then moved to the border
 
 
 def is_near(corners: np.ndarray, width: int, height: int) -> bool:
-    """Whether all corners lie inside the picture, or at most BEYOND of its sides outside."""
+    """Whether all corners lie inside the picture, or outside by at most BEYOND of its sides."""
     size = np.array((width, height))
     return bool((corners >= -BEYOND * size).all() and (corners <= (1 + BEYOND) * size).all())
 

@@ -1,4 +1,4 @@
-"""SIFT: blobs and gradient histograms, slower than ORB, but on blurred pictures and thin drawings too (Lowe 2004)."""
+"""SIFT: blobs and gradient histograms; slower than ORB, but good for blurred pictures and thin drawings (Lowe 2004)."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ CONTRAST, EDGE = 0.01, 30  # thresholds, instead of OpenCV's 0.04 and 10: drawin
 
 @dataclass(frozen=True)
 class Sift(Extractor):
-    """SIFT as OpenCV has it, with RootSIFT descriptors (Arandjelovic & Zisserman 2012), scaled to 0..255."""
+    """OpenCV's SIFT (Lowe 2004) with RootSIFT descriptors (Arandjelovic & Zisserman 2012), scaled to 0..255."""
 
     kind = "sift"
     width = 128
@@ -21,13 +21,13 @@ class Sift(Extractor):
     nearest_two = staticmethod(distances.euclidean)
 
     def detect(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As Extractor.detect. OpenCV may return one or two keypoints more than asked for."""
+        """As Extractor.detect. OpenCV may return one or two keypoints more than requested."""
         detector = cv2.SIFT.create(self.keypoints, contrastThreshold=CONTRAST, edgeThreshold=EDGE)
         table, descriptors = self.from_opencv(*detector.detectAndCompute(grey, None))
         return table, root_sift(descriptors)
 
     def settings(self) -> dict:
-        """With the thresholds, so that a store made with others is made again."""
+        """Includes the thresholds, so that features made with others are computed again."""
         return super().settings() | {"thresholds": [CONTRAST, EDGE]}
 
 

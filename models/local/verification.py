@@ -1,4 +1,4 @@
-"""Does a query show this work? A homography between their matches that could be a photograph."""
+"""Geometric verification: is there a homography between query and work that a photograph could have?"""
 
 from collections.abc import Callable, Sequence
 
@@ -9,26 +9,26 @@ from models.answer import Evidence, Warp
 from models.collection.features import Features
 from models.local.matching import match
 
-TOLERANCE = 4.0  # pixels between a keypoint of the work and where the homography puts its match
+TOLERANCE = 4.0  # pixels between a keypoint of the work and the mapped position of its match
 ESTIMATOR = cv2.USAC_MAGSAC  # of the homography: MAGSAC++ (Barath et al. 2020)
-MIN_MATCHES = 5  # four points fit a homography always, so a fifth has to speak for it
+MIN_MATCHES = 5  # four points always fit a homography, so a fifth has to confirm it
 
-# All works are matched approximately first, and the likeliest of them in full.
-EVERY = 3  # every third keypoint takes part in the first
-LIKELY = 15  # works at least, and one in ...
-ONE_IN = 8  # ... of a long list, on which more wrong ones have such matches by chance
+# All works are matched approximately first, and then the likeliest of them in full.
+EVERY = 3  # the first matching uses every third keypoint
+LIKELY = 15  # minimum number of works matched in full; or one in ...
+ONE_IN = 8  # ... of a long list, in which more wrong works have chance matches
 
-# A photograph of a flat picture: what the homography may do to the surroundings of a matched point.
-SCALE = (0.12, 8.0)  # pixels of the work for one of the query
-STRETCH = 4.0  # of one direction against the other
-TILT = 4.0  # of the scale at one matched point against another
+# Limits of the local distortion at a matched point in a photograph of a flat picture.
+SCALE = (0.12, 8.0)  # pixels of the work per pixel of the query
+STRETCH = 4.0  # ratio of the scales of two orthogonal directions
+TILT = 4.0  # ratio of the scales at two matched points
 
 
 def examine(query: Features, works: Sequence[Features]) -> list[Evidence]:
     """The evidence that `query` shows each of the works, in their order.
 
-    Nearly all time goes into comparing descriptors, and on a shortlist of a hundred nearly all works are wrong: a third
-    of the keypoints, compared approximately, tells which deserve the rest. The others get no inliers.
+    Nearly all time is spent on comparing descriptors, and in a shortlist of a hundred nearly all works are wrong. So a
+    third of the keypoints, compared approximately, decides which works are matched in full. The others get no inliers.
     """
     first = match(query, [_thinned(work) for work in works], approximate=True)
     evidence = [Evidence(matches=len(matches)) for matches in first]
@@ -51,10 +51,10 @@ def verify(
     estimator: int = ESTIMATOR,
     warp_of: Callable[[np.ndarray, np.ndarray], Warp | None] | None = None,
 ) -> Evidence:
-    """The evidence that `query` shows `work`: inliers of a sane homography between their matches.
+    """The evidence that `query` shows `work`: inliers of a plausible homography between their matches.
 
     matches: (matches, 2) int, as `match` returns them. estimator: OpenCV's number of a robust estimator.
-    warp_of: what a homography does to the picture, or None where it is not sane; `sane_warp` by default.
+    warp_of: the distortion by a homography, or None if it is not plausible; `sane_warp` by default.
     """
     warp_of = warp_of or sane_warp
     if len(matches) < MIN_MATCHES:
@@ -84,12 +84,12 @@ def verify(
 
 
 def sane_warp(homography: np.ndarray, points: np.ndarray) -> Warp | None:
-    """What a homography does to the picture; None where it cannot come from a photograph of a flat picture.
+    """The distortion by a homography; None if it cannot come from a photograph of a flat picture.
 
-    homography: (3, 3) float64, query -> work; points: (points, 2) x, y in the query, where it is judged: the matched
-    ones. It must neither fold nor mirror, and its scale, its stretch and the change of scale from point to point must
-    stay within bounds: chance matches rarely keep to all of that. Judged by the derivative of the mapping
-    (Hartley & Zisserman 2004, section 2.4).
+    homography: (3, 3) float64, query -> work; points: (points, 2) x, y of the matched points in the query, at which it
+    is evaluated. It must neither fold nor mirror, and scale, stretch and the change of scale from point to point must
+    stay within limits, which chance matches rarely do. Evaluated by the derivative of the mapping (Hartley & Zisserman
+    2004, section 2.4).
     """
     mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
     depth = mapped[:, 2]

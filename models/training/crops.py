@@ -32,7 +32,7 @@ def read(folders: Sequence[Path], short_side: int) -> tuple[list[np.ndarray], li
     skipped, paths = [], []
     for folder in folders:
         if not folder.is_dir():
-            raise WrongUse(f"There is no folder {folder}: name folders of pictures with --pictures.")
+            raise WrongUse(f"There is no folder {folder}: give folders of pictures with --pictures.")
         names, problems = lists.walk(folder)
         paths += [folder / name for name in names]
         skipped += [(folder / name, reason) for name, reason in problems]
@@ -52,7 +52,7 @@ def read(folders: Sequence[Path], short_side: int) -> tuple[list[np.ndarray], li
             else:
                 pictures.append(found)
     if not pictures:
-        raise WrongUse(f"There is no picture in {', '.join(map(str, folders))}: name other folders with --pictures.")
+        raise WrongUse(f"There is no picture in {', '.join(map(str, folders))}: give other folders with --pictures.")
     return pictures, skipped
 
 

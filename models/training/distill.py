@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for path, reason in skipped:
         print(f"Skipped {path}: {reason}")
     held_out, pictures = pictures[::HELD_OUT], [p for k, p in enumerate(pictures) if k % HELD_OUT] or pictures
-    print(f"{len(pictures)} pictures to learn from, {len(held_out)} held out, {len(skipped)} files skipped")
+    print(f"{len(pictures)} training pictures, {len(held_out)} held out, {len(skipped)} files skipped")
     distiller, checkpoint = _prepared(options, teacher, start, pictures, precision)
     _train(distiller, options, pictures, checkpoint)
     plain = fold(distiller.pupil, *_classifier(distiller.pupil, teacher, options, pictures))
@@ -145,23 +145,23 @@ def _check_output(folder: Path) -> None:
         (folder / "distill.partial").touch()
         (folder / "distill.partial").unlink()
     except OSError as problem:
-        raise WrongUse(f"Nothing can be written to {folder} ({problem.strerror}): choose another --output.") from None
+        raise WrongUse(f"{folder} is not writable ({problem.strerror}): choose another --output.") from None
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = script.plain_parser(__doc__)
     add = parser.add_argument
     add("--teacher", type=Path, required=True, metavar="FILE", help="the .npz of an ImageNet GoogLeNet")
-    add("--pictures", type=Path, required=True, nargs="+", metavar="DIR", help="folders of pictures to learn from")
+    add("--pictures", type=Path, required=True, nargs="+", metavar="DIR", help="folders of training pictures")
     add("--output", type=Path, default=Path("output/distill"), metavar="DIR", help="results (%(default)s)")
-    add("--crops", type=script.positive, default=100_000, metavar="N", help="how many to learn from (%(default)s)")
-    add("--side", type=_side, default=96, metavar="PIXELS", help="of a crop (%(default)s)")
-    add("--last-side", type=_side, default=128, metavar="PIXELS", help="in the last fifth (%(default)s)")
-    add("--batch-size", type=script.positive, default=32, metavar="N", help="crops a step (%(default)s)")
-    add("--learning-rate", type=float, default=1e-3, metavar="RATE", help="the highest (%(default)s)")
-    add("--start", default="bundled", metavar="WEIGHTS", help="bundled, a file, or none: from nothing (%(default)s)")
+    add("--crops", type=script.positive, default=100_000, metavar="N", help="number of crops to train on (%(default)s)")
+    add("--side", type=_side, default=96, metavar="PIXELS", help="side of a crop (%(default)s)")
+    add("--last-side", type=_side, default=128, metavar="PIXELS", help="side of a crop in the last fifth (%(default)s)")
+    add("--batch-size", type=script.positive, default=32, metavar="N", help="crops per step (%(default)s)")
+    add("--learning-rate", type=float, default=1e-3, metavar="RATE", help="peak learning rate (%(default)s)")
+    add("--start", default="bundled", metavar="WEIGHTS", help="initial weights: bundled, a file, or none (%(default)s)")
     add("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="(%(default)s)")
-    add("--seed", type=int, default=0, metavar="N", help="of the crops and of new weights (%(default)s)")
+    add("--seed", type=int, default=0, metavar="N", help="random seed of crops and initial weights (%(default)s)")
     return parser.parse_args(argv)
 
 
@@ -281,7 +281,7 @@ class Checkpoint(keras.callbacks.Callback):
                 settings = str(file["settings"])
                 if settings != self.settings:
                     raise WrongUse(
-                        f"{self.path} is of a run with other settings ({settings}): repeat those, choose another "
+                        f"{self.path} belongs to a run with other settings ({settings}): use those, choose another "
                         "--output, or delete it."
                     )
                 for k, variable in enumerate(self.variables):
@@ -289,7 +289,9 @@ class Checkpoint(keras.callbacks.Callback):
         except FileNotFoundError:
             return False
         except (zipfile.BadZipFile, KeyError, ValueError):
-            raise WrongUse(f"{self.path} is damaged, or of another version: delete it to begin anew.") from None
+            raise WrongUse(
+                f"{self.path} is damaged or was written by another version: delete it to start again."
+            ) from None
         return True
 
 
@@ -342,40 +344,40 @@ def _classifier(
 def _measured(
     distiller: Distiller, plain: keras.Model, teacher: Teacher, held_out: list[np.ndarray], side: int
 ) -> dict:
-    """Losses on pictures that were not learnt from, and how well the scores of the folded network are the teacher's."""
-    losses, found, wanted = [], [], []
+    """Losses on held-out pictures, and how well the scores of the folded network reproduce the teacher's."""
+    losses, student_scores, teacher_scores = [], [], []
     for k in range(0, len(held_out), 32):
         batch = np.stack([centre(picture, side) for picture in held_out[k : k + 32]])
         distiller.reset_metrics()
         losses.append(distiller.test_on_batch(batch, batch, return_dict=True))
-        found.append(plain.predict_on_batch(batch - MEAN))
-        wanted.append(teacher(batch)[0].mean((1, 2)) @ teacher.kernel + teacher.bias)
-    shares = np.array([len(one) for one in found]) / len(held_out)
+        student_scores.append(plain.predict_on_batch(batch - MEAN))
+        teacher_scores.append(teacher(batch)[0].mean((1, 2)) @ teacher.kernel + teacher.bias)
+    shares = np.array([len(scores) for scores in student_scores]) / len(held_out)
     means = {name: float(shares @ [float(each[name]) for each in losses]) for name in losses[0]}
-    return {"losses": means} | agreement(np.concatenate(found), np.concatenate(wanted))
+    return {"losses": means} | fidelity(np.concatenate(student_scores), np.concatenate(teacher_scores))
 
 
-def agreement(found: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
-    """How well scores (pictures, classes) are those wanted.
+def fidelity(student: np.ndarray, teacher: np.ndarray) -> dict[str, float]:
+    """How well the student's scores (pictures, classes) reproduce the teacher's.
 
-    r2: the share of the variance explained, of scores less their mean over the classes, which the softmax ignores.
-    top5: the share of the five best classes wanted that are among the five best found.
+    r2: share of the variance explained, of scores less their mean over the classes, which the softmax ignores.
+    top5: share of the teacher's five best classes that are among the student's five best.
     """
-    best = [set(row) for row in np.argsort(-found)[:, :5]]
-    kept = [len(one & set(row)) / 5 for one, row in zip(best, np.argsort(-wanted)[:, :5], strict=True)]
-    found, wanted = (each - each.mean(axis=1, keepdims=True) for each in (found, wanted))
-    unexplained = np.square(found - wanted).sum() / max(np.square(wanted - wanted.mean(axis=0)).sum(), 1e-12)
+    best = [set(row) for row in np.argsort(-student)[:, :5]]
+    kept = [len(one & set(row)) / 5 for one, row in zip(best, np.argsort(-teacher)[:, :5], strict=True)]
+    student, teacher = (each - each.mean(axis=1, keepdims=True) for each in (student, teacher))
+    unexplained = np.square(student - teacher).sum() / max(np.square(teacher - teacher.mean(axis=0)).sum(), 1e-12)
     return {"r2": float(1 - unexplained), "top5": float(np.mean(kept))}
 
 
-def _write(plain: keras.Model, options: argparse.Namespace, told: dict, found: dict) -> None:
+def _write(plain: keras.Model, options: argparse.Namespace, run: dict, held_out: dict) -> None:
     path = options.output / "vgg16_cam.weights.h5"
     with files.whole(path, ending=".weights.h5") as part:  # Keras refuses other names
         weights.save_half(plain, part)
-    told = {"back_end": keras.backend.backend()} | told | {"crops": _steps(options) * options.batch_size}
-    told = {"settings": vars(options), "run": told, "held_out": found}
-    files.write(options.output / "distill.json", json.dumps(told, indent=2, default=str).encode() + b"\n")
-    print(f"{path}: R2 {found['r2']:.2f}, {found['top5']:.0%} of the teacher's five best classes kept")
+    run = {"back_end": keras.backend.backend()} | run | {"crops": _steps(options) * options.batch_size}
+    content = {"settings": vars(options), "run": run, "held_out": held_out}
+    files.write(options.output / "distill.json", json.dumps(content, indent=2, default=str).encode() + b"\n")
+    print(f"{path}: R2 {held_out['r2']:.2f}, {held_out['top5']:.0%} of the teacher's five best classes kept")
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def _read(path: Path) -> Arrays:
 
 
 def _not_a_teacher(path: Path, reason: str) -> WrongUse:
-    return WrongUse(f"{path} does not hold the weights of a GoogLeNet ({reason}). Give another --teacher.")
+    return WrongUse(f"{path} does not contain GoogLeNet weights ({reason}). Give another --teacher.")
 
 
 def _googlenet(arrays: Arrays, precision: str) -> keras.Model:

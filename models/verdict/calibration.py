@@ -93,7 +93,7 @@ class Calibration:
         if not isinstance(content, dict) or "format" not in content:
             raise Damaged(f"{NAME} is not a calibration.")
         if content["format"] != FORMAT:
-            raise Damaged(f"{NAME} is of another version of this program: calibrate again.")
+            raise Damaged(f"{NAME} was written by another version of this program: calibrate again.")
         try:
             calibration = cls(**content)
             _check(calibration)

@@ -39,15 +39,15 @@ class Judge:
         rule = self.rule
         known = {"calibrated": isinstance(rule, Calibration), "thresholds": rule.to_json(), "problem": self.problem}
         if isinstance(rule, Thresholds):
-            return known | {"sentence": self._told("The thresholds were set by hand: nothing was calibrated.")}
+            return known | {"sentence": self._with_problem("The thresholds were set by hand; there is no calibration.")}
         runs = " and ".join(rule.runs)
-        told = f"Calibrated on {rule.date[:10]} with {runs} (asked for: {rule.operating_point})."
+        told = f"Calibrated on {rule.date[:10]} with {runs} (operating point: {rule.operating_point})."
         return known | {
-            "sentence": self._told(told),
+            "sentence": self._with_problem(told),
             **{name: getattr(rule, name) for name in ("date", "runs", "operating_point", "measured")},
         }
 
-    def _told(self, sentence: str) -> str:
+    def _with_problem(self, sentence: str) -> str:
         return f"{sentence} {self.problem}" if self.problem else sentence
 
 

@@ -34,8 +34,8 @@ export class Camera {
       this.live = false; // the next press opens the camera application, or a choice of files
       const denied = failure.name === "NotAllowedError";
       this.problem(
-        `${denied ? "The browser does not let this page use the camera." : "No camera was found."} ` +
-          "Press the button again to use your device's own camera app, or choose a picture.",
+        `${denied ? "The browser does not allow this page to use the camera." : "No camera was found."} ` +
+          "Press the button again to use your device's camera app, or choose a picture.",
       );
       return;
     }

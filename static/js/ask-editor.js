@@ -81,9 +81,9 @@ export class Editor {
   words() {
     const { length } = this.chosen;
     const turned = ["", ", turned right", ", upside down", ", turned left"][this.turns];
-    if (length > 1) return `${length} works, each for itself${turned}`;
+    if (length > 1) return `${length} works, one answer each${turned}`;
     if (length === 1) return `One work, straightened${turned}`;
-    if (this.works) return `The whole picture${turned}. Choose a painting on it, or several.`;
+    if (this.works) return `The whole picture${turned}. You can select one or more paintings in it.`;
     return (this.isCropped ? "The part within the handles" : "The whole picture") + turned;
   }
 
@@ -101,7 +101,7 @@ export class Editor {
     const elements = [...this.outlines, ...this.handles].map(({ element }) => element);
     this.marks.replaceChildren(this.kept, this.shade, ...elements);
     this.place();
-    this.tell();
+    this.report();
   }
 
   /** Put marks where they belong, as large as they are wanted on the screen. */
@@ -124,7 +124,7 @@ export class Editor {
     for (const handle of this.handles) handle.update(unit);
   }
 
-  tell() {
+  report() {
     this.preview();
     this.changed();
   }
@@ -167,12 +167,12 @@ export class Editor {
 
   handle({ move, ...options }) {
     const { width, height } = this.photograph;
-    const tell = (dx, dy) => {
+    const report = (dx, dy) => {
       move(dx, dy);
       this.place();
-      this.tell();
+      this.report();
     };
-    return new Handle(this.turned, { size: [width, height], move: tell, ...options });
+    return new Handle(this.turned, { size: [width, height], move: report, ...options });
   }
 
   /** A work that can be chosen: a button in the shape of its outline. */

@@ -9,10 +9,10 @@ export class Refusal extends Error {
 }
 
 const SENTENCES = {
-  0: "The site cannot be reached. Please check your connection, then try again.",
-  401: "You are signed out. Please open the page again and sign in.",
+  0: "The site cannot be reached. Please check your connection and try again.",
+  401: "You are signed out. Please reload the page and sign in.",
   413: "The file is too large for this site.",
-  429: "That was too often in a short time. Please wait a little, then try again.",
+  429: "Too many requests in a short time. Please wait a moment, then try again.",
 };
 
 const token = () => document.querySelector('meta[name="csrf-token"]').content;

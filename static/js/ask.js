@@ -16,13 +16,13 @@ let photograph = null; // as the site describes it
 let camera = null;
 let busy = false;
 
-function tell(sentence) {
+function announce(sentence) {
   part("ask-status").textContent = sentence;
 }
 
 function refuse(problem) {
   if (!(problem instanceof Refusal)) throw problem;
-  tell("");
+  announce("");
   part("ask-problem").textContent = problem.message;
   part("ask-problem").hidden = false;
 }
@@ -49,11 +49,11 @@ async function doing(work) {
 function takeFile(file, source) {
   doing(async () => {
     const megabytes = Number(form.dataset.megabytes);
-    if (file.size > megabytes * 2 ** 20) throw new Refusal(`The file is too large; ${megabytes} MB are the limit.`);
+    if (file.size > megabytes * 2 ** 20) throw new Refusal(`The file is too large: the limit is ${megabytes} MB.`);
     const sent = new FormData();
     sent.set("picture", file, file.name || "picture");
     sent.set("source", source);
-    await take(sent, "Sending the picture …");
+    await take(sent, "Uploading the picture …");
   });
 }
 
@@ -68,7 +68,7 @@ function takeAddress(address) {
 
 async function take(sent, sentence) {
   const progress = part("ask-progress");
-  tell(sentence);
+  announce(sentence);
   progress.removeAttribute("value");
   progress.hidden = false;
   const described = await upload(form.dataset.upload, sent, (share) => {
@@ -77,7 +77,7 @@ async function take(sent, sentence) {
     else progress.removeAttribute("value");
   });
   show(described);
-  tell("Your picture is here.");
+  announce("Picture uploaded.");
 }
 
 /** Ready to be changed and asked for. */
@@ -96,7 +96,7 @@ function another() {
   part("ask-problem").hidden = true;
   form.hidden = false;
   form.reset();
-  tell("");
+  announce("");
   part("picture").focus();
 }
 
@@ -104,7 +104,7 @@ function another() {
 
 function changed() {
   const { length } = editor.regions();
-  ask.textContent = length > 1 ? `Ask for ${length} works` : "Ask";
+  ask.textContent = length > 1 ? `Identify ${length} works` : "Identify";
   const words = editor.words();
   if (part("choice").textContent !== words) part("choice").textContent = words;
 }
@@ -116,14 +116,14 @@ function findPaintings() {
     return;
   }
   doing(async () => {
-    tell("Looking for paintings …");
+    announce("Looking for paintings …");
     editor.found ??= (await talk(photograph.paintings)).paintings;
     const { length } = editor.found;
     if (!length) {
-      tell("No painting could be made out. You can cut it out with the handles.");
+      announce("No painting detected. You can crop to the work with the handles.");
       return;
     }
-    tell(length === 1 ? "One painting was made out." : `${length} paintings were made out.`);
+    announce(length === 1 ? "1 painting detected." : `${length} paintings detected.`);
     find.setAttribute("aria-pressed", "true");
     editor.offer(editor.found);
   });
@@ -143,13 +143,13 @@ function askNow() {
 
 /** What the site answers; while it cannot, it is asked again. */
 async function answered() {
-  tell("Searching the collection …");
+  announce("Searching the collection …");
   for (const started = Date.now(); ; ) {
     try {
       return await talk(photograph.ask, { regions: editor.regions() });
     } catch (problem) {
       if (problem.status !== 503 || Date.now() - started > 1000 * PATIENCE) throw problem;
-      tell("The search cannot answer just yet. This page tries again by itself.");
+      announce("The search is busy. This page will try again automatically.");
       await pause(Math.min(problem.seconds || 3, 10));
     }
   }
@@ -204,7 +204,7 @@ function listen() {
   part("reset").addEventListener("click", () => {
     find.setAttribute("aria-pressed", "false");
     editor.reset();
-    tell("The picture is as it came.");
+    announce("Original picture restored.");
   });
 }
 

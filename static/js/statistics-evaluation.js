@@ -54,16 +54,22 @@
     return [Math.max(0, (centre - margin) / scale), Math.min(1, (centre + margin) / scale)];
   }
 
-  function percent(share) {
-    let digits = 1;
-    if (share > 0 && share < 1) {
-      digits = Math.max(1, Math.min(4, Math.ceil(-Math.log10(Math.min(share, 1 - share))) - 1));
-    }
+  // Percentages as web/statistics/measures.py writes them.
+  function decimals(share) {
+    return share > 0 ? Math.max(1, Math.min(4, Math.ceil(-Math.log10(share)) - 1)) : 1;
+  }
+
+  function percent(share, digits = decimals(Math.min(share, 1 - share))) {
     return `${(100 * share).toFixed(digits)} %`;
   }
 
+  function percentRange([low, high]) {
+    const digits = decimals(high - low);
+    return `${percent(low, digits)} to ${percent(high, digits)}`;
+  }
+
   const shareOf = (part, whole) => (whole ? percent(part / whole) : "–");
-  const intervalOf = (part, whole) => (whole ? wilson(part, whole).map(percent).join(" to ") : "–");
+  const intervalOf = (part, whole) => (whole ? percentRange(wilson(part, whole)) : "–");
 
   function show(panel, at) {
     const counts = judge(panel.points, at);

@@ -54,7 +54,7 @@ def test_the_evidence_is_drawn_and_each_part_is_switched(page, address, found):
 
 def test_where_the_search_looked_lies_over_the_picture(page, address, found):
     page.goto(address + found)
-    overlay, under = page.get_by_alt_text("Bright where"), page.get_by_alt_text("The picture that was asked for")
+    overlay, under = page.get_by_alt_text("bright where"), page.get_by_alt_text("The picture that was submitted")
     assert overlay.count() == 1 and overlay.is_hidden()
     page.get_by_label("Show where the search looked").check()
     until(page, "document.querySelector('.layer-attention').naturalWidth > 0")
@@ -68,12 +68,12 @@ def test_the_page_works_without_scripts(visit, site, address, collection):
     (query,) = ask_for(site, "ada", (collection / "images" / "portrait 6.png").read_bytes())
     page.goto(f"{address}/answers/{query}")
     page.get_by_label("Show where the search looked").check()
-    assert page.get_by_alt_text("Bright where").is_visible()
+    assert page.get_by_alt_text("bright where").is_visible()
     page.get_by_role("button", name="Right", exact=True).click()
     page.get_by_text("Press the same button again").wait_for()
     page.get_by_role("link", name="Delete this answer").click()
     page.get_by_role("button", name="Delete").click()
-    page.get_by_text("The answer and its picture are deleted.").wait_for()
+    page.get_by_text("The answer and its picture have been deleted.").wait_for()
 
 
 def test_feedback_by_keyboard_is_kept_and_taken_back(page, address, found):
@@ -82,18 +82,18 @@ def test_feedback_by_keyboard_is_kept_and_taken_back(page, address, found):
     button.press("Enter")
     page.get_by_role("button", name="Wrong", pressed=True).wait_for()
     page.get_by_role("button", name="Wrong", pressed=True).press("Space")
-    page.get_by_text("What you say is kept with the answer.").wait_for()
+    page.get_by_text("Your feedback is stored with the answer.").wait_for()
 
 
 def test_what_is_not_found_helps_on(page, address, missing):
     page.goto(address + missing)
-    page.get_by_role("heading", name="This is not in the collection").wait_for()
+    page.get_by_role("heading", name="Not found in the collection").wait_for()
     shot(page, "answer-not-found")
-    page.get_by_role("link", name="Ask again with this photograph").first.click()
+    page.get_by_role("link", name="Try again with this photo").first.click()
     page.get_by_role("button", name="Find the painting").wait_for()  # the scripts run now: the plain form is gone
-    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_role("button", name="Identify", exact=True).click()
     page.wait_for_url("**/answers/*")
-    page.get_by_role("heading", name="Also asked for on this photograph").wait_for()
+    page.get_by_role("heading", name="Other parts of this photo").wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -123,7 +123,7 @@ def test_the_history_is_filtered_saved_and_cleared(page, address, found, missing
     assert pictures.count() == 2
     until(page, "[...document.images].every((image) => image.naturalWidth > 0)")
     shot(page, "history")
-    page.get_by_label("Answer", exact=True).select_option("Found")
+    page.get_by_label("Verdict", exact=True).select_option("Found")
     page.get_by_role("button", name="Filter").click()
     page.get_by_text("1 answer.").wait_for()
     assert pictures.count() == 1
@@ -131,14 +131,14 @@ def test_the_history_is_filtered_saved_and_cleared(page, address, found, missing
         page.get_by_role("link", name="Download as CSV").click()
     with saved.value.path().open(encoding="utf-8-sig", newline="") as file:
         assert [row["verdict"] for row in csv.DictReader(file)] == ["found"]
-    page.get_by_label("Choose").check()
-    page.get_by_role("button", name="Delete the chosen").click()
+    page.get_by_label("Select").check()
+    page.get_by_role("button", name="Delete selected").click()
     page.get_by_role("heading", name="Delete this answer?").wait_for()
     page.get_by_role("button", name="Delete").click()
     page.wait_for_url("**/history")
     assert pictures.count() == 1
     pictures.click()
-    page.get_by_role("heading", name="This is not in the collection").wait_for()
+    page.get_by_role("heading", name="Not found in the collection").wait_for()
 
 
 def test_times_are_shown_as_the_persons_clock_has_them(visit, site, address, collection):

@@ -52,7 +52,7 @@ def page(visit, site, address) -> Page:
 def choose(page: Page, file: Path) -> None:
     """Choose a file, and wait until the photograph is there to be changed."""
     page.get_by_label("Choose a picture").set_input_files(file)
-    expect(button(page, "Ask")).to_be_visible()
+    expect(button(page, "Identify")).to_be_visible()
 
 
 def button(page: Page, name: str) -> Locator:
@@ -77,7 +77,7 @@ def drag(page: Page, name: str, across: float, down: float) -> None:
     page.mouse.up()
 
 
-def ask(page: Page, name: str = "Ask") -> None:
+def ask(page: Page, name: str = "Identify") -> None:
     button(page, name).click()
     page.wait_for_url(ANSWER)
 
@@ -119,7 +119,7 @@ def test_a_file_is_chosen_and_asked_for(page, site, picture):
     check_accessibility(page)
     shot(page, "ask")
     choose(page, picture)
-    expect(button(page, "Ask")).to_be_focused()
+    expect(button(page, "Identify")).to_be_focused()
     check_accessibility(page)
     shot(page, "ask-photograph")
     page.keyboard.press("Enter")
@@ -162,21 +162,21 @@ def test_a_picture_is_fetched_from_its_address(visit, make_site, serve, console,
     shot(page, "ask-address-refused")
     field.fill(f"http://museum.example:{server.server_port}/picture")
     button(page, "Use this address").click()
-    expect(button(page, "Ask")).to_be_visible()
+    expect(button(page, "Identify")).to_be_visible()
     expect(page.get_by_role("alert")).to_be_hidden()
     ask(page)
     assert sources(site) == ["address"]
 
 
 def test_a_photograph_is_taken_with_the_camera(page, site):
-    button(page, "Take a photograph").click()
-    expect(button(page, "Take the picture")).to_be_focused()
+    button(page, "Take a photo").click()
+    expect(button(page, "Take photo")).to_be_focused()
     until(page, "document.getElementById('camera-view').videoWidth > 0")
     check_accessibility(page)
     shot(page, "ask-camera")
     page.evaluate("window.tracks = document.getElementById('camera-view').srcObject.getTracks()")
-    button(page, "Take the picture").click()
-    expect(button(page, "Ask")).to_be_visible()
+    button(page, "Take photo").click()
+    expect(button(page, "Identify")).to_be_visible()
     assert page.evaluate("window.tracks.map((track) => track.readyState)") == ["ended"]
     expect(page.locator("#camera")).to_be_hidden()
     ask(page)
@@ -184,30 +184,30 @@ def test_a_photograph_is_taken_with_the_camera(page, site):
 
 
 def test_the_camera_is_let_go_where_one_turns_back(page):
-    button(page, "Take a photograph").click()
-    expect(button(page, "Take the picture")).to_be_focused()
+    button(page, "Take a photo").click()
+    expect(button(page, "Take photo")).to_be_focused()
     page.evaluate("window.tracks = document.getElementById('camera-view').srcObject.getTracks()")
     page.keyboard.press("Escape")
     expect(page.locator("#camera")).to_be_hidden()
-    expect(button(page, "Take a photograph")).to_be_focused()
+    expect(button(page, "Take a photo")).to_be_focused()
     assert page.evaluate("window.tracks.map((track) => track.readyState)") == ["ended"]
 
 
 @pytest.mark.parametrize(
     ("failure", "sentence"),
-    [("NotAllowedError", "does not let this page use the camera"), ("NotFoundError", "No camera was found")],
+    [("NotAllowedError", "does not allow this page to use the camera"), ("NotFoundError", "No camera was found")],
 )
 def test_without_a_camera_the_devices_own_app_takes_its_place(page, picture, failure, sentence):
     page.evaluate(
         "(failure) => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', failure)); }",
         failure,
     )
-    button(page, "Take a photograph").click()
+    button(page, "Take a photo").click()
     expect(page.get_by_role("alert")).to_contain_text(sentence)
     with page.expect_file_chooser() as chosen:
-        button(page, "Take a photograph").click()
+        button(page, "Take a photo").click()
     chosen.value.set_files(picture)
-    expect(button(page, "Ask")).to_be_visible()
+    expect(button(page, "Identify")).to_be_visible()
 
 
 def test_what_is_refused_is_said_and_another_can_be_chosen(page, console, tmp_path, picture):
@@ -218,7 +218,7 @@ def test_what_is_refused_is_said_and_another_can_be_chosen(page, console, tmp_pa
     shot(page, "ask-refused")
     (tmp_path / "large.jpg").write_bytes(bytes((20 << 20) + 1))
     page.get_by_label("Choose a picture").set_input_files(tmp_path / "large.jpg")
-    expect(page.get_by_role("alert")).to_have_text("The file is too large; 20 MB are the limit.")
+    expect(page.get_by_role("alert")).to_have_text("The file is too large: the limit is 20 MB.")
     choose(page, picture)
     expect(page.get_by_role("alert")).to_be_hidden()
     button(page, "Another picture").click()
@@ -232,12 +232,12 @@ def test_while_the_search_warms_up_the_page_says_so_and_asks_again(visit, make_s
     address = serve(site)
     page = visit(address)
     sign_in(page, site, address)
-    expect(page.get_by_text("The search is warming up. You can already choose your picture.")).to_be_visible()
+    expect(page.get_by_text("The search is starting up. You can already choose your picture.")).to_be_visible()
     console.expect(503)
     choose(page, picture)
-    button(page, "Ask").click()
+    button(page, "Identify").click()
     expect(page.locator("#ask-status")).to_contain_text("tries again by itself")
-    expect(button(page, "Ask")).to_be_disabled()
+    expect(button(page, "Identify")).to_be_disabled()
     shot(page, "ask-warming-up")
     loaded.set()
     expect(page.locator("#engine-state")).to_be_empty()
@@ -341,7 +341,7 @@ def test_two_works_are_found_on_one_photograph_and_asked_for(page, site, two_wor
     choose(page, two_works)
     button(page, "Find the painting").click()
     expect(page.locator("#ask-status")).to_have_text("2 paintings were made out.")
-    expect(page.locator("#choice")).to_contain_text("Choose a painting on it")
+    expect(page.locator("#choice")).to_contain_text("You can select one or more paintings in it.")
     first, second = (page.get_by_role("button", name=f"Painting {number} of 2") for number in (1, 2))
     first.click()
     expect(first).to_have_attribute("aria-pressed", "true")
@@ -353,7 +353,7 @@ def test_two_works_are_found_on_one_photograph_and_asked_for(page, site, two_wor
     expect(page.get_by_role("img", name="Painting 2, straightened")).to_be_visible()
     check_accessibility(page)
     shot(page, "ask-two-works")
-    ask(page, "Ask for 2 works")
+    ask(page, "Identify 2 works")
     names = [path.name for path in sorted((collection / "images").iterdir())[:2]]
     assert sorted(query.work_path for query in queries(site)) == names
     assert [query.verdict for query in queries(site)] == ["found", "found"]
@@ -407,7 +407,7 @@ def test_where_no_painting_can_be_made_out_it_is_said(page, tmp_path):
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((300, 400, 3), 200, np.uint8))
     choose(page, tmp_path / "wall.png")
     button(page, "Find the painting").click()
-    expect(page.locator("#ask-status")).to_contain_text("No painting could be made out.")
+    expect(page.locator("#ask-status")).to_contain_text("No painting detected.")
     expect(handle(page, "Left edge")).to_be_visible()
 
 

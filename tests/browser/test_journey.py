@@ -1,4 +1,4 @@
-"""A newcomer's way: register, follow the link of the letter, ask with a photograph, judge the answer, look around."""
+"""A newcomer's way: register, confirm the e-mail address, identify a photograph, rate the answer, look around."""
 
 import re
 
@@ -7,7 +7,7 @@ import numpy as np
 
 from tests.browser.conftest import shot
 from tests.web.conftest import PASSWORD
-from tests.web.letters import letters, text_of
+from tests.web.emails import emails, text_of
 from utils.transforms import photograph
 
 
@@ -27,13 +27,13 @@ def test_from_registering_to_the_first_answer_and_around(visit, site, address, c
     page.get_by_text("grace@example.com").wait_for()
     shot(page, "journey-1-registered")
 
-    (letter,) = letters(site)
-    page.goto(re.search(r"http://\S+", text_of(letter))[0])
+    (message,) = emails(site)
+    page.goto(re.search(r"http://\S+", text_of(message))[0])
     page.get_by_text("your e-mail address is confirmed").wait_for()
     shot(page, "journey-2-confirmed")
 
     page.locator("input[type=file]").first.set_input_files(file)
-    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_role("button", name="Identify", exact=True).click()
     page.wait_for_url("**/answers/*")
     shot(page, "journey-3-answer")
     assert page.locator("h1").inner_text() == "This is portrait 6"

@@ -90,7 +90,7 @@ def test_light_and_dark_follow_the_system_until_somebody_chooses(visit, address)
 def test_the_keyboard_skips_to_the_content(visit, address):
     page = visit(address)
     page.keyboard.press("Tab")
-    skip = page.get_by_role("link", name="Skip to the content")
+    skip = page.get_by_role("link", name="Skip to content")
     assert skip.is_visible()
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"

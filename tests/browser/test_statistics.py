@@ -69,8 +69,8 @@ def test_sliders_show_at_once_what_the_engine_would_say(at_evaluation, run, sett
         assert told[name] == str(judged.counts[name]), name
     assert told["precision"] == measures.percent(judged.counts["precision"])
     assert told["recall"] == measures.percent(judged.counts["recall"])
-    assert told["precision-interval"] == " to ".join(map(measures.percent, judged.precision_interval or ())) or "–"
-    assert told["recall-interval"] == " to ".join(map(measures.percent, judged.recall_interval))
+    assert told["precision-interval"] == measures.percent_range(judged.precision_interval)
+    assert told["recall-interval"] == measures.percent_range(judged.recall_interval)
     # The same values without the script: the page as the server draws it.
     page.goto(page.url + "?" + "&".join(f"{name}={value}" for name, value in values.items()))
     assert figures(page) == told
@@ -86,14 +86,14 @@ def test_sliders_are_marked_in_the_plots_and_go_back(at_evaluation, run):  # noq
     assert layout(page, "0-precision-recall", "data[1].x[0]") == pytest.approx(0.2)
     assert layout(page, "0-precision-recall", "data[1].y[0]") == 1
     assert page.locator("output[data-value=found_inliers]").inner_text() == "50"
-    page.get_by_role("link", name="Back to those that hold").click()
+    page.get_by_role("link", name="Reset to current values").click()
     page.evaluate("new Promise(requestAnimationFrame)")
     assert figures(page) == before
 
 
 def test_sliders_by_keyboard(at_evaluation, run):  # noqa: F811
     page = at_evaluation()
-    slider = page.get_by_label("Found from so many inliers")
+    slider = page.get_by_label("Found: minimum inliers")
     slider.focus()
     for _ in range(4):
         slider.press("ArrowRight")
@@ -116,7 +116,7 @@ def test_chosen_thresholds_are_written(at_evaluation, run, engine, settings):  #
         "found"
     ] == pytest.approx(chosen)
     page.get_by_role("button", name="Use these").click()
-    page.get_by_text("These thresholds hold now").wait_for()
+    page.get_by_text("Thresholds saved").wait_for()
     assert measures.logit(Calibration.read(settings.output).found) == pytest.approx(chosen)
     assert figures(page)["found"] == "3"
     shot(page, "statistics-calibrated")
@@ -139,7 +139,7 @@ def test_without_scripts_tables_say_the_same(site, address, visit, run):  # noqa
     assert page.locator("[data-plot]:visible").count() == 0
     page.get_by_text("As a table").first.click()
     assert page.get_by_role("table", name="Similarity of first answers").is_visible()
-    page.get_by_role("button", name="Show what they give").click()
+    page.get_by_role("button", name="Show the effect").click()
     assert "found_inliers=8" in page.url
 
 

@@ -303,7 +303,7 @@ except WrongUse as problem:
     print(problem)
 print(Store.reading(folder).count("images"))
 """
-    sentence = f"{tmp_path / FILE} is being written by another process: wait until it ends."
+    sentence = f"{tmp_path / FILE} is being written by another process: wait until it has finished."
     assert in_a_process(tmp_path, code) == f"{sentence}\n1\n"
 
 
@@ -424,7 +424,7 @@ def test_a_file_that_is_refused_can_be_opened_when_it_has_become_a_store(tmp_pat
     in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("a"))
     whole = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(WrongUse, match="was cut off") as told:
+    with pytest.raises(WrongUse, match="is truncated") as told:
         Store.reading(tmp_path)
     (tmp_path / FILE).write_bytes(whole)
     assert ids(Store.reading(tmp_path)) == {"a": 1}
@@ -498,7 +498,7 @@ def test_a_file_that_was_cut_off_is_refused_in_a_sentence(tmp_path, share, way):
     }
     code = f"try:\n    {ways[way]}\nexcept WrongUse as problem:\n    print(problem)"
     assert in_a_process(tmp_path, code) == (
-        f"{tmp_path / FILE} was cut off: bring back a whole copy, or delete it and run train.py again.\n"
+        f"{tmp_path / FILE} is truncated: restore a complete copy, or delete it and run train.py again.\n"
     )
 
 
@@ -583,7 +583,7 @@ def test_a_full_disk_says_so_and_keeps_what_was_committed(tmp_path):
     assert done.returncode == 0, done.stderr
     too_small, full, first, again, second, more, third = json.loads(done.stdout)
     for sentence in (too_small, full, again, more):
-        assert sentence.startswith("The disk of ") and "is full: make room; the same command goes on" in sentence
+        assert sentence.startswith("The disk of ") and "is full: free some space and repeat the command" in sentence
     assert first[1:] == second[1:] == third[1:] == [True, True]
     assert 0 < first[0] == second[0] < third[0]
     assert first[0] % 8 == third[0] % 8 == 0  # whole transactions only

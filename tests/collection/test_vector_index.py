@@ -1,12 +1,17 @@
 """The vector index against an exact search in NumPy."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from models.collection import vector_index
+from models.collection.faiss_index import FaissIndex
 from models.collection.vector_index import build, load
 from models.description.pooling import normalised
+from tests.own.plain_index import PlainIndex
 from utils.errors import WrongUse
 
 
@@ -18,9 +23,22 @@ def collection():
     return generator.permutation(5000)[:500].astype(np.int64), descriptors
 
 
-@pytest.fixture(scope="module")
-def index(collection):
-    return build(*collection, "SQfp16")
+EXACT = ["SQfp16", "plain:"]  # an index of each kind, by the name that the setting takes
+
+
+@pytest.fixture(autouse=True)
+def own_kind(monkeypatch):
+    monkeypatch.setitem(vector_index.KINDS, "plain", "tests.own.plain_index")
+
+
+@pytest.fixture(params=EXACT)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def index(collection, name):
+    return build(*collection, name)
 
 
 def queries(count=20):
@@ -101,28 +119,28 @@ def test_many_queries_at_once_get_what_each_gets_alone(index):
     assert together == alone
 
 
-def test_where_there_are_fewer_images_than_asked_for_many_queries_get_minus_one(collection):
+def test_where_there_are_fewer_images_than_asked_for_many_queries_get_minus_one(collection, name):
     ids, descriptors = collection
-    few = build(ids[:3], descriptors[:3], "SQfp16")
+    few = build(ids[:3], descriptors[:3], name)
     places, _ = few.search_many(queries(2), 5)
     assert (places[:, 3:] == -1).all() and (places[:, :3] >= 0).all()
 
 
-def test_an_index_filled_in_blocks_is_that_filled_at_once(collection, index):
+def test_an_index_filled_in_blocks_is_that_filled_at_once(collection, index, name):
     ids, descriptors = collection
-    blocks = build(ids[:200], descriptors[:200], "SQfp16")
+    blocks = build(ids[:200], descriptors[:200], name)
     blocks.add(ids[200:201], descriptors[200:201])
     blocks.add(ids[201:], descriptors[201:])
     for query in queries(5):
         assert blocks.search(query, 30, {int(ids[0])}) == index.search(query, 30, {int(ids[0])})
 
 
-@pytest.mark.parametrize("factory", ["SQfp16", "HNSW32,Flat", "IVF4,SQfp16"])
-def test_a_saved_index_answers_as_before_and_can_be_added_to(collection, tmp_path, factory):
+@pytest.mark.parametrize("name", [*EXACT, "HNSW32,Flat", "IVF4,SQfp16"])
+def test_a_saved_index_answers_as_before_and_can_be_added_to(collection, tmp_path, name):
     ids, descriptors = collection
-    saved = build(ids[:-1], descriptors[:-1], factory)
+    saved = build(ids[:-1], descriptors[:-1], name)
     saved.save(tmp_path / "vectors.index")
-    loaded = load(tmp_path / "vectors.index")
+    loaded = load(tmp_path / "vectors.index", name)
     assert [path.name for path in tmp_path.iterdir()] == ["vectors.index"]
     for query in queries(5):
         assert loaded.search(query, 10) == saved.search(query, 10)
@@ -130,7 +148,24 @@ def test_a_saved_index_answers_as_before_and_can_be_added_to(collection, tmp_pat
     assert loaded.search(descriptors[-1], 1)[0][0] == ids[-1]
 
 
-def test_a_file_that_holds_no_index_is_refused(tmp_path):
+def test_a_file_that_holds_no_index_is_refused(tmp_path, name):
     (tmp_path / "vectors.index").write_bytes(b"no index at all")
     with pytest.raises(WrongUse, match="is not a vector index"):
-        load(tmp_path / "vectors.index")
+        load(tmp_path / "vectors.index", name)
+
+
+def test_a_name_leads_to_its_kind_and_without_a_colon_to_faiss(collection):
+    assert type(build(*collection, "plain:")) is PlainIndex
+    assert type(build(*collection, "faiss:SQfp16")) is type(build(*collection, "SQfp16")) is FaissIndex
+
+
+def test_a_kind_that_there_is_not_is_refused(collection, tmp_path):
+    known = ", ".join(vector_index.KINDS)
+    for ask in (lambda: build(*collection, "qdrant:here"), lambda: load(tmp_path / "vectors.index", "qdrant:here")):
+        with pytest.raises(WrongUse, match=f"RETRIEVAL_INDEX=qdrant:here: .* only {known}"):
+            ask()
+
+
+def test_no_kind_is_imported_before_it_is_used():
+    code = "import sys; from models.collection import vector_index; sys.exit('faiss' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

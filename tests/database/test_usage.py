@@ -11,7 +11,7 @@ import pytest
 import app_statistics
 from config import Settings
 from database import usage
-from database.tables import Event, Photograph, Query, User, Work, db, random_id
+from database.tables import Event, Photograph, Picture, Query, User, Work, db, random_id
 from database.usage import Span
 from models.answer import VERDICTS
 from utils.statistics import wilson
@@ -149,12 +149,15 @@ def test_feedback_and_the_accuracy_it_implies(people):
 
 
 def test_works_found_most_often_and_never(people):
-    db.session.add_all(Work(id=number, path=f"{number}.jpg", title=f"Work {number}") for number in range(1, 6))
+    db.session.add_all(
+        Work(id=n, path=f"{n}.jpg", title=f"Work {n}", pictures=[Picture(id=n, path=f"{n}.jpg")]) for n in range(1, 6)
+    )
+    db.session.add(Picture(id=9, work_id=4, path="another of 4.jpg"))
     db.session.commit()
     for work, verdict in [(2, "found"), (2, "found"), (4, "found"), (5, "maybe"), (9, "found")]:
         ask(people["ada"], "2026-11-02 10:00", verdict, work_id=work)
     ask(people["ada"], "2026-10-02 10:00", "found", work_id=1)
-    assert [(work.id, count) for work, count in usage.most_found(NOVEMBER, 10)] == [(2, 2), (4, 1)]
+    assert [(work.id, count) for work, count in usage.most_found(NOVEMBER, 10)] == [(2, 2), (4, 2)]
     assert [(work.id, count) for work, count in usage.most_found(NOVEMBER, 1)] == [(2, 2)]
     assert [work.id for work in usage.never_found(NOVEMBER)] == [1, 3, 5]
     assert [work.id for work in usage.never_found(NOVEMBER, 2)] == [1, 3]

@@ -23,7 +23,7 @@ def store(tmp_path):
 
 def asked(store, update=False, **options):
     given = dict.fromkeys(("weights", "pooling", "classes", "dimensions", "size")) | options
-    return Recipe.asked(SETTINGS, given, store, update)
+    return Recipe.from_options(SETTINGS, given, store, update)
 
 
 def test_settings_fill_what_was_not_given(store):
@@ -70,10 +70,10 @@ def test_update_of_a_new_store_starts_from_the_settings(store):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"pooling": "vlad"}, "'vlad' is not known: choose one of cam, cam_gem, crow, spoc, mac, gem, rmac"),
-        ({"classes": 0}, "0 classes do not fit"),
+        ({"pooling": "vlad"}, "'vlad' is unknown: choose one of cam, cam_gem, crow, spoc, mac, gem, rmac"),
+        ({"classes": 0}, "0 classes are out of range"),
         ({"classes": 1001}, "choose 1 to 1000"),
-        ({"dimensions": 0}, "0 dimensions do not fit"),
+        ({"dimensions": 0}, "0 dimensions are out of range"),
         ({"dimensions": 513}, "choose 1 to 512"),
         ({"size": "512"}, "write it like 512x384"),
         ({"size": "512x384x3"}, "write it like 512x384"),

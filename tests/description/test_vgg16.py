@@ -287,7 +287,7 @@ def test_auto_is_one_of_the_two_precisions(small_model):
 
 
 def test_an_unknown_precision_is_wrong_use(small_model):
-    with pytest.raises(WrongUse, match="'float8' is not known: choose one of auto, float32, bfloat16"):
+    with pytest.raises(WrongUse, match="'float8' is unknown: choose one of auto, float32, bfloat16"):
         VGG16(small_model, "float8")
 
 

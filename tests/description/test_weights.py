@@ -209,19 +209,19 @@ def test_a_published_file_of_the_full_size_is_taken(tmp_path):
         (replace("layer_0/param_0", np.zeros((64, 3, 5, 5))), "(3, 3, 3, 64)"),
         (replace("layer_0/param_0", np.zeros((3, 3, 3, 64))), "(3, 3, 3, 64)"),  # transposed by someone already
         (replace("layer_14/param_1", np.zeros(20)), "(1000,)"),
-        (replace("layer_1/param_0", b"not an array"), "does not hold"),
+        (replace("layer_1/param_0", b"not an array"), "does not contain"),
         (missing, "14 layers with weights instead of 15"),
         (not_a_number, "block2_conv2 holds numbers that are not finite"),
         (infinite, "classifier holds numbers that are not finite"),
-        (without_count, "does not hold"),
-        (without_bias, "does not hold"),
-        (with_group_for_array, "does not hold"),
+        (without_count, "does not contain"),
+        (without_bias, "does not contain"),
+        (with_group_for_array, "does not contain"),
     ],
 )
 def test_published_files_that_do_not_fit(change, says, tmp_path):
     sentence = refusal(write_zeros(tmp_path / "VGGCAM.h5", change))
     assert says in sentence
-    assert "does not hold the weights of a VGG16-CAM" in sentence
+    assert "does not contain VGG16-CAM weights" in sentence
 
 
 @pytest.mark.parametrize("name", ["notes.h5", "notes.weights.h5"])
@@ -249,7 +249,7 @@ def test_a_truncated_file(tmp_path):
 def test_our_own_weights_of_another_size(tmp_path):
     path = tmp_path / "small.weights.h5"
     weights.save_half(vgg16_cam(CHANNELS, CLASSES), path)
-    assert "does not hold the weights of a VGG16-CAM" in refusal(path)
+    assert "does not contain VGG16-CAM weights" in refusal(path)
 
 
 @pytest.mark.parametrize("spoil", ["number", "layer", "array"])
@@ -350,7 +350,7 @@ def test_imagenet_without_network(tmp_path):
     assert "Downloading data from" in found.stdout, "the download was tried"
     # One line: nor does TensorFlow tell of oneDNN and of instruction sets, which models/description/backend.py sees to.
     (sentence,) = found.stderr.splitlines()
-    assert sentence.startswith("-c: ImageNet's weights could not be downloaded (")
+    assert sentence.startswith("-c: The ImageNet weights could not be downloaded (")
     assert "Connection refused" in sentence
     assert sentence.endswith("Use --weights bundled, or give a file (--weights FILE).")
     assert not list(cut.parent.iterdir()), "nothing half-written is left"

@@ -276,7 +276,7 @@ def test_runs_that_do_not_fit_leave_the_earlier_calibration(runs):
         ("old", "another version"),
         ("elsewhere", "different collections"),
         ("damaged", "summary.json cannot be read"),
-        ("../statistics/one", "cannot name"),
+        ("../statistics/one", "cannot be the name of a run"),
     ]:
         with pytest.raises(WrongUse, match=sentence):
             calibrate(runs, "--calibrate", "one", named)

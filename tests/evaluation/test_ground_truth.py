@@ -98,3 +98,18 @@ def test_split_takes_apart_what_join_puts_together(names):
 def test_printable_keeps_utf8_and_shows_other_bytes():
     assert ground_truth.printable("Dürer\n.jpg") == "Dürer\n.jpg"
     assert ground_truth.printable(os.fsdecode(b"\xff.jpg")) == r"\xff.jpg"
+
+
+def test_an_inventory_number_names_all_images_of_its_work(tmp_path):
+    path = tmp_path / "truth.csv"
+    path.write_text("query,relevant\nq1,1921.2\nq2,back.jpg\nq3,other.jpg\nq4,1921.2 other.jpg\n")
+    images = {1: "front.jpg", 2: "back.jpg", 3: "other.jpg"}
+    works = [("1921.2", frozenset({1, 2})), ("", frozenset({3}))]
+    truth = ground_truth.read(path, ["q1", "q2", "q3", "q4"], images, works)
+    assert truth == {"q1": {1, 2}, "q2": {1, 2}, "q3": {3}, "q4": {1, 2, 3}}
+
+
+def test_a_file_goes_before_an_inventory_number_of_the_same_name(tmp_path):
+    path = tmp_path / "truth.csv"
+    path.write_text("query,relevant\nq,a.jpg\n")
+    assert ground_truth.read(path, ["q"], {1: "a.jpg", 2: "b.jpg"}, [("a.jpg", frozenset({2}))]) == {"q": {1}}

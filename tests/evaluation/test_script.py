@@ -101,5 +101,5 @@ def test_script_tells_wrong_use_in_one_sentence_and_exits_with_2(tmp_path):
     command = [sys.executable, "test_with_statistics.py", "-n", str(tmp_path), "--name", "../up"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 2
-    assert done.stderr.startswith("test_with_statistics.py: '../up' cannot name the results")
+    assert done.stderr.startswith("test_with_statistics.py: '../up' cannot be the name of a run")
     assert len(done.stderr.splitlines()) == 1

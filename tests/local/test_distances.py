@@ -11,10 +11,10 @@ from models.local.sift import Sift
 @pytest.mark.parametrize("kind", KINDS)
 def test_nearest_two_agree_with_brute_force(kind):
     generator = np.random.default_rng(1)
-    asking = generator.integers(0, 256, (40, KINDS[kind].width), np.uint8)
-    among = generator.integers(0, 256, (70, KINDS[kind].width), np.uint8)
+    asking = generator.integers(0, 256, (40, KINDS[kind].width), np.uint8).astype(KINDS[kind].dtype)
+    among = generator.integers(0, 256, (70, KINDS[kind].width), np.uint8).astype(KINDS[kind].dtype)
     among[5] = asking[7]  # distance 0
-    if kind == "orb":
+    if KINDS[kind].nearest_two is hamming:
         table = np.unpackbits(asking[:, None] ^ among[None], axis=2).sum(2).astype(float)
     else:
         table = np.linalg.norm(asking[:, None].astype(float) - among[None], axis=2)

@@ -25,7 +25,7 @@ def test_features_are_such_as_a_store_keeps(kind):
     assert found.frame == (150, 200)  # 240 x 320 with its long side reduced to 200
     assert 50 < len(found.keypoints) <= 100
     assert found.keypoints.shape == (len(found.descriptors), 4) and found.keypoints.dtype == np.float32
-    assert found.descriptors.shape[1] == KINDS[kind].width and found.descriptors.dtype == np.uint8
+    assert found.descriptors.shape[1] == KINDS[kind].width and found.descriptors.dtype == KINDS[kind].dtype
     x, y, size, angle = found.keypoints.T
     assert (x >= 0).all() and (x < 200).all() and (y >= 0).all() and (y < 150).all()
     assert (size > 0).all() and (angle >= 0).all() and (angle <= 360).all()
@@ -111,6 +111,13 @@ def test_a_picture_without_keypoints_is_legal(kind, shape):
     assert found.keypoints.shape == (0, 4) and found.descriptors.shape == (0, KINDS[kind].width)
 
 
+def test_an_angle_that_opencv_does_not_know_is_0():
+    points = [cv2.KeyPoint(3, 4, 12), cv2.KeyPoint(5, 6, 12, 90)]
+    assert points[0].angle == -1
+    table, _ = Orb(100, 800).from_opencv(points, np.zeros((2, 32), np.uint8))
+    assert table.tolist() == [[3, 4, 12, 0], [5, 6, 12, 90]]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_threads_share_an_extractor(kind):
     pictures = [texture(seed=seed) for seed in range(4)] * 3
@@ -124,7 +131,7 @@ def test_threads_share_an_extractor(kind):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(WrongUse, match=r"surf.*orb, sift"):
+    with pytest.raises(WrongUse, match=f"surf.*{', '.join(KINDS)}"):
         kind_of("surf")
 
 

@@ -1,1 +1,1 @@
-"""A local feature and a network of the tests' own: each is one file, as one that is added to the project would be."""
+"""A local feature, a network and a vector index of the tests' own: each is one file, as one that is added would be."""

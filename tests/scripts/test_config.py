@@ -39,29 +39,29 @@ def test_every_setting_can_be_set_and_keeps_its_type(field):
 def test_switches_and_choices_that_are_not_known_are_refused_by_name():
     with pytest.raises(WrongUse, match=r"^RETRIEVAL_PRIVATE='perhaps' is not a switch: choose on or off\.$"):
         Settings.read({"RETRIEVAL_PRIVATE": "perhaps"})
-    with pytest.raises(WrongUse, match=r"^RETRIEVAL_REGISTRATION='free' is not known: choose one of open, invitation"):
+    with pytest.raises(WrongUse, match=r"^RETRIEVAL_REGISTRATION='free' is unknown: choose one of open, invitation"):
         Settings.read({"RETRIEVAL_REGISTRATION": "free"})
-    with pytest.raises(WrongUse, match=r"^RETRIEVAL_POOLING='nonsense' is not known: choose one of cam, cam_gem, crow"):
+    with pytest.raises(WrongUse, match=r"^RETRIEVAL_POOLING='nonsense' is unknown: choose one of cam, cam_gem, crow"):
         Settings.read({"RETRIEVAL_POOLING": "nonsense"})
-    with pytest.raises(WrongUse, match=r"^RETRIEVAL_PRECISION='nonsense' is not known: choose one of auto, float32"):
+    with pytest.raises(WrongUse, match=r"^RETRIEVAL_PRECISION='nonsense' is unknown: choose one of auto, float32"):
         Settings.read({"RETRIEVAL_PRECISION": "nonsense"})
 
 
 def test_the_kind_of_local_features_is_checked_against_those_registered():
     settings = Settings.read({"RETRIEVAL_FEATURE": "brisk"})
     settings.check_feature(("orb", "brisk"))
-    with pytest.raises(WrongUse, match=r"^RETRIEVAL_FEATURE='brisk' is not known: choose one of orb, sift\.$"):
+    with pytest.raises(WrongUse, match=r"^RETRIEVAL_FEATURE='brisk' is unknown: choose one of orb, sift\.$"):
         settings.check_feature(("orb", "sift"))
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("large", "is not understood: write it like 512x384."),
-        ("512", "is not understood: write it like 512x384."),
-        ("384x512", "does not fit: long side first, and 4096 pixels at most."),
-        ("512x0", "does not fit: long side first, and 4096 pixels at most."),
-        ("4097x512", "does not fit: long side first, and 4096 pixels at most."),
+        ("large", "is not valid: write it like 512x384."),
+        ("512", "is not valid: write it like 512x384."),
+        ("384x512", "is not valid: give the long side first, and at most 4096 pixels."),
+        ("512x0", "is not valid: give the long side first, and at most 4096 pixels."),
+        ("4097x512", "is not valid: give the long side first, and at most 4096 pixels."),
     ],
 )
 def test_a_size_that_no_network_can_use_is_refused(text, problem):

@@ -128,7 +128,7 @@ def test_features_of_other_thresholds_are_made_anew(folder, capsys):
     run(capsys, folder, "--feature", "sift", "--keypoints", "20")
     with Store.writing(folder / "output", gigabytes=1) as store:
         store.set_meta(local_features={"kind": "sift", "keypoints": 20, "side": 800, "thresholds": [0.04, 10]})
-    assert "all are made anew" in run(capsys, folder, "--update")
+    assert "all are computed again" in run(capsys, folder, "--update")
     assert meta(folder, "local_features")["thresholds"] == [0.01, 30]
 
 
@@ -137,7 +137,7 @@ def test_other_options_make_all_local_features_anew(folder, capsys):
     wanted = {"kind": "orb", "keypoints": 30, "side": 800}
     told = run(capsys, folder, "--keypoints", "30")
     assert told == (
-        f"The local features were {ORB}; all are made anew as {wanted}.\n"
+        f"The local features were {ORB}; all are computed again as {wanted}.\n"
         f"3 images with local features in {folder / 'output' / FILE}: 3 added\n"
     )
     assert meta(folder, "local_features") == wanted
@@ -200,7 +200,7 @@ def test_without_a_complete_collection_it_is_wrong_use(folder):
     assert not nowhere.exists()
     with Store.writing(folder / "output", 1) as store:
         store.set_meta(complete=None)
-    with pytest.raises(WrongUse, match=r"is not complete: run train\.py first; it goes on where it stopped\."):
+    with pytest.raises(WrongUse, match=r"is not complete: run train\.py first; it continues where it stopped\."):
         pre_compute_descriptor.main(arguments(folder))
 
 
@@ -216,7 +216,7 @@ def test_options_that_do_not_fit_are_refused(folder, option, capsys):
 def test_a_kind_of_local_features_that_there_is_not_is_refused(folder, more, capsys):
     run(capsys, folder)
     code, shown, told = finish(process(folder, *more, env=os.environ | {"RETRIEVAL_FEATURE": "nonsense"}))
-    sentence = "RETRIEVAL_FEATURE='nonsense' is not known: choose one of orb, sift."
+    sentence = "RETRIEVAL_FEATURE='nonsense' is unknown: choose one of orb, sift."
     assert (code, shown, told) == (2, "", f"pre_compute_descriptor.py: {sentence}\n")
 
 
@@ -254,7 +254,7 @@ def test_killed_and_interrupted_at_random_moments_it_ends_with_the_same_features
         (os.kill if how == signal.SIGKILL else os.killpg)(started.pid, how)
         code, shown, told = finish(started)
         if how == signal.SIGINT:
-            sentence = "Interrupted. What is done is kept: the same command goes on from here."
+            sentence = "Interrupted. Finished work is kept: repeat the command to continue."
             assert (code, shown, told) == (1, "", f"pre_compute_descriptor.py: {sentence}\n")
         else:
             assert code == -signal.SIGKILL

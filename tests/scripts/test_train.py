@@ -171,7 +171,7 @@ def test_killed_and_interrupted_at_random_moments_it_ends_with_the_same_store(la
         if how == signal.SIGKILL:
             assert code == -signal.SIGKILL
         else:
-            sentence = "train.py: Interrupted. What is done is kept: the same command goes on from here.\n"
+            sentence = "train.py: Interrupted. Finished work is kept: repeat the command to continue.\n"
             assert (code, told) == (1, sentence)
         assert tables(large / "killed") != tables(undisturbed)
     code, shown, told = finish(start(large, "killed"))
@@ -208,12 +208,12 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(large, undisturbed):
         (("--pooling", "gem"), "was made with pooling cam_gem: "),
         (("--dimensions", "128"), "was made with dimensions 512: "),
         (("--size", "128x64"), "was made with size 64x64: "),
-        (("--size", "64x128"), "The size '64x128' does not fit: long side first, and 4096 pixels at most."),
-        (("--size", "32x32"), "The size '32x32' does not fit: the network needs 64 pixels a side or more."),
-        (("--size", "big"), "The size 'big' is not understood: write it like 512x384."),
-        (("--classes", "0"), "0 classes do not fit"),
-        (("--classes", "1001"), "1001 classes do not fit"),
-        (("--dimensions", "513"), "513 dimensions do not fit"),
+        (("--size", "64x128"), "The size '64x128' is not valid: give the long side first, and at most 4096 pixels."),
+        (("--size", "32x32"), "The size '32x32' is too small: the network needs at least 64 pixels per side."),
+        (("--size", "big"), "The size 'big' is not valid: write it like 512x384."),
+        (("--classes", "0"), "0 classes are out of range"),
+        (("--classes", "1001"), "1001 classes are out of range"),
+        (("--dimensions", "513"), "513 dimensions are out of range"),
         (("--update", "--classes", "16"), "was made with classes 64: "),
     ],
 )
@@ -250,7 +250,7 @@ def test_without_lists_the_step_before_is_named(tmp_path):
 @pytest.mark.parametrize("update", [[], ["--update"]])
 def test_a_dataset_that_is_not_there_empties_no_collection(large, undisturbed, tmp_path, update):
     before = tables(undisturbed)
-    with pytest.raises(WrongUse, match=r"None of the listed pictures is in .*: name their folder with --dataset"):
+    with pytest.raises(WrongUse, match=r"None of the listed pictures is in .*: give their folder with --dataset"):
         train.main([*arguments(large, "undisturbed"), *OPTIONS, *update, "--dataset", str(tmp_path)])
     assert tables(undisturbed) == before
 
@@ -482,11 +482,11 @@ def test_the_most_frequent_classes_are_counted():
     shown[:, 0, 0] = [[9, 8, 0, 0, 0, 0, 0, 0, 0], [0, 9, 0, 0, 0, 8, 0, 0, 0], [0, 9, 8, 0, 0, 0, 0, 0, 0]]
     probable, describing.PROBABLE = describing.PROBABLE, 2
     try:
-        assert describing.shown_most(Network(), [shown[:2], shown[2:]], 4).tolist() == [1, 0, 2, 5]
+        assert describing.most_frequent_classes(Network(), [shown[:2], shown[2:]], 4).tolist() == [1, 0, 2, 5]
     finally:
         describing.PROBABLE = probable
     with pytest.raises(WrongUse, match="None of a sample of the listed pictures could be read"):
-        describing.shown_most(Network(), [], 4)
+        describing.most_frequent_classes(Network(), [], 4)
 
 
 def test_pictures_that_cannot_be_read_are_skipped_counted_and_listed(tmp_path, bundled_network, capsys):
@@ -517,7 +517,7 @@ def test_pictures_that_cannot_be_read_are_skipped_counted_and_listed(tmp_path, b
         "missing.jpg": "No such file or directory",
         "no/folder.jpg": "No such file or directory",
     }
-    outcome.tell_skipped()
+    outcome.print_skipped()
     told = capsys.readouterr().out.splitlines()
     assert len(told) == 11 and told[-1] == "skipped: 6 more"
     assert str(outcome) == "6 added, 16 skipped"

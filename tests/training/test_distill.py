@@ -222,11 +222,11 @@ def test_adapters_are_fitted_to_what_is_wanted():
         assert np.square(found - maps).mean() < 0.05 * maps.var()
 
 
-def test_agreement_by_hand():
+def test_fidelity_by_hand():
     wanted = np.random.default_rng(0).normal(size=(20, 10))
-    assert distill.agreement(wanted + 3, wanted) == {"r2": 1, "top5": 1}  # the softmax ignores a constant
-    assert distill.agreement(-wanted, wanted)["top5"] == 0
-    assert distill.agreement(np.broadcast_to(wanted.mean(0), (20, 10)), wanted)["r2"] == pytest.approx(0, abs=0.02)
+    assert distill.fidelity(wanted + 3, wanted) == {"r2": 1, "top5": 1}  # the softmax ignores a constant
+    assert distill.fidelity(-wanted, wanted)["top5"] == 0
+    assert distill.fidelity(np.broadcast_to(wanted.mean(0), (20, 10)), wanted)["r2"] == pytest.approx(0, abs=0.02)
 
 
 # Crops.
@@ -370,13 +370,13 @@ def test_a_teacher_that_is_none(teacher_file, gallery, tmp_path):
     assert "There is no teacher at" in sentence(tmp_path / "absent.npz")
     text = tmp_path / "text.npz"
     text.write_text("not arrays")
-    assert "does not hold the weights of a GoogLeNet" in sentence(text)
+    assert "does not contain GoogLeNet weights" in sentence(text)
     arrays = small_teacher()
     other = tmp_path / "other.npz"
     np.savez(other, **{name: array for name, array in arrays.items() if name != "inception_4c/5x5/bias"})
     assert "inception_4c/5x5/bias is missing" in sentence(other)
     np.savez(other, **arrays | {"inception_3b/3x3/kernel": np.zeros((3, 3, 7, 2), np.float16)})
-    assert "does not hold the weights of a GoogLeNet" in sentence(other)
+    assert "does not contain GoogLeNet weights" in sentence(other)
     np.savez(other, **arrays | {"conv2/3x3/bias": np.full(4, np.nan)})
     assert "conv2/3x3/bias holds numbers that are not finite" in sentence(other)
 

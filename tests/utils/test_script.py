@@ -25,7 +25,7 @@ def process(tmp_path: Path, body: str, *arguments: str) -> subprocess.CompletedP
     return subprocess.run(command, env=environment, capture_output=True, timeout=60)
 
 
-GOES_ON = "the same command goes on from here."
+GOES_ON = "repeat the command to continue."
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,13 @@ GOES_ON = "the same command goes on from here."
         ("print('done')", 0, ""),
         ("raise WrongUse('No lists: run create_list.py first.')", 2, "step.py: No lists: run create_list.py first.\n"),
         ("raise Failed('No network.')", 1, "step.py: No network.\n"),
-        ("os.kill(os.getpid(), signal.SIGINT)", 1, f"step.py: Interrupted. What is done is kept: {GOES_ON}\n"),
-        ("raise OSError(errno.ENOSPC, '', 'a b')", 1, f"step.py: The disk is full (a b). Make room; {GOES_ON}\n"),
-        ("raise OSError(errno.EDQUOT, '')", 1, f"step.py: The disk is full (output). Make room; {GOES_ON}\n"),
+        ("os.kill(os.getpid(), signal.SIGINT)", 1, f"step.py: Interrupted. Finished work is kept: {GOES_ON}\n"),
+        (
+            "raise OSError(errno.ENOSPC, '', 'a b')",
+            1,
+            f"step.py: The disk is full (a b). Free some space and {GOES_ON}\n",
+        ),
+        ("raise OSError(errno.EDQUOT, '')", 1, f"step.py: The disk is full (output). Free some space and {GOES_ON}\n"),
         (
             "raise PermissionError(errno.EACCES, '', 'a b')",
             2,
@@ -144,4 +148,4 @@ def test_ctrl_c_is_told_in_one_sentence_while_it_waits(tmp_path):
         started.send_signal(signal.SIGINT)
         _, told = started.communicate(timeout=60)
     assert started.returncode == 1
-    assert told.decode() == f"step.py: Interrupted. What is done is kept: {GOES_ON}\n"
+    assert told.decode() == f"step.py: Interrupted. Finished work is kept: {GOES_ON}\n"

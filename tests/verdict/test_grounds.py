@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from models.answer import Candidate, Evidence, Grounds, Warp
+from models.local.kinds import KINDS
 from models.verdict.calibration import features
 from models.verdict.grounds import GROUNDS, LEAST_SPREAD, grounds_of, normalised
 from models.verdict.ranking import score
@@ -83,6 +84,10 @@ def constants(module: str) -> str:
     values = vars(import_module(f"models.{module}"))
     plain = {name: value for name, value in values.items() if name.isupper() and isinstance(value, int | float | tuple)}
     return " ".join(f"{name} {plain[name]}" for name in sorted(plain) if name not in NO_PART)
+
+
+def test_every_kind_of_local_feature_is_among_the_code_that_makes_grounds():
+    assert {kind.__module__.removeprefix("models.") for kind in KINDS.values()} <= set(MADE_BY)
 
 
 def test_constants_that_shape_grounds_do_not_change_without_the_counter():

@@ -8,7 +8,7 @@ import pytest
 
 from database.tables import Invitation, Role, Token, User, db, now
 from tests.web.conftest import PASSWORD, add_user, browser, csrf_token, post, signed_in
-from tests.web.letters import letters, link_in, text_of
+from tests.web.emails import emails, link_in, text_of
 from web.accounts import user_of_token
 from web.flask_user_fixes import Argon2PasswordManager
 
@@ -92,8 +92,8 @@ def test_register_confirm_sign_in_and_out(site, client):
     assert not is_inside(client)
     answer = sign_in(client)
     assert answer.location == "/user/resend-email-confirmation" and not is_inside(client)  # not confirmed yet
-    (letter,) = letters(site)
-    assert client.get(link_in(letter)).status_code == 302 and is_inside(client)
+    (message,) = emails(site)
+    assert client.get(link_in(message)).status_code == 302 and is_inside(client)
     with site.app_context():
         user = db.session.scalar(db.select(User))
         assert user.email_confirmed_at and user.password.startswith("$argon2id$") and not user.is_admin
@@ -106,17 +106,17 @@ def test_register_confirm_sign_in_and_out(site, client):
 
 def test_the_letter_says_who_what_and_where(site, client):
     register(client)
-    (letter,) = letters(site)
-    assert letter["Subject"] == "Image search: please confirm your address"
-    assert letter["To"] == "bob@example.com" and letter["From"] == "Image search <image-search@localhost>"
-    assert "Dear bob" in text_of(letter) and link_in(letter) in letter.get_body(("html",)).get_content()
+    (message,) = emails(site)
+    assert message["Subject"] == "Image search: please confirm your e-mail address"
+    assert message["To"] == "bob@example.com" and message["From"] == "Image search <image-search@localhost>"
+    assert "Dear bob" in text_of(message) and link_in(message) in message.get_body(("html",)).get_content()
 
 
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
         ({"username": "x"}, "3 to 50 characters"),
-        ({"username": "a@b.org"}, "made of the letters"),
+        ({"username": "a@b.org"}, "only the letters"),
         ({"username": "ADA"}, "taken"),
         ({"username": "  "}, "choose a user name"),
         ({"email": "nobody"}, "not an e-mail address"),
@@ -132,7 +132,7 @@ def test_the_letter_says_who_what_and_where(site, client):
 def test_what_cannot_be_registered(site, client, changed, sentence):
     add_user(site, "ada")
     assert refused(register(client, **changed), sentence)
-    assert users(site) == ["ada"] and letters(site) == []
+    assert users(site) == ["ada"] and emails(site) == []
 
 
 def test_registration_does_not_tell_that_an_address_is_taken(site, client):
@@ -140,7 +140,7 @@ def test_registration_does_not_tell_that_an_address_is_taken(site, client):
     free, taken = register(client, "bob"), register(browser(site), "carol", email="ADA@example.com")
     assert (free.status_code, free.location) == (taken.status_code, taken.location)
     assert users(site) == ["ada", "bob"]
-    first, second = letters(site)
+    first, second = emails(site)
     assert first["To"] == "bob@example.com" and "/user/confirm-email/" in link_in(first)
     assert second["To"] == "ada@example.com" and "somebody tried to register" in text_of(second).lower()
     other = browser(site)
@@ -177,7 +177,7 @@ def test_two_who_register_the_same_name_at_once(site):
 
 def test_a_confirmation_link_signs_in_once(site, client):
     register(client)
-    link = link_in(letters(site)[0])
+    link = link_in(emails(site)[0])
     client.get(link)
     later = browser(site)
     assert later.get(link).location == "/user/sign-in" and not is_inside(later)
@@ -187,7 +187,7 @@ def test_resend_confirmation(site, client):
     register(client)
     answer = post(client, "/user/resend-email-confirmation", {"email": "Bob@example.com"})
     assert answer.status_code == 302
-    _first, second = letters(site)
+    _first, second = emails(site)
     client.get(link_in(second))
     assert is_inside(client)
 
@@ -200,7 +200,7 @@ def test_resend_tells_nothing_about_who_has_an_account(site, client):
         answer = post(client, "/user/resend-email-confirmation", {"email": f"{name}@example.com"})
         answers.add((answer.status_code, answer.location, flashed(client).replace(f"{name}@", "X@")))
     assert len(answers) == 1
-    assert [letter["To"] for letter in letters(site)] == ["new@example.com"]
+    assert [message["To"] for message in emails(site)] == ["new@example.com"]
 
 
 @pytest.mark.parametrize("page", ["/user/resend-email-confirmation", "/user/forgot-password"])
@@ -211,7 +211,7 @@ def test_what_is_no_address_gets_a_sentence(client, page):
 def test_expired_confirmation(site, client):
     register(client)
     site.user_manager.USER_CONFIRM_EMAIL_EXPIRATION = -1
-    assert client.get(link_in(letters(site)[0])).location == "/user/sign-in" and not is_inside(client)
+    assert client.get(link_in(emails(site)[0])).location == "/user/sign-in" and not is_inside(client)
 
 
 def test_signing_out_needs_a_post(site, member, client):
@@ -297,7 +297,7 @@ def test_a_zero_byte_breaks_nothing(bob, site):
     assert sign_in(bob, "b\0b").status_code == 400
     assert register(bob, "ca\0rol").status_code == 302 and users(site) == ["bob", "carol"]  # it is left out
     assert forgot(bob, "bo\0b@example.com").status_code == 302
-    assert letters(site)[-1]["To"] == "bob@example.com"
+    assert emails(site)[-1]["To"] == "bob@example.com"
     assert sign_in(bob, password="\0").status_code == 400
 
 
@@ -329,7 +329,7 @@ def test_a_disabled_user_is_out_and_stays_out(site, bob):
     fresh = browser(site)
     assert sign_in(fresh).location == "/user/sign-in" and "disabled" in flashed(fresh) and not is_inside(fresh)
     forgot(fresh)
-    assert letters(site) == []
+    assert emails(site) == []
 
 
 def test_messages_are_no_markup(bob):
@@ -374,7 +374,7 @@ FILLED = registration("eve") | {
 def test_public_forms_need_their_secret(site, client, page):
     assert 'name="csrf_token"' in text(client.get(page))
     assert refused(client.post(page, data=FILLED), "The form was not accepted")
-    assert users(site) == [] and letters(site) == []
+    assert users(site) == [] and emails(site) == []
 
 
 @pytest.mark.parametrize("page", PRIVATE)
@@ -413,7 +413,7 @@ def test_change_password_ends_other_sessions(site, bob):
     elsewhere = browser(site)
     sign_in(elsewhere)
     assert change_password(bob).location == "/profile"
-    assert [letter["To"] for letter in letters(site)] == ["bob@example.com"]
+    assert [message["To"] for message in emails(site)] == ["bob@example.com"]
     assert not is_inside(elsewhere) and is_inside(bob)
     bob.delete_cookie("session")
     assert is_inside(bob)  # still remembered
@@ -433,7 +433,7 @@ def test_change_password_ends_other_sessions(site, bob):
 )
 def test_a_password_that_cannot_be_set(site, member, old, new, again, sentence):
     assert refused(change_password(member, old, new, again), sentence)
-    assert letters(site) == [] and is_inside(member)
+    assert emails(site) == [] and is_inside(member)
 
 
 def test_change_names(site, member):
@@ -445,8 +445,8 @@ def test_change_names(site, member):
     assert refused(post(member, "/user/change-username", new | {"old_password": "wrong"}), "not your present password")
     assert post(member, "/user/change-username", new).location == "/profile"
     assert users(site) == ["ada2", "bob"] and is_inside(member)
-    (letter,) = letters(site)
-    assert letter["To"] == "ada@example.com" and "ada2" in text_of(letter)
+    (message,) = emails(site)
+    assert message["To"] == "ada@example.com" and "ada2" in text_of(message)
     assert refused(post(member, "/user/edit_user_profile", {"first_name": "x" * 101}), "100")
 
 
@@ -454,18 +454,18 @@ def test_forgot_and_reset(site, bob):
     sign_in(bob)
     visitor = browser(site)
     forgot(visitor)
-    link = link_in(letters(site)[-1])
+    link = link_in(emails(site)[-1])
     assert "bob" in text(visitor.get(link)) and not is_inside(visitor)  # opening it changes nothing
     assert refused(reset(visitor, link, "short"), "10 to 200 characters")
     assert reset(visitor, link).status_code == 302 and is_inside(visitor) and not is_inside(bob)
-    assert "was changed" in text_of(letters(site)[-1])
+    assert "was changed" in text_of(emails(site)[-1])
     fresh = browser(site)
     assert sign_in(fresh, password=NEW).status_code == 302 and is_inside(fresh)
 
 
 def test_a_reset_link_serves_once(site, bob):
     forgot(bob)
-    link = link_in(letters(site)[-1])
+    link = link_in(emails(site)[-1])
     reset(bob, link)
     fresh = browser(site)
     assert fresh.get(link).location == "/user/sign-in" and not is_inside(fresh)
@@ -476,13 +476,13 @@ def test_a_reset_link_serves_once(site, bob):
 def test_a_reset_link_gets_old(site, bob):
     forgot(bob)
     site.user_manager.USER_RESET_PASSWORD_EXPIRATION = -1
-    assert bob.get(link_in(letters(site)[-1])).location == "/user/sign-in"
+    assert bob.get(link_in(emails(site)[-1])).location == "/user/sign-in"
 
 
 def test_a_reset_confirms_the_address(site, client):
     add_user(site, "bob", confirmed=False)
     forgot(client)
-    link = link_in(letters(site)[-1])
+    link = link_in(emails(site)[-1])
     client.get(link)
     assert sign_in(client).location == "/user/resend-email-confirmation"  # opening the link is not enough
     reset(client, link)
@@ -494,12 +494,12 @@ def test_forgot_tells_nothing_about_who_has_an_account(site, bob):
     unknown = forgot(bob, "eve@example.com"), flashed(bob)
     assert (known[0].status_code, known[0].location) == (unknown[0].status_code, unknown[0].location)
     assert known[1].replace("bob@", "X@") == unknown[1].replace("eve@", "X@")
-    assert [letter["To"] for letter in letters(site)] == ["bob@example.com"]
+    assert [message["To"] for message in emails(site)] == ["bob@example.com"]
 
 
 def test_links_serve_one_purpose(site, client):
     register(client)
-    confirm = link_in(letters(site)[0])
+    confirm = link_in(emails(site)[0])
     client.get(confirm)
     with client.session_transaction() as session:
         own = session["_user_id"]
@@ -508,7 +508,7 @@ def test_links_serve_one_purpose(site, client):
     for token in (confirm, own, "garbage", "é", "%00"):
         assert fresh.get("/user/reset-password/" + token).location == "/user/sign-in"
     forgot(client)
-    wanted = link_in(letters(site)[-1]).rsplit("/", 1)[1]
+    wanted = link_in(emails(site)[-1]).rsplit("/", 1)[1]
     for token in (wanted, own, "garbage"):
         assert fresh.get("/user/confirm-email/" + token).location == "/user/sign-in"
     for token in (confirm, wanted):
@@ -520,7 +520,7 @@ def test_links_serve_one_purpose(site, client):
 def test_links_carry_no_name_from_the_host_header(site, client):
     add_user(site, "bob")
     answer = client.post("/user/forgot-password", data={"email": "bob@example.com"}, headers={"Host": "evil.example"})
-    assert answer.status_code == 400 and letters(site) == []
+    assert answer.status_code == 400 and emails(site) == []
     assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
 
 
@@ -531,7 +531,7 @@ def test_closed_registration(make_site):
     site = make_site(registration="closed")
     client = browser(site)
     answer = client.get("/user/register")
-    assert answer.status_code == 403 and "cannot be made" in text(answer)
+    assert answer.status_code == 403 and "cannot be created" in text(answer)
     assert client.get("/user/register?invitation=x").status_code == 403
     assert "/user/register" not in text(client.get("/user/sign-in"))
     assert post(client, "/user/register", registration(), page="/user/sign-in").status_code == 403
@@ -556,7 +556,7 @@ def test_registration_by_invitation(by_invitation):
     assert answer.status_code == 403 and "by invitation only" in text(answer)
     assert client.get("/user/register?invitation=wrong").status_code == 404
     link = invited(by_invitation, admin)
-    assert link == link_in(letters(by_invitation)[0])
+    assert link == link_in(emails(by_invitation)[0])
     assert 'value="guest@example.com"' in text(client.get(link))
     answer = register(client, "guest", page=link, email="somebody.else@example.com")
     assert answer.status_code == 302 and is_inside(client)  # no confirmation needed

@@ -9,7 +9,7 @@ import pytest
 from database.tables import Invitation, Photograph, Query, Role, User, Work, db, now
 from tests.web.asked import add_query
 from tests.web.conftest import PASSWORD, add_user, browser, post, signed_in
-from tests.web.letters import letters, link_in, text_of
+from tests.web.emails import emails, link_in, text_of
 
 PAGES = ["/admin/users", "/admin/invitations", "/admin/activity"]
 ACTIONS = ["/admin/users/1", "/admin/invitations", "/admin/invitations/1/revoke"]
@@ -107,14 +107,14 @@ def test_the_list_says_what_a_user_does(site, admin, member):
     add_user(site, "new", confirmed=False)
     add_query(site, "ada")
     page = text(admin.get("/admin/users"))
-    assert "1 question<" in page and "address not confirmed" in page and "This is you" in page
+    assert "1 query<" in page and "e-mail not confirmed" in page and "This is you" in page
     assert ">administrator<" in page
 
 
 def test_disable_and_enable(site, admin, member):
     assert do(admin, site, "ada", "disable").location == "/admin/users"
     assert state_of(site, "ada") == (False, False) and member.get("/profile").status_code == 302
-    assert "ada is disabled" in text(admin.get("/admin/users"))
+    assert "ada has been disabled" in text(admin.get("/admin/users"))
     do(admin, site, "ada", "enable")
     assert state_of(site, "ada") == (True, False)
 
@@ -167,9 +167,9 @@ def test_what_cannot_be_done_to_a_user(site, admin, member, number, action, code
 
 def test_an_invitation_is_mailed_and_shown_once(site, admin):
     answer = post(admin, "/admin/invitations", {"email": "Guest@Example.com"})
-    (letter,) = letters(site)
-    assert answer.status_code == 200 and letter["To"] == "guest@example.com"
-    assert "root invites you" in text_of(letter) and link_in(letter) in text(answer)
+    (message,) = emails(site)
+    assert answer.status_code == 200 and message["To"] == "guest@example.com"
+    assert "root invites you" in text_of(message) and link_in(message) in text(answer)
     page = text(admin.get("/admin/invitations"))
     assert "guest@example.com" in page and "by root" in page and "invitation=" not in page
 
@@ -178,17 +178,17 @@ def test_an_invitation_is_mailed_and_shown_once(site, admin):
 def test_who_cannot_be_invited(site, admin, address, code):
     add_user(site, "ada")
     assert post(admin, "/admin/invitations", {"email": address}).status_code == code
-    assert letters(site) == [] and "Nobody is invited yet" in text(admin.get("/admin/invitations"))
+    assert emails(site) == [] and "Nobody has been invited yet" in text(admin.get("/admin/invitations"))
 
 
 def test_a_used_invitation_stays_on_the_list(site, admin):
     post(admin, "/admin/invitations", {"email": "guest@example.com"})
-    link = link_in(letters(site)[0])
+    link = link_in(emails(site)[0])
     guest = browser(site)
     filled = {"username": "guest", "password": PASSWORD, "retype_password": PASSWORD}
     assert post(guest, link, filled).status_code == 302
     page = text(admin.get("/admin/invitations"))
-    assert ">used<" in page and "Take back" not in page
+    assert ">used<" in page and "Withdraw" not in page
     with site.app_context():
         number = db.session.scalar(db.select(Invitation.id))
     assert post(admin, f"/admin/invitations/{number}/revoke", page="/admin/invitations").status_code == 404
@@ -197,9 +197,9 @@ def test_a_used_invitation_stays_on_the_list(site, admin):
 def test_no_invitations_where_registration_is_closed(make_site):
     site = make_site(registration="closed")
     admin = signed_in(site, "root", admin=True)
-    assert "cannot be made here" in text(admin.get("/admin/invitations"))
+    assert "cannot be created" in text(admin.get("/admin/invitations"))
     answer = post(admin, "/admin/invitations", {"email": "guest@example.com"}, page="/profile")
-    assert answer.status_code == 409 and letters(site) == []
+    assert answer.status_code == 409 and emails(site) == []
 
 
 # Activity
@@ -253,7 +253,7 @@ def test_activity_counts_and_names(admin, asked):
         assert said in page, said
     assert "The &lt;b&gt;sea, A. Painter" in page and "similarity 0.91" in page
     page = " ".join(text(admin.get("/admin/activity?user=ada")).split())
-    assert "2 questions" in page and "not sure</span>" not in page
+    assert "2 queries" in page and "not sure</span>" not in page
 
 
 def test_activity_leads_to_everybodys_answers(admin, other, asked):

@@ -59,17 +59,17 @@ def test_what_is_found_is_named_first_and_explained(site, member, found):
         db.session.commit()
     page = member.get(f"/answers/{found}")
     text = _text(page)
-    assert "This is A &lt;Miller&gt; by OSTERWELD, Hanne" in text
+    assert "This is A &lt;Miller&gt; by Hanne Osterweld" in text
     inliers = _content(site, found)["candidates"][str(work_of(site, "portrait 6.png"))]["inliers"]
-    assert f"{inliers} details of your picture lie in the same places on this work" in text
+    assert f"{inliers} details of your picture are in the same places on this work" in text
     assert f"/works/{work_of(site, 'portrait 6.png')}/similar" in page.get_data(as_text=True)
 
 
 def test_what_is_not_found_says_what_was_tried_and_shows_what_comes_near(member, missing):
     page = member.get(f"/answers/{missing}")
     text = _text(page)
-    assert "This is not in the collection" in text and "the picture on its sides and upside down" in text
-    assert "The nearest works" in text and "What agrees" not in text
+    assert "Not found in the collection" in text and "the picture turned sideways and upside down" in text
+    assert "Most similar works" in text and "Matching details" not in text
     assert page.get_data(as_text=True).count('class="wall-item"') == 6
 
 
@@ -78,7 +78,7 @@ def test_a_doubt_is_said_and_explained(site, member, found):
         db.session.get(Query, found).verdict = "maybe"
         db.session.commit()
     text = _text(member.get(f"/answers/{found}"))
-    assert "We are not sure: it may be portrait 6" in text and "Please compare the two yourself." in text
+    assert "Not sure: this may be portrait 6" in text and "Please compare the two yourself." in text
 
 
 def test_the_reason_fits_the_verdict_and_its_evidence():
@@ -88,14 +88,14 @@ def test_the_reason_fits_the_verdict_and_its_evidence():
 
     assert said("found", 38).startswith("38 details") and "cover 61% of it" in said("found", 38)
     assert "can happen by chance" in said("maybe", 7)
-    assert "look alike as a whole" in said("maybe", 2)
-    assert "No work of the collection agrees" in said("not found", 2)
-    assert "nothing in the collection yet" in reason(Query(verdict="not found"), {"after": []})
+    assert "look similar overall" in said("maybe", 2)
+    assert "No work in the collection matches" in said("not found", 2)
+    assert "The collection is still empty" in reason(Query(verdict="not found"), {"after": []})
 
 
 def test_the_answer_of_an_empty_collection_is_a_page_too(site, member):
     query = add_query(site, "ada")
-    assert "nothing in the collection yet" in _text(member.get(f"/answers/{query}"))
+    assert "The collection is still empty" in _text(member.get(f"/answers/{query}"))
 
 
 def test_the_drawing_puts_every_point_where_it_is(site, member, found):
@@ -149,7 +149,7 @@ def test_other_candidates_show_their_evidence(site, member, found):
     content = _content(site, found)
     other = content["after"][1]
     text = _text(member.get(f"/answers/{found}?candidate={other}"))
-    assert "What agrees with" in text and "Back to the answer" in text
+    assert "Details matching" in text and "Back to the answer" in text
     for wrong in ("x", "999999", "-1", "%00", ""):
         assert member.get(f"/answers/{found}?candidate={wrong}").status_code == 404
 
@@ -167,7 +167,7 @@ def test_a_work_that_left_the_collection_is_said_to_be_gone(site, member, found)
         db.session.delete(db.session.get(Work, work_of(site, "portrait 6.png")))
         db.session.commit()
     page = member.get(f"/answers/{found}")
-    assert "This work has left the collection since. Its file was portrait 6.png." in _text(page)
+    assert "This work has since left the collection. Its file was portrait 6.png." in _text(page)
 
 
 def test_an_id_that_is_of_another_work_now_is_not_taken_for_it(site, member, found):
@@ -271,14 +271,14 @@ def test_feedback_is_kept_changed_and_taken_back(site, member, found):
         assert answer.status_code == 303 and answer.location == f"/answers/{found}#feedback"
         assert said() == (word, True)
         page = member.get(f"/answers/{found}").get_data(as_text=True)
-        assert page.count('aria-pressed="true"') == 1 and "take it back" in page
+        assert page.count('aria-pressed="true"') == 1 and "to undo" in page
     post(member, f"/answers/{found}/feedback", {"feedback": ""}, page=f"/answers/{found}")
     assert said() == (None, False)
 
 
 def test_feedback_that_makes_no_sense_is_refused(member, found):
     answer = post(member, f"/answers/{found}/feedback", {"feedback": "bad"}, page=f"/answers/{found}")
-    assert answer.status_code == 400 and "can be right, wrong" in _page(answer)
+    assert answer.status_code == 400 and "must be right, wrong or absent" in _page(answer)
 
 
 def test_only_who_asked_gives_feedback(site, member, other, admin, client, found):
@@ -289,7 +289,7 @@ def test_only_who_asked_gives_feedback(site, member, other, admin, client, found
     assert post(client, f"/answers/{found}/feedback", {"feedback": "wrong"}, page="/user/sign-in").status_code == 302
     with site.app_context():
         assert db.session.get(Query, found).feedback is None
-    assert "has not said yet" in _text(admin.get(f"/answers/{found}"))
+    assert "has not given feedback yet" in _text(admin.get(f"/answers/{found}"))
 
 
 @pytest.mark.parametrize("address", ["feedback", "delete"])

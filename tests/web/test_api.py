@@ -304,7 +304,7 @@ def test_while_the_engine_warms_up_it_says_when_to_try_again(make_site, photogra
     site = make_site(warming)
     ada = program_of(site, "ada")
     for answer in (ada.post(**form(photograph)), ada.get("/api/v1/works/1/similar")):
-        check_refused(answer, 503, "warming up")
+        check_refused(answer, 503, "starting up")
         assert int(answer.headers["Retry-After"]) > 0
     assert stored(site) == [0, 0, 0]
     warming._stopped.set()

@@ -46,7 +46,7 @@ def test_while_the_engine_is_missing_it_is_alive_but_not_ready_and_its_pages_ope
 
 
 def test_a_kind_of_local_features_that_there_is_not_is_refused_at_the_start(make_site):
-    with pytest.raises(WrongUse, match=r"^RETRIEVAL_FEATURE='nonsense' is not known: choose one of orb, sift\.$"):
+    with pytest.raises(WrongUse, match=r"^RETRIEVAL_FEATURE='nonsense' is unknown: choose one of orb, sift\.$"):
         make_site(feature="nonsense")
 
 

@@ -166,7 +166,7 @@ def test_while_the_engine_warms_up_only_similar_works_must_wait(make_site):
     client = browser(make_site(warming))
     answer = client.get("/works/1/similar")
     assert answer.status_code == 503 and int(answer.headers["Retry-After"]) > 0
-    assert "warming up" in answer.get_data(as_text=True)
+    assert "starting up" in answer.get_data(as_text=True)
     text(client, "/works/1")
     text(client, "/collection")
     warming._stopped.set()

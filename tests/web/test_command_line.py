@@ -64,7 +64,7 @@ def test_help(run):
     assert page == run("-h") and page.startswith("usage: app.py [COMMAND]\n")
     for command in ("runserver", "shell", "db", "serve", "create_admin"):
         assert re.search(rf"^    {command} +[A-Z]", page, re.MULTILINE), command
-    assert "python app.py create_admin             make the first administrator" in page  # as it is written
+    assert "python app.py create_admin             create the first administrator" in page  # as it is written
     page = run("create_admin", "--help")
     assert page.startswith("usage: app.py create_admin [-h]") and "--random-password" in page
     assert "--host" in run("runserver", "--help") and "upgrade" in run("db", "--help")
@@ -97,7 +97,7 @@ def test_the_database(run, tmp_path):
 
 def test_create_admin(run, tmp_path):
     said = run("create_admin", "root", "Root@Museum.local", "--password-from-stdin", given=PASSWORD + "\n")
-    assert "Administrator root is there" in said and PASSWORD not in said
+    assert "Administrator root has been created" in said and PASSWORD not in said
     assert accounts(tmp_path) == [("root", "root@museum.local", 1, "admin")]
     given = "print([user.username for user in db.session.scalars(db.select(tables.User))])\n"
     assert "['root']" in run("shell", given="from database import tables\n" + given)
@@ -108,7 +108,7 @@ def test_create_admin_again_changes_nothing(run, tmp_path):
     password = re.search(r"only this once: (\S+)", first)[1]
     assert len(password) >= 16
     again = run("create_admin", "ROOT", "root@museum.org", "--random-password")
-    assert "There is already an administrator named ROOT" in again and "only this once" not in again
+    assert "There is already an administrator named ROOT" in again and "Password (" not in again
     assert len(accounts(tmp_path)) == 1
     other = run("create_admin", "second", "second@museum.org", "--random-password")
     assert password not in other and len(accounts(tmp_path)) == 2
@@ -118,7 +118,7 @@ def test_create_admin_again_changes_nothing(run, tmp_path):
     ("arguments", "given", "sentence"),
     [
         (["x", "a@b.org", "--random-password"], "", "3 to 50 characters"),
-        (["a@b.org", "a@b.org", "--random-password"], "", "made of the letters"),
+        (["a@b.org", "a@b.org", "--random-password"], "", "only the letters"),
         (["root", "nobody", "--random-password"], "", "not an e-mail address"),
         (["root", "a@b.org", "--password-from-stdin"], "short\n", "10 to 200 characters"),
         (["root", "a@b.org", "--password-from-stdin"], "", "10 to 200 characters"),
@@ -139,7 +139,7 @@ def test_create_admin_takes_no_account_over(run, tmp_path):
     with sqlite3.connect(tmp_path / "database" / "site.sqlite") as connection:
         connection.execute("DELETE FROM user_roles")
     said = run("create_admin", "root", "other@museum.org", "--random-password", code=2)
-    assert "it is no administrator's" in said
+    assert "which is not an administrator" in said
     said = run("create_admin", "second", "ROOT@museum.org", "--random-password", code=2)
     assert "already an account with the address" in said
     assert accounts(tmp_path) == [("root", "root@museum.org", 1, None)]
@@ -162,14 +162,14 @@ def test_create_admin_asks_for_what_is_missing(environment, tmp_path):
         "User name: ": "root",
         "E-mail address: ": "root@museum.org",
         "or more): ": PASSWORD,
-        "again: ": PASSWORD,
+        "Repeat the password: ": PASSWORD,
     }
     said = ""
     try:
         for question, answer in answers.items():
             said += _until(terminal, question)
             os.write(terminal, f"{answer}\n".encode())
-        said += _until(terminal, "is there")
+        said += _until(terminal, "has been created")
         assert process.wait(30) == 0
     finally:
         process.kill()

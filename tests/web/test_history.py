@@ -28,7 +28,7 @@ def _table(answer) -> list[dict]:
 
 def test_an_empty_history_says_what_to_do(member):
     text = member.get("/history").get_data(as_text=True)
-    assert "You have not asked for anything yet" in text and "Ask with a picture" in text
+    assert "No answers yet" in text and "Identify a work" in text
 
 
 def test_one_sees_ones_own_newest_first(site, member, other):
@@ -53,7 +53,9 @@ def test_it_names_the_work_and_the_verdict(site, member):
     text = member.get("/history").get_data(as_text=True)
     # Neither what was not found, nor a work that left, is called by the name of another.
     assert text.count("<br>sea 1") == 1
-    assert all(word in text for word in (" Found</span>", " Not sure</span>", " Not here</span>", "you said: wrong"))
+    assert all(
+        word in text for word in (" Found</span>", " Not sure</span>", " Not found</span>", "you rated it wrong")
+    )
 
 
 def test_a_page_asks_the_database_as_often_for_many_answers_as_for_few(site, member):
@@ -90,7 +92,7 @@ def test_it_is_filtered_by_verdict_and_day(site, member):
     assert listed("to=2026-03-09") == [first]
     assert listed("verdict=found&from=2026-03-10") == [third]
     assert listed("to=9999-12-31&from=0001-01-01") == [fourth, third, second, first]
-    assert "No answer passes this filter" in member.get("/history?from=2027-01-01").get_data(as_text=True)
+    assert "No answer matches this filter" in member.get("/history?from=2027-01-01").get_data(as_text=True)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_the_chosen_are_deleted_after_a_question(site, member):
     page = member.get(f"/history/delete?query={gone[0]}&query={gone[1]}").get_data(as_text=True)
     assert "Delete 2 answers?" in page and count(site, Query) == 3
     answer = post(member, "/history/delete", {"query": gone}, page="/history")
-    assert answer.status_code == 303 and "2 answers are deleted." in member.get("/history").get_data(as_text=True)
+    assert answer.status_code == 303 and "2 answers have been deleted." in member.get("/history").get_data(as_text=True)
     assert _ids(member.get("/history")) == [keep]
     assert count(site, Photograph) == count(site, Answer) == len(files(site)) == 1
 
@@ -134,7 +136,7 @@ def test_all_are_deleted_or_all_that_pass_the_filter(site, member, other):
     add_query(site, "ada", "maybe")
     theirs = add_query(site, "bob", "maybe")
     page = member.get("/history/delete?all=1&verdict=maybe").get_data(as_text=True)
-    assert "Delete this answer?" in page and "that pass the filter" in page
+    assert "Delete this answer?" in page and "that match the filter" in page
     post(member, "/history/delete", {"all": "1", "verdict": "maybe"}, page="/history")
     assert _ids(member.get("/history")) == [kept]
     post(member, "/history/delete", {"all": "1"}, page="/history")
@@ -145,7 +147,7 @@ def test_to_choose_none_is_told(site, member):
     add_query(site, "ada")
     for address in ("/history/delete", "/history/delete?query=x"):
         answer = member.get(address)
-        assert answer.status_code == 400 and "choose at least one" in answer.get_data(as_text=True)
+        assert answer.status_code == 400 and "select at least one" in answer.get_data(as_text=True)
     assert post(member, "/history/delete", page="/history").status_code == 400
     assert count(site, Query) == 1
 

@@ -83,9 +83,9 @@ def test_without_a_failure_all_is_kept(site, photograph):
 
 
 def test_the_first_failure_is_told_where_the_photograph_is_gone_already(site, photograph):
-    with pytest.raises(ImageProblem, match="deleted meanwhile"), deleted_on_failure(photograph):
+    with pytest.raises(ImageProblem, match="deleted in the meantime"), deleted_on_failure(photograph):
         delete_photographs([photograph.id])
-        raise ImageProblem("it was deleted meanwhile")
+        raise ImageProblem("it has been deleted in the meantime")
     assert count(site, Photograph) == 0 and not files(site)
 
 
@@ -115,9 +115,9 @@ def test_a_region_is_moved_into_the_photograph(photograph):
 @pytest.mark.parametrize(
     ("corners", "problem", "sentence"),
     [
-        ([[-30, 10], [200, 10], [200, 150], [10, 150]], BadCorners, "A corner lies outside of the photograph."),
+        ([[-30, 10], [200, 10], [200, 150], [10, 150]], BadCorners, "A corner lies outside the photograph."),
         ([[10, 150], [200, 150], [200, 10], [10, 10]], BadCorners, "clockwise"),
-        ([[10, 10], [20, 10], [20, 20], [10, 20]], ImageProblem, "too small a part of the picture"),
+        ([[10, 10], [20, 10], [20, 20], [10, 20]], ImageProblem, "the selected part is too small"),
         ([[-20, 0], [0, 0], [0, 300], [-20, 300]], BadCorners, "clockwise"),  # nothing is left of it
     ],
 )

@@ -14,7 +14,7 @@ import pytest
 
 from database.tables import User, db
 from tests.web.conftest import PASSWORD, add_user, browser, post
-from tests.web.letters import letters, link_in, text_of
+from tests.web.emails import emails, link_in, text_of
 from web import mail
 
 FILLED = {"username": "bob", "email": "bob@example.com", "password": PASSWORD, "retype_password": PASSWORD}
@@ -34,7 +34,7 @@ class _Conversation(socketserver.StreamRequestHandler):
                 self._say("235 welcome")
             elif verb == b"DATA":
                 self._say("354 go on")
-                self.server.letters.append(self._letter())
+                self.server.emails.append(self._message())
                 self._say("250 accepted")
                 if self.server.rude:
                     return
@@ -46,7 +46,7 @@ class _Conversation(socketserver.StreamRequestHandler):
             else:
                 self._say("250 ok")
 
-    def _letter(self) -> email.message.EmailMessage:
+    def _message(self) -> email.message.EmailMessage:
         lines = iter(self.rfile.readline, b".\r\n")
         return email.message_from_bytes(b"".join(lines), policy=default)
 
@@ -61,7 +61,7 @@ class MailServer(socketserver.ThreadingTCPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Conversation)
-        self.letters, self.heard, self.rude = [], [], False
+        self.emails, self.heard, self.rude = [], [], False
 
 
 @pytest.fixture
@@ -95,35 +95,35 @@ def test_a_letter_by_smtp(make_site, server):
     site = with_server(make_site, server.server_address[1], mail_sender="search@museum.example", title="Müsée, search")
     client = browser(site)
     assert post(client, "/user/register", FILLED).location == "/user/sign-in"
-    (letter,) = server.letters
-    assert letter["To"] == "bob@example.com" and letter["From"].addresses[0].addr_spec == "search@museum.example"
-    assert letter["From"].addresses[0].display_name == "Müsée, search"
-    assert letter["Subject"] == "Müsée, search: please confirm your address"
-    assert letter["Date"] and letter["Message-ID"]
-    assert client.get(link_in(letter)).status_code == 302 and client.get("/profile").status_code == 200
-    assert not any(line.startswith("AUTH") for line in server.heard) and letters(site) == []
+    (message,) = server.emails
+    assert message["To"] == "bob@example.com" and message["From"].addresses[0].addr_spec == "search@museum.example"
+    assert message["From"].addresses[0].display_name == "Müsée, search"
+    assert message["Subject"] == "Müsée, search: please confirm your e-mail address"
+    assert message["Date"] and message["Message-ID"]
+    assert client.get(link_in(message)).status_code == 302 and client.get("/profile").status_code == 200
+    assert not any(line.startswith("AUTH") for line in server.heard) and emails(site) == []
 
 
 def test_it_signs_in_to_the_mail_server(make_site, server):
     site = with_server(make_site, server.server_address[1], mail_user="site", mail_password="secret")
     post(browser(site), "/user/register", FILLED)
-    assert len(server.letters) == 1 and any(line.startswith("AUTH") for line in server.heard)
+    assert len(server.emails) == 1 and any(line.startswith("AUTH") for line in server.heard)
 
 
 def test_letters_in_the_background(make_site, server):
     site = with_server(make_site, server.server_address[1])
     add_user(site, "bob")
     post(browser(site), "/user/forgot-password", {"email": "bob@example.com"})
-    site.extensions["letters"].submit(lambda: None).result()
-    (letter,) = server.letters
-    assert "/user/reset-password/" in link_in(letter)
+    site.extensions["mail_worker"].submit(lambda: None).result()
+    (message,) = server.emails
+    assert "/user/reset-password/" in link_in(message)
 
 
 def test_a_server_without_manners_has_the_letter(make_site, server):
     server.rude = True
     site = with_server(make_site, server.server_address[1])
     answer = post(browser(site), "/user/register", FILLED)
-    assert answer.location == "/user/sign-in" and len(server.letters) == 1
+    assert answer.location == "/user/sign-in" and len(server.emails) == 1
 
 
 def test_registration_while_the_mail_server_is_down(make_site, dead_port, server, caplog):
@@ -133,14 +133,14 @@ def test_registration_while_the_mail_server_is_down(make_site, dead_port, server
     assert answer.location == "/user/resend-email-confirmation"
     page = text(client.get(answer.location))
     assert "could not be sent just now" in page and "bob@example.com" in page
-    assert "A letter to bob@example.com could not be sent" in caplog.text
+    assert "An e-mail to bob@example.com could not be sent" in caplog.text
     with site.app_context():
         assert db.session.scalar(db.select(User.username)) == "bob"  # nothing is lost
     up = with_server(make_site, server.server_address[1])
     client = browser(up)
     post(client, "/user/resend-email-confirmation", {"email": "bob@example.com"})
-    up.extensions["letters"].submit(lambda: None).result()
-    client.get(link_in(server.letters[0]))
+    up.extensions["mail_worker"].submit(lambda: None).result()
+    client.get(link_in(server.emails[0]))
     assert client.get("/profile").status_code == 200
 
 
@@ -175,7 +175,7 @@ def test_an_invitation_that_cannot_be_mailed_can_be_handed_over(make_site, dead_
     admin = browser(site)
     post(admin, "/user/sign-in", {"username": "root", "password": PASSWORD})
     page = text(post(admin, "/admin/invitations", {"email": "guest@example.com"}))
-    assert "hand the link over yourself" in page
+    assert "pass the link on yourself" in page
     link = re.search(r'value="https://localhost(/user/register\?invitation=[^"]+)"', page)[1]
     assert browser(site).get(link).status_code == 200
 
@@ -183,7 +183,7 @@ def test_an_invitation_that_cannot_be_mailed_can_be_handed_over(make_site, dead_
 def test_an_address_that_the_server_refuses(make_site, server):
     site = with_server(make_site, server.server_address[1])
     answer = post(browser(site), "/user/register", FILLED | {"email": "refused@example.com"})
-    assert answer.location == "/user/resend-email-confirmation" and server.letters == []
+    assert answer.location == "/user/resend-email-confirmation" and server.emails == []
 
 
 def test_a_server_that_never_answers_does_not_hold_the_site(make_site, monkeypatch):
@@ -207,7 +207,7 @@ def test_no_letter_and_no_password_in_the_clear(make_site, server, security):
     )
     answer = post(browser(site), "/user/register", FILLED)
     assert answer.location == "/user/resend-email-confirmation"
-    assert server.letters == [] and not any(line.startswith("AUTH") for line in server.heard)
+    assert server.emails == [] and not any(line.startswith("AUTH") for line in server.heard)
 
 
 # Without a mail server
@@ -219,9 +219,9 @@ def test_the_outbox(site, client, caplog):
     (file,) = site.extensions["outbox"].iterdir()
     assert file.suffix == ".eml" and stat.S_IMODE(file.stat().st_mode) == 0o600
     assert site.extensions["outbox"] == site.extensions["settings"].output / "outbox"
-    assert f"the letter to bob@example.com is in {file}" in caplog.text
-    (letter,) = letters(site)
-    assert letter.get_body(("html",)) and "Dear bob" in text_of(letter)
+    assert f"the e-mail to bob@example.com is in {file}" in caplog.text
+    (message,) = emails(site)
+    assert message.get_body(("html",)) and "Dear bob" in text_of(message)
 
 
 def test_letters_of_the_same_moment_have_files_of_their_own(site):
@@ -234,7 +234,7 @@ def test_letters_of_the_same_moment_have_files_of_their_own(site):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(letters(site)) == 20 and {file.suffix for file in site.extensions["outbox"].iterdir()} == {".eml"}
+    assert len(emails(site)) == 20 and {file.suffix for file in site.extensions["outbox"].iterdir()} == {".eml"}
 
 
 def test_an_outbox_that_cannot_be_written(site, client):
@@ -247,4 +247,4 @@ def test_an_outbox_that_cannot_be_written(site, client):
 def test_a_line_break_makes_no_header(site):
     with site.app_context():
         assert not mail.send("bob@example.com\r\nBcc: eve@example.com", "Subject", "text", "<p>text</p>")
-    assert letters(site) == []
+    assert emails(site) == []

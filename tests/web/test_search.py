@@ -96,7 +96,7 @@ def test_members_get_the_control(member):
     page = member.get("/").get_data(as_text=True)
     assert 'type="file"' in page and 'name="csrf-token"' in page
     assert 'name="address"' not in page
-    assert "warming up" not in page
+    assert "starting up" not in page
 
 
 def test_a_field_for_addresses_is_there_where_they_are_taken(make_site):
@@ -107,7 +107,7 @@ def test_the_state_of_the_engine_is_said(make_site, client):
     assert client.get("/state").json == {"state": "ready"}
     site = make_site(ready=never_ready())
     assert browser(site).get("/state").json == {"state": "warming up"}
-    assert "The search is warming up" in signed_in(site, "ada").get("/").get_data(as_text=True)
+    assert "The search is starting up" in signed_in(site, "ada").get("/").get_data(as_text=True)
 
 
 def never_ready() -> Service:
@@ -159,7 +159,7 @@ def test_the_way_it_came_is_kept(site, member, content, source):
         ({"picture": (io.BytesIO(b"<svg onload=alert(1)>"), "a.svg")}, 400, "not a picture"),
         ({"picture": (io.BytesIO(b"\xff\xd8\xff\xe0" + bytes(99)), "a.jpg")}, 400, "The picture cannot be used"),
         ({"picture": "no file"}, 400, "Please choose a picture first."),
-        ({"picture": (io.BytesIO(b"x"), "a.jpg"), "source": "somewhere"}, 400, "not known where"),
+        ({"picture": (io.BytesIO(b"x"), "a.jpg"), "source": "somewhere"}, 400, "source of the picture is not known"),
         ({"address": "http://127.0.0.1/"}, 422, "does not fetch pictures"),
     ],
 )
@@ -197,7 +197,9 @@ def test_uploads_are_limited_in_number_for_each_person(make_site, content):
     codes = [upload(ada, b"nothing").status_code for _ in range(31)]
     assert codes == [400] * 30 + [429]
     refused = upload(ada, content)
-    assert refused.status_code == 429 and "too often" in refused.json["error"] and "Retry-After" in refused.headers
+    assert (
+        refused.status_code == 429 and "Too many requests" in refused.json["error"] and "Retry-After" in refused.headers
+    )
     assert upload(bob, content).status_code == 201
 
 
@@ -407,7 +409,7 @@ def test_while_the_engine_warms_up_it_is_asked_again_later(make_site, content):
     member = signed_in(site, "ada")
     photograph = upload(member, content).json
     answer = ask(member, photograph, {"corners": None})
-    assert answer.status_code == 503 and answer.headers["Retry-After"] == "5" and "warming up" in answer.json["error"]
+    assert answer.status_code == 503 and answer.headers["Retry-After"] == "5" and "starting up" in answer.json["error"]
     assert count(site, Query) == 0 and count(site, Photograph) == 1
 
 
@@ -434,7 +436,7 @@ def test_the_plain_form_says_what_is_wrong_as_a_page(member):
 def test_the_plain_form_keeps_nothing_where_the_engine_cannot_answer(make_site, content):
     site = make_site(ready=never_ready())
     answer = submit(signed_in(site, "ada"), {"picture": (io.BytesIO(content), "a.png")})
-    assert answer.status_code == 503 and "Retry-After" in answer.headers and "warming up" in answer.text
+    assert answer.status_code == 503 and "Retry-After" in answer.headers and "starting up" in answer.text
     assert count(site, Photograph) == 0 and files(site) == set()
 
 

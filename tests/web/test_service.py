@@ -61,7 +61,7 @@ def test_it_says_that_it_is_warming_up_until_the_engine_is_there(made):
     go = threading.Event()
     service = made(lambda: go.wait(SOON) and Engine())
     assert service.state == "warming up"
-    with pytest.raises(Unavailable, match="warming up") as told, service.turn():
+    with pytest.raises(Unavailable, match="starting up") as told, service.turn():
         pass
     assert told.value.seconds > 0
     go.set()
@@ -116,7 +116,7 @@ def test_one_more_than_the_line_holds_is_told_at_once_to_come_back(made):
         asked = [pool.submit(ask) for _ in range(5)]
         assert inside.acquire(timeout=SOON) and inside.acquire(timeout=SOON)
         until(lambda: service._admitted._value == 0)  # all five are in, two of them computing
-        with pytest.raises(Unavailable, match="Many people are asking") as told, service.turn():
+        with pytest.raises(Unavailable, match="The search is busy") as told, service.turn():
             pass
         assert told.value.seconds > 0
         go.set()

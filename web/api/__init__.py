@@ -1,4 +1,4 @@
-"""The API: addresses for programs under /api/v1, their description as OpenAPI, and a page that shows it."""
+"""The API under /api/v1, its OpenAPI description, and a page that shows it."""
 
 from flask import Flask
 from flask_smorest import Api
@@ -6,14 +6,14 @@ from flask_smorest import Api
 from web.api.description import blueprint
 from web.api.views import v1
 
-ABOUT = """Ask which work of the collection a picture shows, and read the collection, from a program of your own.
+ABOUT = """Identify the work of the collection that a picture shows, and read the collection, from your own programs.
 
-Programs sign in with a personal token: make one on your profile page, and send it with each request as
+Programs authenticate with an API token: create one on your profile page, and send it with each request as
 "Authorization: Bearer TOKEN". Times are in UTC. Every error is JSON with a code, a status and a message."""
 
 
 class Description(Api):
-    """The description of the interface; its errors are told by web/errors.py like all others."""
+    """flask-smorest without its own error handlers: web/errors.py handles all errors."""
 
     def _register_error_handlers(self) -> None:
         pass
@@ -25,7 +25,7 @@ def init_app(app: Flask) -> None:
     options = {"info": {"description": ABOUT}, "security": [{"token": []}]}
     api = Description(app, spec_kwargs={"title": title, "version": "1", "openapi_version": "3.0.3", **options})
     api.spec.components.security_scheme(
-        "token", {"type": "http", "scheme": "bearer", "description": "A personal token, from the profile page."}
+        "token", {"type": "http", "scheme": "bearer", "description": "An API token, from the profile page."}
     )
     api.register_blueprint(v1)
     app.register_blueprint(blueprint)

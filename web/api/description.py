@@ -1,4 +1,4 @@
-"""The page that shows the description of the API to people who write programs."""
+"""The page that documents the API for programmers."""
 
 from flask import Blueprint, current_app, render_template, request
 
@@ -15,7 +15,7 @@ EXAMPLES = {
 
 @blueprint.get("/api")
 def description() -> str:
-    """The interface for people who write programs."""
+    """The documentation of the API."""
     spec = current_app.extensions["flask-smorest"]["apis"][""]["ext_obj"].spec.to_dict()
     site = request.url_root.rstrip("/")
     examples = {
@@ -25,7 +25,7 @@ def description() -> str:
 
 
 def _operations(spec: dict) -> list[dict]:
-    """Every operation of a description with its method and path, and with the parameters of its path."""
+    """Every operation of an OpenAPI description with its method, path and parameters."""
     return [
         {
             "method": method.upper(),

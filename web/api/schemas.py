@@ -1,25 +1,25 @@
-"""What is sent to the API and received from it; flask-smorest describes it as OpenAPI from these classes."""
+"""The schemas of the API; flask-smorest generates the OpenAPI description from them."""
 
 from flask_smorest.fields import Upload
 from marshmallow import Schema, fields, validate
 
 from database import works
 
-SIMILAR = 24  # works, where the program does not say how many
+SIMILAR = 24  # works, by default
 PAGE, LARGEST_PAGE = 24, 100  # works on a page
 
 
 def described(kind: type[fields.Field], description: str, example=None, *args, **options) -> fields.Field:
-    """A field with its description and, where there is one, an example."""
+    """A field with a description and optionally an example."""
     metadata = {"description": description} | ({} if example is None else {"example": example})
     return kind(*args, metadata=metadata, **options)
 
 
 class WorkLinks(Schema):
-    page = described(fields.Url, "Of the site.")
-    picture = described(fields.Url, "JPEG, 1600 pixels at most.")
-    thumbnail = described(fields.Url, "JPEG, 320 pixels at most.")
-    similar = described(fields.Url, "The works most similar to it, from this interface.")
+    page = described(fields.Url, "The work's page on the site.")
+    picture = described(fields.Url, "JPEG, at most 1600 pixels wide and high.")
+    thumbnail = described(fields.Url, "JPEG, at most 320 pixels wide and high.")
+    similar = described(fields.Url, "The works most similar to it, from this API.")
     manifest = described(fields.Url, "IIIF Presentation 3.")
 
 
@@ -32,16 +32,16 @@ class PictureSchema(Schema):
 
 
 class WorkSchema(Schema):
-    """A work of the collection; what the catalogue does not say is an empty text."""
+    """A work of the collection; what the catalogue does not say is an empty string."""
 
     id = described(fields.Integer, "That of its first picture; the id of any of its pictures leads to it.", 17)
     caption = described(fields.String, "The title, inventory number or file's name.", "Peaks above Rochebrune")
     number = described(fields.String, "Of the inventory.", "1921.2")
     artists = described(fields.List, "The author's names, one by one.", ["MARVEEN, Joost van"], fields.String())
-    author = described(fields.String, "As the catalogue writes it.", "MARVEEN, Joost van")
-    born_died = described(fields.String, "Of the author.", "(b. 1609, Osterhaven, d. 1671, Velgorod)")
-    title = described(fields.String, "Of the work.", "Peaks above Rochebrune")
-    date = described(fields.String, "In words.", "1659")
+    author = described(fields.String, "The artist, as in the catalogue.", "MARVEEN, Joost van")
+    born_died = described(fields.String, "Of the artist.", "(b. 1609, Osterhaven, d. 1671, Velgorod)")
+    title = described(fields.String, "Title in the catalogue.", "Peaks above Rochebrune")
+    date = described(fields.String, "Date in words.", "1659")
     first_year = described(fields.Integer, "What the date means; null: no year.", 1659, allow_none=True)
     last_year = described(fields.Integer, "The same; both are included.", 1659, allow_none=True)
     technique = described(fields.String, "Technique, often with the size.", "Oil on canvas")
@@ -50,7 +50,7 @@ class WorkSchema(Schema):
     rights = described(fields.String, "Who holds which rights.", "Public domain")
     more = described(fields.Dict, "The register's other columns, by name.", {"Room": "12"})
     location = described(fields.String, "Where the work is.", "Museum of the Harbour, Osterhaven")
-    school = described(fields.String, "Of the author.", "Dutch")
+    school = described(fields.String, "Of the artist.", "Dutch")
     form = described(fields.String, "Kind of object.", "painting")
     type = described(fields.String, "Kind of subject.", "landscape")
     timeframe = described(fields.String, "Period.", "1651-1700")
@@ -61,9 +61,9 @@ class WorkSchema(Schema):
 
 
 class WorkPage(Schema):
-    total = described(fields.Integer, "Works that fit.", 240)
+    total = described(fields.Integer, "Number of matching works.", 240)
     page = described(fields.Integer, "This page, from 1.", 1)
-    pages = described(fields.Integer, "How many pages there are.", 10)
+    pages = described(fields.Integer, "Number of pages.", 10)
     works = fields.List(fields.Nested(WorkSchema))
 
 
@@ -77,11 +77,11 @@ class Place(Schema):
 
     work = described(fields.Integer, "Id of the work; in a ranking once, however many pictures it has.", 17)
     picture = described(fields.Integer, "Id of its picture that matched.", 17)
-    file = described(fields.String, "This picture's file when the question was asked.", "landscape/landscape_001.jpg")
+    file = described(fields.String, "This picture's file at the time of the query.", "landscape/landscape_001.jpg")
     similarity = described(fields.Float, "Cosine of the descriptors, -1 to 1.", 0.83)
-    score = described(fields.Float, "What the ranking after re-ranking is sorted by.", 112.83)
+    score = described(fields.Float, "Re-ranking score, which the ranking after re-ranking is sorted by.", 112.83)
     matches = described(fields.Integer, "Pairs of local features that look alike.", 143)
-    inliers = described(fields.Integer, "Matches that agree on where the work is.", 112)
+    inliers = described(fields.Integer, "Matches that agree with one homography.", 112)
     query_area = described(fields.Float, "Share of the picture that the inliers cover, 0 to 1.", 0.41)
     work_area = described(fields.Float, "Share of the work that they cover, 0 to 1.", 0.87)
 
@@ -91,8 +91,8 @@ class Evidence(Place):
 
     outline = described(
         fields.List,
-        "Where the work's corners lie in the picture that was asked with: four [x, y] as shares of its width and "
-        "height, clockwise from the work's upper left; they may lie outside. null where that cannot be told.",
+        "Where the work's corners are in the submitted picture: four [x, y] as shares of its width and height, "
+        "clockwise from the work's upper left; they may lie outside the picture. null if unknown.",
         [[0.12, 0.08], [0.91, 0.1], [0.9, 0.88], [0.11, 0.9]],
         fields.List(fields.Float()),
         allow_none=True,
@@ -108,58 +108,57 @@ class Ranking(Schema):
 
 
 class AnswerLinks(Schema):
-    page = described(fields.Url, "The answer with its evidence, for people who are signed in.")
-    picture = described(fields.Url, "The picture that was asked with, for people who are signed in.")
+    page = described(fields.Url, "The answer with its evidence; requires signing in.")
+    picture = described(fields.Url, "The submitted picture; requires signing in.")
 
 
 class AnswerSchema(Schema):
-    """What the site says of a picture."""
+    """The answer to a query."""
 
     id = described(fields.String, "22 characters.", "Xq3oSy4QdRr0bQkWmJt5aA")
     created_at = described(fields.DateTime, "In UTC.", "2026-11-24T09:30:00Z", format="%Y-%m-%dT%H:%M:%SZ")
     verdict = described(
         fields.String,
-        "Whether the picture shows a work of the collection.",
+        "Whether the picture shows the first work of the ranking: found; maybe (the site shows it as “Not sure”: "
+        "please compare the pictures); or not found.",
         "found",
         validate=validate.OneOf(("found", "maybe", "not found")),
     )
     work = described(
         fields.Nested,
-        "The work; null where none was found, or where it has left the collection.",
+        "The work; null if the verdict is not found, or if the work has left the collection.",
         None,
         WorkSchema,
         allow_none=True,
     )
-    evidence = described(fields.Nested, "null where no work was found.", None, Evidence, allow_none=True)
+    evidence = described(fields.Nested, "null if the verdict is not found.", None, Evidence, allow_none=True)
     ranking = fields.Nested(Ranking)
     seconds = described(
-        fields.Dict, "Seconds of each stage.", {"network": 0.21, "search": 0.001}, fields.String(), fields.Float()
+        fields.Dict, "Seconds per stage.", {"network": 0.21, "search": 0.001}, fields.String(), fields.Float()
     )
     links = fields.Nested(AnswerLinks)
 
 
-class WorksWanted(Schema):
+class WorkFilters(Schema):
     q = described(
         fields.String,
-        "Words that must all occur, each as the beginning of one, accents aside; in double quotes, a phrase.",
+        "Words that must all occur, each as the beginning of a word; accents are ignored; in double quotes, a phrase.",
         "marveen",
         load_default="",
         validate=validate.Length(max=200),
     )
-    author = described(fields.String, "Exactly as the works have it; the same holds for the others.")
-    school = described(fields.String, "Of the author.", "Dutch")
+    author = described(fields.String, "Artist, exactly as in the works; likewise the filters below.")
+    school = described(fields.String, "Of the artist.", "Dutch")
     form = described(fields.String, "Kind of object.", "painting")
     type = described(fields.String, "Kind of subject.", "landscape")
     timeframe = described(fields.String, "Period.", "1651-1700")
-    folder = described(fields.String, "Of the picture's file.")
+    folder = described(fields.String, "Folder of the picture's file.")
     first_year = described(fields.Integer, "Works of this year or later.", 1600)
     last_year = described(fields.Integer, "Works of this year or earlier.", 1650)
-    sort = described(
-        fields.String, "What they are sorted by.", load_default="file", validate=validate.OneOf(tuple(works.SORTS))
-    )
+    sort = described(fields.String, "Sort order.", load_default="file", validate=validate.OneOf(tuple(works.SORTS)))
 
 
-class SimilarWanted(Schema):
+class SimilarOptions(Schema):
     count = described(
         fields.Integer, "How many.", 24, load_default=SIMILAR, validate=validate.Range(min=1, max=LARGEST_PAGE)
     )
@@ -169,16 +168,17 @@ SHARE = fields.Float(validate=validate.Range(min=0, max=1))
 
 
 class Question(Schema):
-    """What a program asks: a picture or its address, and which part of it."""
+    """A query: a picture or its address, and optionally a part of it."""
 
     address = described(
         fields.String,
-        "Of a picture on the web, where this site fetches pictures. One of picture and address is wanted.",
+        "Address of a picture on the web, if this site fetches pictures. "
+        "Exactly one of picture and address is required.",
         "https://www.example.org/photograph.jpg",
     )
     corners = described(
         fields.List,
-        "The part that is asked for, instead of all of the picture: four [x, y] as shares of its width and height, "
+        "The part of the picture to identify, instead of the whole: four [x, y] as shares of its width and height, "
         "clockwise from the upper left. In a form: as JSON.",
         [[0.1, 0.1], [0.9, 0.1], [0.9, 0.8], [0.1, 0.8]],
         fields.List(SHARE, validate=validate.Length(equal=2)),
@@ -192,6 +192,6 @@ class Question(Schema):
 class QuestionForm(Question):
     picture = described(
         Upload,
-        "A JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000, JPEG XL or camera raw. "
-        "Send either a picture or an address.",
+        "A JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG 2000, JPEG XL or camera raw file. "
+        "Exactly one of picture and address is required.",
     )

@@ -1,4 +1,4 @@
-"""The addresses of the API: asking, answers given before, and the collection."""
+"""The views of the API: queries, earlier answers, and the collection."""
 
 import hashlib
 import math
@@ -26,11 +26,11 @@ from web.api.schemas import (
     AnswerSchema,
     Question,
     QuestionForm,
-    SimilarWanted,
+    SimilarOptions,
     SimilarWork,
+    WorkFilters,
     WorkPage,
     WorkSchema,
-    WorksWanted,
 )
 from web.asking import ask
 from web.collection import similar_works, work_with
@@ -39,15 +39,15 @@ from web.security import csrf, limiter
 from web.service import service
 from web.tokens import refuse, user_of_request
 
-OPEN = ("v1.list_works", "v1.get_work", "v1.similar")  # without a token, where the collection is not private
+OPEN = ("v1.list_works", "v1.get_work", "v1.similar")  # without a token if the collection is not private
 WORK = "/works/<int(max=2147483647):id>"  # the largest number of PostgreSQL
-OF_THE_WORK = [{"name": "id", "in": "path", "description": "Of the work."}]
+OF_THE_WORK = [{"name": "id", "in": "path", "description": "Id of the work."}]
 
 v1 = Blueprint("v1", __name__, url_prefix="/api/v1", description="The only version there is.")
-csrf.exempt(v1)  # what is signed in by no cookie cannot be forged by another site
+csrf.exempt(v1)  # requests that are not authenticated by a cookie cannot be forged by another site
 
 
-# Who asks
+# Authentication
 
 
 @v1.before_request
@@ -61,20 +61,20 @@ def _user() -> User:
     """Whose token was sent. Raises Unauthorized where there is none."""
     user = user_of_request()
     if user is None:
-        refuse("Please send a personal token: Authorization: Bearer TOKEN. Your profile page makes one.")
+        refuse("Please send an API token (Authorization: Bearer TOKEN). You can create one on your profile page.")
     return user
 
 
 @v1.errorhandler(UnprocessableEntity)
 def _not_valid(problem: UnprocessableEntity) -> tuple[Response, int]:
-    """What is wrong with which part of a request."""
+    """Which part of a request is invalid, and why."""
     errors = getattr(problem, "data", {}).get("messages", {})
     own = problem.description != UnprocessableEntity.description
-    message = problem.description if own else "A part of the request is not as it should be."
+    message = problem.description if own else "Part of the request is not valid."
     return jsonify(code=422, status=problem.name, message=message, **({"errors": errors} if errors else {})), 422
 
 
-# Asking
+# Queries
 
 BODY = {
     "required": True,
@@ -86,11 +86,11 @@ BODY = {
 
 
 def refusal(code: int, description: str) -> Callable:
-    """A decorator that describes when a view refuses."""
+    """A decorator that documents an error response of a view."""
     return v1.alt_response(code, description=description, schema=Api.ERROR_SCHEMA)
 
 
-def _whose() -> str:
+def _program() -> str:
     return f"program {hashlib.sha256(request.headers.get('Authorization', '').encode()).hexdigest()}"
 
 
@@ -100,15 +100,15 @@ def _whose() -> str:
 @refusal(400, "The picture cannot be used.")
 @refusal(413, "The file is too large.")
 @refusal(415, "Neither a form nor JSON.")
-@refusal(422, "Something is missing or not as it should be.")
-@refusal(429, "Too often; Retry-After says when to try again.")
+@refusal(422, "Something is missing or not valid.")
+@refusal(429, "Too many requests; Retry-After says when to try again.")
 @refusal(503, "Busy; Retry-After says when to try again.")
-@limiter.limit("60 per minute", key_func=_whose)
+@limiter.limit("60 per minute", key_func=_program)
 def search():
-    """Ask which work a picture shows
+    """Identify the work in a picture
 
-    The picture is a file in a form, or the address of one. Answer and picture are kept, as if they had been asked for
-    on the site, and can be deleted there.
+    Send the picture as a file in a form, or send its address. The answer and the picture are kept, as if they had been
+    submitted on the site, and can be deleted there.
     """
     question, file = _question()
     service().engine  # noqa: B018  (raises Unavailable before a picture is decoded in vain)
@@ -120,7 +120,7 @@ def search():
 
 
 def _question() -> tuple[dict, FileStorage | None]:
-    """The question and the file of a request, where it has one."""
+    """The validated query of a request, and its file if it has one."""
     sent: dict[str, object]
     if request.mimetype in ("multipart/form-data", "application/x-www-form-urlencoded"):
         form, file = request.form.to_dict(), request.files.get("picture")
@@ -134,7 +134,7 @@ def _question() -> tuple[dict, FileStorage | None]:
     except ValidationError as problem:
         _invalid(problem.messages)
     if bool(file) == bool(question.get("address")):
-        _invalid({"picture": ["Exactly one of picture (a file) and address is wanted."]})
+        _invalid({"picture": ["Exactly one of picture (a file) and address is required."]})
     return question, file
 
 
@@ -142,7 +142,7 @@ def _parsed(text: str) -> object:
     try:
         return current_app.json.loads(text)
     except (ValueError, RecursionError):
-        return text  # which is no list, and refused as such
+        return text  # the schema refuses it, because it is not a list
 
 
 def _invalid(messages: dict | list) -> NoReturn:
@@ -150,24 +150,30 @@ def _invalid(messages: dict | list) -> NoReturn:
 
 
 def _region(question: dict, photograph: Photograph) -> Region:
-    """The part of the photograph that is asked for, in its pixels."""
+    """The part of the photograph to identify, in pixels."""
     if "corners" not in question:
         return Region(None, question["turns"])
     corners = np.array(question["corners"]) * (photograph.width, photograph.height)
     try:
         return Region.of(photograph, corners, question["turns"])
     except (BadCorners, ImageProblem):
-        _invalid({"corners": ["Four corners clockwise from the upper left are wanted, not too close to each other."]})
+        _invalid(
+            {
+                "corners": [
+                    "The corners must be four points, clockwise from the upper left and not too close to each other."
+                ]
+            }
+        )
 
 
-@v1.route("/queries/<id>", parameters=[{"name": "id", "in": "path", "description": "Of the answer."}])
+@v1.route("/queries/<id>", parameters=[{"name": "id", "in": "path", "description": "Id of the answer."}])
 @v1.doc(operationId="query")
 @v1.response(200, AnswerSchema, description="The answer.")
-@refusal(404, "There is none, or it is somebody else's.")
+@refusal(404, "There is no such answer, or it is somebody else's.")
 def get_query(id):
-    """An answer that was given before
+    """Get an earlier answer
 
-    To questions from programs and on the site alike. Administrators can read everybody's.
+    Whether the query came through the API or the site. Administrators can read everybody's answers.
     """
     query = db.session.get(Query, id, options=[joinedload(Query.answer)]) if ID.fullmatch(id) else None  # type: ignore[arg-type]  # tables.py has no types yet
     user = _user()
@@ -177,16 +183,16 @@ def get_query(id):
 
 
 def answer_json(query: Query) -> dict:
-    """An answer as programs get it."""
+    """An answer as the API returns it."""
     content = query.answer.content
-    found = query.verdict != "not found"
+    has_work = query.verdict != "not found"
     pictures = works.pictures_of(map(int, content["candidates"]))
     return {
         "id": query.id,
         "created_at": query.created_at,
         "verdict": query.verdict,
-        "work": work_json(query.work) if found and query.work else None,  # type: ignore[arg-type]  # the same
-        "evidence": _evidence(content) if found else None,
+        "work": work_json(query.work) if has_work and query.work else None,  # type: ignore[arg-type]  # the same
+        "evidence": _evidence(content) if has_work else None,
         "ranking": {
             order: [
                 {
@@ -223,22 +229,22 @@ def _evidence(content: dict) -> dict:
 
 @v1.route("/works")
 @v1.doc(operationId="works", security=[{"token": []}, {}])
-@v1.arguments(WorksWanted, location="query")
+@v1.arguments(WorkFilters, location="query")
 @v1.response(200, WorkPage, description="A page of works.")
 @v1.paginate(page_size=PAGE, max_page_size=LARGEST_PAGE)
-def list_works(wanted, pagination_parameters):
-    """The works of the collection, or those that a search fits"""
-    sort, text = wanted.pop("sort"), wanted.pop("q")
-    years = wanted.pop("first_year", None), wanted.pop("last_year", None)
-    wanted = works.Wanted(text, wanted, *years)
+def list_works(filters, pagination_parameters):
+    """List or search the works of the collection"""
+    sort, text = filters.pop("sort"), filters.pop("q")
+    years = filters.pop("first_year", None), filters.pop("last_year", None)
+    wanted = works.Wanted(text, filters, *years)
     here = pagination_parameters
     here.item_count = works.count_works(wanted)
     pages = math.ceil(here.item_count / here.page_size)
-    found = []
+    on_page = []
     if here.page <= pages:
         page = works.select_works(wanted, sort).offset(here.first_item).limit(here.page_size)
-        found = [work_json(work) for work in db.session.scalars(page)]
-    return {"total": here.item_count, "page": here.page, "pages": pages, "works": found}
+        on_page = [work_json(work) for work in db.session.scalars(page)]
+    return {"total": here.item_count, "page": here.page, "pages": pages, "works": on_page}
 
 
 @v1.route(WORK, parameters=OF_THE_WORK)
@@ -246,26 +252,26 @@ def list_works(wanted, pagination_parameters):
 @v1.response(200, WorkSchema, description="The work.")
 @refusal(404, "There is no such work.")
 def get_work(id):
-    """A work with its entry of the catalogue"""
+    """Get a work with its catalogue entry"""
     return work_json(work_with(id))
 
 
 @v1.route(WORK + "/similar", parameters=OF_THE_WORK)
 @v1.doc(operationId="similar", security=[{"token": []}, {}])
-@v1.arguments(SimilarWanted, location="query")
+@v1.arguments(SimilarOptions, location="query")
 @v1.response(200, SimilarWork(many=True), description="The most similar first.")
 @refusal(404, "There is no such work.")
-@refusal(503, "The search is warming up.")
-def similar(wanted, id):
-    """The works most similar to a work"""
+@refusal(503, "The search is starting up.")
+def similar(options, id):
+    """List the works most similar to a work"""
     return [
         {"similarity": round(similarity, 4), "work": work_json(work)}
-        for work, similarity in similar_works(id, wanted["count"])
+        for work, similarity in similar_works(id, options["count"])
     ]
 
 
 def work_json(work: Work) -> dict:
-    """A work as programs get it."""
+    """A work as the API returns it."""
     texts = {name: getattr(work, name) for name in works.TEXTS}
 
     def link(endpoint: str) -> str:

@@ -43,7 +43,7 @@ def home() -> Response:
 
 @blueprint.get("/statistics/plotly.js")
 def plotly() -> Response:
-    """Plotly's script out of its Python package, so that nothing is loaded from elsewhere."""
+    """Plotly's script from the Python package, so that nothing is loaded from another site."""
     response = send_file(plotly_script(), mimetype="text/javascript", max_age=30 * 86400)
     response.headers["Cache-Control"] = "private, max-age=2592000"
     return response
@@ -51,7 +51,7 @@ def plotly() -> Response:
 
 @functools.cache
 def plotly_script() -> Path:
-    """Where the package has the script."""
+    """The script's file in the package."""
     import plotly
 
     return Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -59,7 +59,7 @@ def plotly_script() -> Path:
 
 @functools.cache
 def plotly_marks() -> list[str]:
-    """Ids by which the script tells that its styles of maps are on a page already.
+    """Ids by which the script recognises that its map styles are already on a page.
 
     The pages have no maps, and their Content-Security-Policy allows no styles but those of the site's own files. An
     element with such an id keeps the script from trying.

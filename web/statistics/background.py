@@ -1,4 +1,4 @@
-"""Measurements that take too long for a page: made in the background, the last result kept."""
+"""Measurements that take too long for a page: they run in the background, and the last result is kept."""
 
 import logging
 import threading
@@ -26,14 +26,14 @@ class Background(Generic[Result]):
         return self._thread is not None and self._thread.is_alive()
 
     def start(self, measure: Callable[[], Result], oldest: float = 0.0) -> None:
-        """Measure, unless that is under way, or was done less than `oldest` seconds ago; returns at once."""
+        """Start a measurement, unless one is running or was finished less than `oldest` seconds ago; does not wait."""
         with self._starting:
             if not self.is_running and time.time() - self.measured >= oldest:
                 self._thread = threading.Thread(target=self._run, args=(measure,), daemon=True)
                 self._thread.start()
 
     def wait(self, seconds: float | None = None) -> None:
-        """Until it is done, or so long."""
+        """Wait until the measurement is done, for at most so many seconds."""
         if self._thread is not None:
             self._thread.join(seconds)
 

@@ -1,4 +1,4 @@
-"""What the collection holds, and what is amiss with it."""
+"""The collection's contents, and possible problems: skipped files, near-duplicates, few keypoints."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from web.statistics.background import Background
 
 FILE = "survey.json"  # in the output folder
 FORMAT = 1
-SIMILARITY = 0.8  # from which on two pictures are examined
+SIMILARITY = 0.8  # minimum for a pair of pictures to be examined
 MOST = 500  # pairs that are examined
 SHOWN = 50  # skipped files and pairs on the page
 CATALOGUE = ("number", "author", "title", "date", "technique", "location", "school", "form", "type", "timeframe")
@@ -32,7 +32,7 @@ surveying: Background["Survey"] = Background()
 
 @dataclass(frozen=True)
 class Survey:
-    """What takes longer than a page to find out; kept in OUTPUT/survey.json."""
+    """Statistics that take too long for a page; kept in OUTPUT/survey.json."""
 
     version: int  # of the store
     date: str  # UTC
@@ -42,17 +42,17 @@ class Survey:
 
     @classmethod
     def make(cls, store: Store, similarity: float, output: Path) -> "Survey":
-        """Survey a collection, and write down what was found."""
+        """Survey a collection, and write the result to OUTPUT/survey.json."""
         version = store.version()
         counts = np.bincount(np.array(keypoint_counts(store), int) // 50).tolist()
         pairs = near_duplicates(store, similarity, MOST)
-        made = cls(version, datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"), similarity, counts, pairs)
-        files.write(output / FILE, json.dumps({"format": FORMAT} | asdict(made)).encode())
-        return made
+        survey = cls(version, datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"), similarity, counts, pairs)
+        files.write(output / FILE, json.dumps({"format": FORMAT} | asdict(survey)).encode())
+        return survey
 
     @classmethod
     def read(cls, output: Path) -> "Survey | None":
-        """The last one; None where there is none that can be read."""
+        """The last survey; None if there is no readable one."""
         try:
             content = json.loads((output / FILE).read_text())
             if content.pop("format") != FORMAT:
@@ -64,7 +64,7 @@ class Survey:
 
 @blueprint.get("/statistics/collection")
 def collection() -> str:
-    """Pictures, skipped files, near-duplicates, keypoints, and how much of it the catalogue knows."""
+    """Pictures, skipped files, near-duplicates, keypoints, and how complete the catalogue is."""
     engine = service().engine
     settings = current_app.extensions["settings"]
     survey = Survey.read(settings.output)
@@ -101,9 +101,9 @@ def survey() -> Response:
         abort(400, "The similarity must be a number from 0.3 to 1.")
     store, output = service().engine.store, current_app.extensions["settings"].output
     surveying.start(_survey_of(store, similarity, output))
-    surveying.wait(1.0)  # a small collection is done by then
+    surveying.wait(1.0)  # enough for a small collection
     if surveying.is_running:
-        flash("The collection is being looked through. Open this page again in a while.", "info")
+        flash("The collection is being examined. Please reload this page in a while.", "info")
     return redirect(url_for("statistics.collection"))
 
 
@@ -112,9 +112,9 @@ def _survey_of(store: Store, similarity: float, output: Path) -> Callable[[], Su
 
 
 def _skipped(store: Store, lists: Path) -> list[tuple[str, str, str]]:
-    """(file, reason, step that skipped it), as the steps wrote it; of step 2 also from the store."""
-    found = {(path, reason, "train.py") for path, (_, reason) in store.skipped().items()}
-    return sorted((printable(path), reason, step) for path, reason, step in found | set(read_skipped(lists)))
+    """(file, reason, step that skipped it), as written by the steps; of step 2 also from the store."""
+    in_store = {(path, reason, "train.py") for path, (_, reason) in store.skipped().items()}
+    return sorted((printable(path), reason, step) for path, reason, step in in_store | set(read_skipped(lists)))
 
 
 def _labelled(counts: list[int]) -> list[tuple[str, int]]:
@@ -122,7 +122,7 @@ def _labelled(counts: list[int]) -> list[tuple[str, int]]:
 
 
 def _coverage() -> list[tuple[str, int, int]]:
-    """(column, works that have it, all works); the first row counts works with a row of the catalogue at all."""
+    """(column, works with an entry in it, all works) for each column of the catalogue."""
     every, *known = db.session.execute(
         db.select(db.func.count(), *(db.func.count(db.func.nullif(getattr(Work, name), "")) for name in CATALOGUE))
     ).one()

@@ -1,4 +1,4 @@
-"""How good the answers are: runs of test_with_statistics.py, their plots, and what other thresholds would give."""
+"""How good the answers are: runs of test_with_statistics.py, plots, and the effect of other thresholds."""
 
 import io
 import math
@@ -24,9 +24,9 @@ from web.statistics.runs import Listed, Row, Run
 
 PAGE = 25  # queries on a page of the table
 SIDE = 480  # pixels; the long side of pictures in the table
-SHOWN = {"wrong": "wrong ones", "all": "all", "wrong first": "wrong first", "false found": "false found",
-         "missed": "missed", "right": "right ones"}  # fmt: skip
-SORTED = {"wrong": "wrong ones first", "number": "order of the run", "file": "name", "similarity": "similarity",
+SHOWN = {"wrong": "all wrong", "all": "all", "wrong first": "wrong first", "false found": "false found",
+         "missed": "missed", "right": "right"}  # fmt: skip
+SORTED = {"wrong": "wrong first", "number": "order of the run", "file": "name", "similarity": "similarity",
           "inliers": "inliers", "probability": "probability", "seconds": "seconds"}  # fmt: skip
 INLIER_EDGES = list(range(0, 105, 5))
 SIMILARITY_EDGES = [round(step * 0.05 - 0.2, 2) for step in range(25)]
@@ -34,7 +34,7 @@ SIMILARITY_EDGES = [round(step * 0.05 - 0.2, 2) for step in range(25)]
 
 @dataclass(frozen=True)
 class Panel:
-    """One run with all that its side of the page shows."""
+    """One run, with everything that its panel on the page shows."""
 
     run: Run
     probability: dict[int, float] | None
@@ -59,11 +59,11 @@ def evaluation() -> str | tuple[str, int]:
     read = [_read(name) for name in chosen]
     probability = [_probabilities(run, calibration) for run in read]
     ruling = calibration
-    if None in probability:  # then the thresholds that were set by hand decide, in both runs
+    if None in probability:  # then the thresholds set by hand decide, in both runs
         probability, ruling = [None] * len(read), None
     sliders = measures.sliders(ruling)
     values = _values(sliders)
-    panels = [_panel(run, its, values) for run, its in zip(read, probability, strict=True)]
+    panels = [_panel(run, of_run, values) for run, of_run in zip(read, probability, strict=True)]
     return render_template(
         "statistics/evaluation.html",
         runs=known,
@@ -79,25 +79,29 @@ def evaluation() -> str | tuple[str, int]:
         shown=SHOWN,
         sorted_by=SORTED,
         percent=measures.percent,
+        percent_range=measures.percent_range,
         works=_works(),
     )
 
 
 @blueprint.post("/statistics/evaluation/thresholds")
 def use_thresholds() -> Response:
-    """Write the thresholds of the sliders into verdict.json; the engine follows it."""
+    """Write the sliders' thresholds to verdict.json; the engine then uses them."""
     run = _read(_listed_name(runs.listed(_output()), request.form.get("run", "")))
     calibration, problem = _calibration(_output())
     if calibration is None:
         abort(409, problem or "There is no calibration yet: run test_with_statistics.py --calibrate first.")
     if run.summary.get("fingerprint") != calibration.fingerprint:
-        abort(409, "This run asked another collection than the one the calibration is for. Run the test again.")
+        abort(409, "This run was made with another collection than the calibration. Run the test again.")
     probability = _probabilities(run, calibration)
     if probability is None or not run.known:
-        abort(409, "This run cannot tell what the thresholds would do: it was made by an older version.")
+        abort(
+            409,
+            "This run lacks what the thresholds are decided on, because an older version made it. Run the test again.",
+        )
     values = _values(measures.sliders(calibration), request.form)
     if values["maybe"] > values["found"]:
-        abort(400, "“Not found below” must not lie above “found from”.")
+        abort(400, "“Not found below” must not be above “Found from”.")
     changed = replace(
         calibration,
         found=measures.sigmoid(values["found"]),
@@ -107,23 +111,23 @@ def use_thresholds() -> Response:
         date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
     changed.write(_output())
-    flash("These thresholds hold now. The site follows them within seconds.", "success")
+    flash("Thresholds saved. The site uses them within seconds.", "success")
     return redirect(url_for("statistics.evaluation", run=run.name))
 
 
 @blueprint.get("/statistics/evaluation/<name>/<int:number>/query.jpg")
 def query_picture(name: str, number: int) -> Response:
-    """The picture of one query; of a transformed copy, the picture that it was made of."""
+    """The picture of one query; for a transformed copy, the original."""
     run, row = _row(name, number)
     file = _query_file(run, row)
     if file is None:
-        abort(404, "The picture of this query is not where it was.")
+        abort(404, "The picture of this query is no longer where it was.")
     return picture(file)
 
 
 @blueprint.get("/statistics/evaluation/<name>/<int:number>/<kind>.jpg")
 def drawing(name: str, number: int, kind: str) -> Response:
-    """What was drawn of a wrong answer: the query beside the answer, or beside what was expected."""
+    """The drawing of a wrong answer: the query beside the answer, or beside the expected work."""
     run, row = _row(name, number)
     if kind not in row.pictures or not (run.folder / row.pictures[kind]).is_file():
         abort(404)
@@ -145,7 +149,7 @@ def picture(file: Path) -> Response:
     try:
         pixels = images.load(file, max_pixels=settings.max_pixels, min_side=1, at_least=SIDE)
     except images.ImageProblem:
-        abort(404, "This picture cannot be read any more.")
+        abort(404, "This picture can no longer be read.")
     _, data = cv2.imencode(".jpg", images.fit(pixels, SIDE), [cv2.IMWRITE_JPEG_QUALITY, 82])
     return send_file(io.BytesIO(data.tobytes()), mimetype="image/jpeg", max_age=3600)
 
@@ -158,25 +162,24 @@ def _output() -> Path:
 
 
 def _chosen(known: list[Listed]) -> list[str]:
-    """The names of the one or two runs to show: those of the address, else the newest that is whole."""
-    wanted = [name for name in (request.args.get("run"), request.args.get("other")) if name]
-    if wanted:
-        return list(dict.fromkeys(_listed_name(known, name) for name in wanted))
+    """The names of the one or two runs to show: those in the URL, else the newest complete one."""
+    names = [name for name in (request.args.get("run"), request.args.get("other")) if name]
+    if names:
+        return list(dict.fromkeys(_listed_name(known, name) for name in names))
     return [run.name for run in known if not run.problem][:1]
 
 
 def _listed_name(known: list[Listed], name: str) -> str:
-    found = next((run.name for run in known if run.name == name), None)
-    if found is None:
-        abort(404, "There is no run of this name.")
-    return found
+    if not any(run.name == name for run in known):
+        abort(404, "There is no run with this name.")
+    return name
 
 
 def _read(name: str) -> Run:
     try:
         return runs.read(_output(), name)
     except KeyError:
-        abort(404, "There is no run of this name.")
+        abort(404, "There is no run with this name.")
     except WrongUse as problem:
         abort(409, str(problem))
 
@@ -190,7 +193,7 @@ def _row(name: str, number: int) -> tuple[Run, Row]:
 
 
 def _values(sliders: list[Slider], given=None) -> dict[str, float]:
-    """The values of the sliders: those of the address or the form, else those that hold."""
+    """The values of the sliders: those of the URL or the form, else the current thresholds."""
     given = request.args if given is None else given
     values = {}
     for slider in sliders:
@@ -206,17 +209,17 @@ def _values(sliders: list[Slider], given=None) -> dict[str, float]:
 
 
 def _calibration(output: Path) -> tuple[Calibration | None, str]:
-    """The calibration, and why there is none where its file cannot be used."""
+    """The calibration, if there is one, and a problem with its file, if there is one."""
     if not (output / VERDICT).is_file():
         return None, ""
     try:
         return Calibration.read(output), ""
     except Damaged as damage:
-        return None, f"{damage} Until then the site uses the last good calibration it has read, or none."
+        return None, f"{damage} Until then the site uses the last valid calibration, or none."
 
 
 def _probabilities(run: Run, calibration: Calibration | None) -> dict[int, float] | None:
-    """As measures.probabilities; None also where the calibration is for another collection, as for the engine."""
+    """As measures.probabilities; None also if the calibration is for another collection."""
     if calibration is None or run.summary.get("fingerprint") != calibration.fingerprint:
         return None
     return measures.probabilities(run, calibration)
@@ -277,7 +280,7 @@ def _panel(run: Run, probability: dict[int, float] | None, values: dict[str, flo
 
 
 def _some(rows: list, most: int = 20) -> list:
-    """At most so many rows, evenly chosen, with the first and the last: a table for people."""
+    """At most `most` rows, evenly spaced, including the first and the last."""
     if len(rows) <= most:
         return rows
     return [rows[place] for place in np.linspace(0, len(rows) - 1, most).round().astype(int)]
@@ -301,7 +304,7 @@ def _table(panel: Panel) -> Table:
     show, sort, order = (request.args.get(name, "") for name in ("show", "sort", "order"))
     show, sort = show if show in SHOWN else "all", sort if sort in SORTED else "wrong"
     text = request.args.get("q", "")[:200]
-    rows = [row for row in panel.run.rows if _is_shown(row, show) and _says(row, text)]
+    rows = [row for row in panel.run.rows if _is_shown(row, show) and _contains(row, text)]
     rows.sort(key=lambda row: _place(row, sort, panel.probability), reverse=order == "descending")
     pages = max(1, math.ceil(len(rows) / PAGE))
     page = min(max(1, request.args.get("page", 1, type=int)), pages)
@@ -314,13 +317,13 @@ def _is_shown(row: Row, show: str) -> bool:
     return show == "all" or row.result == show
 
 
-def _says(row: Row, text: str) -> bool:
-    said = [row.file, row.first_after or "", *(row.expected or ()), *row.changes]
-    return text.casefold() in " ".join(said).casefold()
+def _contains(row: Row, text: str) -> bool:
+    texts = [row.file, row.first_after or "", *(row.expected or ()), *row.changes]
+    return text.casefold() in " ".join(texts).casefold()
 
 
 def _place(row: Row, sort: str, probability: dict[int, float] | None):
-    """What the table is sorted by; rows without a value come first."""
+    """The sort key of a row; rows without a value come first."""
     if sort == "wrong":
         return {None: 2, RIGHT: 1}.get(row.result, 0), row.number
     if sort == "probability":
@@ -331,14 +334,14 @@ def _place(row: Row, sort: str, probability: dict[int, float] | None):
 
 
 def _works() -> dict[str, int]:
-    """Path of a work, as tables have it -> its id; empty while the collection is not read yet."""
+    """Path of a work, as in tables -> id; empty until the collection is loaded."""
     if service().state != "ready":
         return {}
     return {printable(path): image for image, path in service().engine.images.items()}
 
 
 def _query_file(run: Run, row: Row) -> Path | None:
-    """Where the picture of a query is: directly in the run's folder of queries, or in the collection."""
+    """The file of a query's picture: in the run's folder of queries, or in the collection."""
     folder = run.queries_folder
     if folder is not None:
         names = {printable(path.name): path for path in folder.iterdir()} if folder.is_dir() else {}

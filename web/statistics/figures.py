@@ -1,7 +1,7 @@
-"""The plots, as Plotly's figures in JSON; their colours come from the page (see static/js/statistics-plots.js).
+"""The plots, as Plotly figures in JSON; the page sets the colours (see static/js/statistics-plots.js).
 
-A trace's `meta.role` names its colour there: "right", "wrong", "maybe", "plain". A shape's `name` is the slider that
-moves it.
+`meta.role` of a trace names the colour: "right", "wrong", "maybe", "plain". `name` of a shape is the slider that moves
+it.
 """
 
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ import plotly.graph_objects as go
 
 from web.statistics.measures import sigmoid
 
-HATCHED = {"shape": "/", "fillmode": "overlay", "solidity": 0.35}  # tells bars apart without colours
+HATCHED = {"shape": "/", "fillmode": "overlay", "solidity": 0.35}  # so that bars differ not only by colour
 
 
 def figure(traces: Sequence, x: str, y: str, shapes: Sequence[dict] = (), **layout) -> dict:
-    """A figure with titles on its axes, as JSON can hold it."""
-    made = go.Figure(
+    """A figure with axis titles, as plain JSON data."""
+    drawn = go.Figure(
         data=list(traces),
         layout={
             "xaxis": {"title": {"text": x}, "automargin": True} | layout.pop("xaxis", {}),
@@ -27,13 +27,13 @@ def figure(traces: Sequence, x: str, y: str, shapes: Sequence[dict] = (), **layo
             **layout,
         },
     )
-    plain = made.to_plotly_json()
+    plain = drawn.to_plotly_json()
     plain["layout"].pop("template", None)
     return plain
 
 
 def line_at(name: str, value: float) -> dict:
-    """An upright line at a threshold."""
+    """A vertical line at a threshold."""
     return {"type": "line", "name": name, "x0": value, "x1": value, "y0": 0, "y1": 1, "yref": "paper",
             "line": {"width": 2, "dash": "solid" if name.startswith("found") else "dot"}}  # fmt: skip
 
@@ -48,7 +48,7 @@ def histogram(rows: Sequence[tuple[float, int, int]], what: str, shapes: Sequenc
             x=centres,
             y=[row[2] for row in rows],
             width=width,
-            name="wrong, or none to find",
+            name="wrong, or not in the collection",
             meta={"role": "wrong"},
             marker={"pattern": HATCHED},
         ),
@@ -102,9 +102,9 @@ def seconds(stages: Sequence[tuple[str, dict]]) -> dict:
     """Median and 95th percentile of each stage."""
     names = [stage for stage, _ in stages]
     bars = [
-        go.Bar(y=names, x=[spread["p50"] for _, spread in stages], orientation="h", name="half within (p50)",
+        go.Bar(y=names, x=[spread["p50"] for _, spread in stages], orientation="h", name="median (p50)",
                meta={"role": "right"}),
-        go.Bar(y=names, x=[spread["p95"] for _, spread in stages], orientation="h", name="95 of 100 within (p95)",
+        go.Bar(y=names, x=[spread["p95"] for _, spread in stages], orientation="h", name="95th percentile (p95)",
                meta={"role": "maybe"}, marker={"pattern": HATCHED}),
     ]  # fmt: skip
     return figure(bars, "seconds", "", yaxis={"autorange": "reversed"}, barmode="group")
@@ -122,12 +122,12 @@ def days(rows: Sequence[tuple]) -> dict:
 
 
 def bars(rows: Sequence[tuple[str, int]], what: str) -> dict:
-    """Lying bars with their names."""
+    """Horizontal bars, labelled."""
     bar = go.Bar(y=[row[0] for row in rows], x=[row[1] for row in rows], orientation="h", meta={"role": "right"})
     return figure([bar], what, "", yaxis={"autorange": "reversed"}, showlegend=False)
 
 
 def columns(rows: Sequence[tuple[str, int]], x: str, y: str) -> dict:
-    """Standing bars, one beside the other in the order given."""
+    """Vertical bars in the given order."""
     bar = go.Bar(x=[row[0] for row in rows], y=[row[1] for row in rows], meta={"role": "right"})
     return figure([bar], x, y, xaxis={"type": "category"}, bargap=0.05, showlegend=False)

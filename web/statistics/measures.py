@@ -1,4 +1,4 @@
-"""What a run says of the answers: verdicts at any thresholds, and the numbers behind the plots."""
+"""The measures of a run: verdicts at any thresholds, and the numbers behind the plots."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from models.verdict.rules import BY_HAND, Thresholds
 from utils.statistics import spread, wilson
 from web.statistics.runs import Row, Run
 
-HIGHEST_LOGIT = 20.0  # log-odds; probabilities further out are drawn there
+HIGHEST_LOGIT = 20.0  # log-odds; more extreme probabilities are clipped to it
 
 
 @dataclass(frozen=True)
@@ -25,20 +25,20 @@ class Slider:
     low: float
     high: float
     step: float | None  # None: any value
-    value: float  # that holds at this time
+    value: float  # current threshold
 
     @property
     def is_probability(self) -> bool:
-        """Whether the value is in log-odds: near 0 and 1 probabilities lie too close together for a slider."""
+        """Whether the value is in log-odds, because near 0 and 1 probabilities are too close together for a slider."""
         return self.step is None
 
-    def shown(self, value: float) -> str:
-        """A value as people read it."""
+    def as_text(self, value: float) -> str:
+        """A value as text."""
         return percent(sigmoid(value)) if self.is_probability else f"{value:g}"
 
 
 def sliders(calibration: Calibration | None) -> list[Slider]:
-    """The thresholds that decide: two of the probability, or those that were set by hand."""
+    """The thresholds that decide: two on the probability, or those set by hand."""
     if calibration:
         return [
             Slider(
@@ -48,19 +48,19 @@ def sliders(calibration: Calibration | None) -> list[Slider]:
         ]
     hand = BY_HAND
     return [
-        Slider("found_inliers", "Found from so many inliers", 0, 100, 1, hand.found_inliers),
-        Slider("found_agreement", "… where the picture agrees with the work by", 0, 1, 0.01, hand.found_agreement),
-        Slider("sure_inliers", "Found in any case from so many inliers", 0, 100, 1, hand.sure_inliers),
-        Slider("sure_area", "… that cover this share of the work", 0, 0.5, 0.005, hand.sure_area),
-        Slider("maybe_inliers", "Not sure from so many inliers", 0, 100, 1, hand.maybe_inliers),
-        Slider("maybe_similarity", "… or from this similarity", 0, 1, 0.01, hand.maybe_similarity),
+        Slider("found_inliers", "Found: minimum inliers", 0, 100, 1, hand.found_inliers),
+        Slider("found_agreement", "… with a minimum agreement of", 0, 1, 0.01, hand.found_agreement),
+        Slider("sure_inliers", "Found without agreement: minimum inliers", 0, 100, 1, hand.sure_inliers),
+        Slider("sure_area", "… covering a minimum share of the work of", 0, 0.5, 0.005, hand.sure_area),
+        Slider("maybe_inliers", "Not sure: minimum inliers", 0, 100, 1, hand.maybe_inliers),
+        Slider("maybe_similarity", "… or a minimum similarity of", 0, 1, 0.01, hand.maybe_similarity),
     ]
 
 
 def probabilities(run: Run, calibration: Calibration) -> dict[int, float] | None:
-    """Row number -> what today's calibration says of each answer; None where the run lacks what it needs.
+    """Row number -> probability by the current calibration; None if the run lacks the grounds.
 
-    An answer without a candidate is as good as certainly wrong.
+    An answer without a candidate has probability 0.
     """
     found = {}
     for row in run.rows:
@@ -73,7 +73,7 @@ def probabilities(run: Run, calibration: Calibration) -> dict[int, float] | None
 
 @dataclass(frozen=True)
 class Judged:
-    """The verdicts of one run at some thresholds."""
+    """The verdicts of one run at given thresholds."""
 
     counts: dict  # as models.evaluation.metrics.verdicts
     queries: int
@@ -91,7 +91,7 @@ class Judged:
 def judge(rows: Sequence[Row], values: dict[str, float], confidence: dict[int, float] | None) -> Judged:
     """The verdicts of rows with ground truth, at the values of the sliders.
 
-    confidence: row number -> probability, where a calibration decides.
+    confidence: row number -> probability, if a calibration decides.
     """
     if confidence is None:
         rule = Thresholds(**values)
@@ -135,7 +135,7 @@ def recall_curve(rows: Sequence[Row], most: int = 100) -> list[tuple[int, float,
 
 
 def confidence_of(rows: Sequence[Row], probability: dict[int, float] | None) -> np.ndarray:
-    """(rows,) what answers are sorted by: the probability, or the score of the re-ranking."""
+    """(rows,) the probability of each answer, or else the re-ranking score."""
     if probability is not None:
         return np.array([probability[row.number] for row in rows], float)
     return np.array([row.first_after_score if row.first_after_score is not None else -np.inf for row in rows], float)
@@ -158,7 +158,7 @@ def precision_recall(rows: Sequence[Row], confidence: np.ndarray) -> list[tuple[
 
 
 def histogram(rows: Sequence[Row], measure: str, edges: Sequence[float]) -> list[tuple[float, int, int]]:
-    """(left edge, right first answers, wrong ones) of each bin; the last bin holds what lies above, too."""
+    """(left edge, right first answers, wrong ones) of each bin; the last bin includes all higher values."""
 
     def counts(is_right: bool) -> list[int]:
         values = [getattr(row, measure) for row in rows if row.is_first_right == is_right]
@@ -169,13 +169,13 @@ def histogram(rows: Sequence[Row], measure: str, edges: Sequence[float]) -> list
 
 
 def stages(rows: Sequence[Row]) -> list[tuple[str, dict]]:
-    """(stage, mean, p50 and p95 of its seconds), and of all together."""
-    found = [(stage, spread([row.stages[stage] for row in rows if stage in row.stages])) for stage in STAGES]
-    return [*found, ("all", spread([row.seconds for row in rows if row.seconds is not None]))]
+    """(stage, mean, p50 and p95 of the seconds), then the same for all stages together."""
+    by_stage = [(stage, spread([row.stages[stage] for row in rows if stage in row.stages])) for stage in STAGES]
+    return [*by_stage, ("all", spread([row.seconds for row in rows if row.seconds is not None]))]
 
 
 def points(rows: Sequence[Row], probability: dict[int, float] | None) -> dict[str, list]:
-    """What the sliders of the page compute with, a list an attribute; rows with ground truth only."""
+    """The data for the page's sliders, one list per attribute; rows with ground truth only."""
     return {
         "inside": [int(bool(row.in_collection)) for row in rows],
         "first": [int(row.is_first_right) for row in rows],
@@ -200,10 +200,24 @@ def sigmoid(log_odds: float) -> float:
     return 1 / (1 + math.exp(-log_odds))
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    """A share as people read it; more digits near the ends, where they matter."""
+def percent(share: float | None, digits: int | None = None) -> str:
+    """A share as people read it. digits: decimals; None: one, and more near the ends, where they matter."""
     if share is None:
         return "–"
-    if 0 < share < 1:
-        digits = max(digits, min(4, math.ceil(-math.log10(min(share, 1 - share))) - 1))
+    if digits is None:
+        digits = _decimals(min(share, 1 - share))
     return f"{share:.{digits}%}".replace("%", " %")
+
+
+def percent_range(interval: tuple[float, float] | None) -> str:
+    """The two ends of an interval with the same number of decimals, as many as tell them apart."""
+    if interval is None:
+        return "–"
+    low, high = interval
+    digits = _decimals(high - low)
+    return f"{percent(low, digits)} to {percent(high, digits)}"
+
+
+def _decimals(share: float) -> int:
+    """Decimals of a percentage that show the first two digits of a share; 1 to 4."""
+    return max(1, min(4, math.ceil(-math.log10(share)) - 1)) if share > 0 else 1

@@ -1,4 +1,4 @@
-"""Counts requests that were refused or failed where people and programs ask; the usage page shows them."""
+"""Counts refused and failed queries of people and programs; the usage page shows them."""
 
 import logging
 
@@ -9,8 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from database import usage
 from database.tables import db, now
 
-WATCHED = ("search", "v1")  # blueprints: the pages that ask, and the interface for programs
-UNREMARKABLE = (401, 404)  # anybody's guess at an address; nothing was refused to somebody who asked
+WATCHED = ("search", "v1")  # blueprints: the start page, and the API
+UNREMARKABLE = (401, 404)  # of requests to guessed URLs; not queries that were refused
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def _note(response: Response) -> Response:
     if refused and request.endpoint and request.blueprint in WATCHED:
         try:
             user = current_user.id if current_user.is_authenticated else None
-            db.session.rollback()  # ends what the failed request left open, or SQLite would wait for it
+            db.session.rollback()  # ends the failed request's transaction, or SQLite would wait for it
             usage.note_refusal(response.status_code, request.endpoint, user, now())
         except SQLAlchemyError:  # the refusal must reach the person all the same
             log.exception("A refused request could not be counted.")

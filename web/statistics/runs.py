@@ -1,4 +1,4 @@
-"""The runs of test_with_statistics.py, as they lie in OUTPUT/statistics."""
+"""The runs of test_with_statistics.py in OUTPUT/statistics."""
 
 import re
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ MAX_BYTES = 200_000_000  # of a table of queries
 
 @dataclass(frozen=True)
 class Listed:
-    """A run as the list of runs has it."""
+    """An entry of the list of runs."""
 
     name: str
     made: datetime  # UTC, without a zone
@@ -26,20 +26,20 @@ class Listed:
 
 @dataclass(frozen=True)
 class Row(Record):
-    """One query of a run, with its place in the table."""
+    """One query of a run, with its row number."""
 
     number: int = 0  # from 1
 
     @property
     def pictures(self) -> dict[str, str]:
-        """ "answered" and "expected" -> file in the run's folder, as far as they were drawn."""
+        """ "answered" and "expected" -> file in the run's folder, for the drawings that exist."""
         files = {"answered": self.answered_picture or "", "expected": self.expected_picture or ""}
         return {kind: file for kind, file in files.items() if PICTURE.fullmatch(file)}
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run that is whole."""
+    """A complete run."""
 
     name: str
     folder: Path
@@ -65,7 +65,7 @@ class Run:
 
     @property
     def queries_folder(self) -> Path | None:
-        """Where its pictures were; None for copies of the collection's own, and for older runs."""
+        """Where the query pictures were; None for transformed copies, and for older runs."""
         folder = self.summary.get("queries_folder")
         return Path(folder) if isinstance(folder, str) and folder else None
 
@@ -74,22 +74,22 @@ def listed(output: Path) -> list[Listed]:
     """All runs, the newest first."""
     folder = output / "statistics"
     names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    found = [_listed(folder / name) for name in names if NAME.fullmatch(name)]
-    return sorted((run for run in found if run), key=lambda run: run.made, reverse=True)
+    runs = [_listed(folder / name) for name in names if NAME.fullmatch(name)]
+    return sorted((run for run in runs if run), key=lambda run: run.made, reverse=True)
 
 
 def unfinished(output: Path) -> list[str]:
-    """The names of runs that are under way, or were cut short and can go on."""
+    """The names of runs that are in progress, or were interrupted and can be continued."""
     folder = output / "statistics"
     names = [path.name for path in folder.glob(".*.partial")] if folder.is_dir() else []
     return sorted(name[1 : -len(".partial")] for name in names if NAME.fullmatch(name[1 : -len(".partial")]))
 
 
 def read(output: Path, name: str) -> Run:
-    """A run by its name, which may come from outside: it is only looked up among the runs that are there.
+    """A run by name. The name may come from outside: it is only looked up among the existing runs.
 
-    Runs of earlier versions are read as well, without what they did not keep.
-    Raises KeyError where there is no such run; WrongUse, with a sentence, where it cannot be shown.
+    Runs of earlier versions are read as well, without what they did not record.
+    Raises KeyError if there is no such run; WrongUse, with a sentence, if it cannot be shown.
     """
     run = next((run for run in listed(output) if run.name == name), None)
     if run is None:
@@ -110,11 +110,12 @@ def _listed(folder: Path) -> Listed | None:
 
 @lru_cache(maxsize=8)
 def _read(folder: Path, _changed_table: int, _changed_summary: int) -> Run:
-    """The times of change are there for the cache: a run that was made anew is read anew."""
+    """The modification times are cache keys: a run that was repeated is read again."""
     if (folder / TABLE).stat().st_size > MAX_BYTES:
-        raise WrongUse(f"The run “{folder.name}” is too large to be shown: {TABLE} has more than 200 MB.")
+        raise WrongUse(f"The run “{folder.name}” is too large to show: {TABLE} is larger than 200 MB.")
     summary, answered = records.read(folder, earlier=True)
     rows = [Row(**vars(record), number=number) for number, record in enumerate(answered, start=1)]
     made = datetime.fromtimestamp(_changed_summary / 1e9, timezone.utc).replace(tzinfo=None)
-    asked, skipped = [row for row in rows if not row.skipped], [(row.file, row.skipped) for row in rows if row.skipped]
-    return Run(folder.name, folder, made, summary, asked, skipped)
+    answered_rows = [row for row in rows if not row.skipped]
+    skipped = [(row.file, row.skipped) for row in rows if row.skipped]
+    return Run(folder.name, folder, made, summary, answered_rows, skipped)

@@ -1,4 +1,4 @@
-"""How the site is used, over days that the viewer chooses."""
+"""How the site is used, over a span of days that the viewer chooses."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -19,16 +19,17 @@ from utils.text import printable
 from web import spreadsheet
 from web.statistics import blueprint, figures
 from web.statistics.background import Background
-from web.statistics.measures import percent
+from web.statistics.measures import percent, percent_range
 from web.uploads import SOURCES
+from web.words import VERDICT_WORDS
 
-PRESETS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year", "all": "all"}
+PRESETS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "1 year", "all": "all"}
 SHOWN = 20  # rows of the long tables; the download has all
 AT_ONCE = 4  # groups of tables that are counted at the same time
-STORAGE_SECONDS = 600.0  # a folder is not measured more often
+STORAGE_SECONDS = 600.0  # minimum between two measurements of the folders
 PATIENCE = 0.3  # seconds that a page waits for the measurement of small folders
 FIRST_YEAR, LAST_YEAR = 1970, 2100
-SAID = {"found": "found", "maybe": "not sure", "not found": "not found"}
+VERDICT_NAMES = {verdict: word.lower() for verdict, word in VERDICT_WORDS.items()}
 CAME = {"file": "chosen file", "drop": "dropped", "paste": "pasted", "camera": "camera", "address": "web address",
         "api": "program (API)"}  # fmt: skip
 
@@ -63,9 +64,9 @@ def usage() -> str:
 
 @blueprint.get("/statistics/usage/<name>.csv")
 def usage_table(name: str) -> Response:
-    """One table as a file; ?names=no leaves out who it was."""
+    """One table as CSV; ?names=no leaves out people's names."""
     if name not in TABLES:
-        abort(404, "There is no table of this name.")
+        abort(404, "There is no table with this name.")
     span = _span()
     table = TABLES[name](span, None)
     hidden = 0 if table.names_people and request.args.get("names") == "no" else None
@@ -80,7 +81,7 @@ def usage_table(name: str) -> Response:
 
 
 def _span() -> Span:
-    """The days that the address asks for: ?from= and ?to=, or ?days= up to today; by default the last 30."""
+    """The days given in the URL: ?from= and ?to=, or ?days= up to today; by default the last 30."""
     zone = _zone(request.args.get("tz") or "UTC")
     today = datetime.now(zone).date()
     last = _day("to") or today
@@ -94,7 +95,7 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        abort(400, "This time zone is not known. Examples: UTC, Europe/Vienna.")
+        abort(400, "Unknown time zone. Examples: UTC, Europe/Vienna.")
 
 
 def _day(name: str) -> date | None:
@@ -106,13 +107,13 @@ def _day(name: str) -> date | None:
     except ValueError:
         day = date.min
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        abort(400, "A day is given as year-month-day, for example 2026-11-24, from 1970 to 2100.")
+        abort(400, "Dates must be written like 2026-11-24, from 1970 to 2100.")
     return day
 
 
 def _first_of_preset(preset: str, last: date, zone: ZoneInfo) -> date:
     if preset not in PRESETS:
-        abort(400, f"The span is not known: choose one of {', '.join(PRESETS)}.")
+        abort(400, f"The days must be one of {', '.join(PRESETS)}.")
     if preset != "all":
         return last - timedelta(days=int(preset) - 1)
     first = counts.first_moment()
@@ -123,7 +124,7 @@ def _first_of_preset(preset: str, last: date, zone: ZoneInfo) -> date:
 
 
 def _by_day(span: Span) -> list[tuple[date, int, int, int]]:
-    """As database.usage.a_day; counted once a page, because two tables need it."""
+    """As database.usage.a_day; counted once per page, because two tables need it."""
     if "by_day" not in g:
         g.by_day = counts.a_day(span)
     return g.by_day
@@ -135,10 +136,10 @@ def _days(span: Span, _most: int | None) -> Table:
     what = "month" if span.by_months else "day"
     return Table(
         "days",
-        f"Queries a {what}",
+        f"Queries per {what}",
         (what, "found", "not sure", "not found", "all"),
         [(*row, sum(row[1:])) for row in rows] if total else [],
-        f"{total:,} queries." if total else "Nobody asked in this time.",
+        f"{total:,} queries." if total else "No queries in this period.",
         figure=figures.days(rows) if total else None,
     )
 
@@ -147,7 +148,7 @@ def _verdicts(span: Span, _most: int | None) -> Table:
     rows = _by_day(span)
     sums = [sum(row[1:][place] for row in rows) for place in range(len(counts.VERDICTS))]
     total = sum(sums)
-    named = [(SAID[verdict], count) for verdict, count in zip(counts.VERDICTS, sums, strict=True)]
+    named = [(VERDICT_NAMES[verdict], count) for verdict, count in zip(counts.VERDICTS, sums, strict=True)]
     return Table(
         "verdicts",
         "Verdicts",
@@ -158,13 +159,14 @@ def _verdicts(span: Span, _most: int | None) -> Table:
 
 def _people(span: Span, most: int | None) -> Table:
     rows = counts.people(span)
-    local = [(name, asked, _local(last, span.zone)) for name, asked, last in rows[:most]]
+    local = [(name, count, _local(last, span.zone)) for name, count, last in rows[:most]]
     return Table(
         "people",
         "People",
         ("name", "queries", "last query"),
         local,
-        f"{len(rows):,} people asked." + (f" The {most} who asked most:" if most and len(rows) > most else ""),
+        f"{len(rows):,} people sent queries."
+        + (f" The {most} with the most queries:" if most and len(rows) > most else ""),
         names_people=True,
     )
 
@@ -174,10 +176,10 @@ def _sources(span: Span, _most: int | None) -> Table:
     total = sum(count for _, count in rows)
     return Table(
         "sources",
-        "How pictures arrived",
+        "How pictures were submitted",
         ("source", "pictures"),
         rows,
-        "One picture may be asked about several times.",
+        "One picture can be the subject of several queries.",
         figure=figures.bars(rows, "pictures") if total else None,
     )
 
@@ -187,11 +189,11 @@ def _seconds(span: Span, _most: int | None) -> Table:
     p50, p95 = (counts.percentile(span, rows, share) for share in (0.5, 0.95))
     used = [place for place, row in enumerate(rows) if row[2]]
     rows = rows[used[0] : used[-1] + 1] if used else []
-    note = f"Half of the answers took at most {p50:.2f} s (p50), 95 of 100 at most {p95:.2f} s (p95)." if used else ""
+    note = f"Half of the answers took at most {p50:.2f} s (p50), and 95 % at most {p95:.2f} s (p95)." if used else ""
     bars = [(f"{low:.2g}" + (f"–{high:.2g}" if high else "+"), count) for low, high, count in rows]
     return Table(
         "seconds",
-        "Seconds an answer took",
+        "Seconds per answer",
         ("from", "below", "queries"),
         [(low, high if high else "", count) for low, high, count in rows],
         note,
@@ -201,19 +203,18 @@ def _seconds(span: Span, _most: int | None) -> Table:
 
 def _feedback(span: Span, _most: int | None) -> Table:
     rows = counts.feedback(span)
-    said = counts.accuracy(rows)
-    note = "Nobody said whether an answer was right."
-    if said.interval is not None:
-        low, high = said.interval
+    accuracy = counts.accuracy(rows)
+    note = "No answer was rated in this period."
+    if accuracy.interval is not None:
         note = (
-            f"{said.right:,} of {said.judged:,} judged answers were right: {percent(said.share)} "
-            f"(with 95 % certainty {percent(low)} to {percent(high)}, if those who judge are like the others)."
+            f"{accuracy.right:,} of {accuracy.judged:,} rated answers were right: {percent(accuracy.share)} "
+            f"(95 % interval {percent_range(accuracy.interval)}, if the rated answers are typical)."
         )
     return Table(
         "feedback",
-        "What people said",
+        "Feedback",
         ("verdict", "right", "wrong", "not in the collection"),
-        [(SAID[verdict], *numbers) for verdict, *numbers in rows],
+        [(VERDICT_NAMES[verdict], *numbers) for verdict, *numbers in rows],
         note,
     )
 
@@ -222,10 +223,10 @@ def _most_found(span: Span, most: int | None) -> Table:
     rows = counts.most_found(span, most)
     return Table(
         "most-found",
-        "Works found most often",
+        "Most frequently found works",
         ("inventory number", "work", "author", "file", "found"),
         [(*_work(work), found) for work, found in rows],
-        "" if rows else "No work was found in this time.",
+        "" if rows else "No work was found in this period.",
     )
 
 
@@ -248,7 +249,7 @@ def _refusals(span: Span, _most: int | None) -> Table:
         "Refused and failed requests",
         ("status", "meaning", "what was asked for", "requests"),
         [(status, _meaning(status), endpoint, count) for status, endpoint, count in rows],
-        "" if rows else "None in this time.",
+        "" if rows else "None in this period.",
     )
 
 
@@ -263,7 +264,7 @@ def _storage(_span: Span, _most: int | None) -> Table:
     storage.wait(PATIENCE)
     rows = [("database", counts.database_bytes()), *(storage.result or [])]
     note = storage.problem or (
-        "The folders are being measured. Open the page again in a moment." if not storage.result else ""
+        "The folders are being measured. Please reload the page in a moment." if not storage.result else ""
     )
     return Table(
         "storage", "Storage", ("what", "megabytes"), [(name, round(size / 1e6, 1)) for name, size in rows], note
@@ -284,7 +285,7 @@ TABLES: dict[str, Callable[[Span, int | None], Table]] = {
 }
 
 
-# Tables that are counted one after the other; the groups are counted side by side, each with a connection of its own.
+# Tables that are counted one after the other; the groups are counted in parallel, each with its own connection.
 GROUPS = (
     ("days", "verdicts"),
     ("people",),
@@ -323,10 +324,10 @@ def _meaning(status: int) -> str:
 
 
 def _size(path: Path) -> int:
-    """Bytes on the disk of a file, or of all files below a folder; files that go meanwhile count nothing."""
+    """Bytes on disk of a file, or of all files below a folder; files that vanish meanwhile count as 0."""
     try:
         if not path.is_dir():
-            return path.stat().st_blocks * 512  # the store's length is more than it takes
+            return path.stat().st_blocks * 512  # the store is a sparse file
         with os.scandir(path) as entries:
             return sum(_size(Path(entry.path)) for entry in entries if not entry.is_symlink())
     except OSError:

@@ -87,6 +87,10 @@ def test_unicode_of_every_width(saved, encoding):
     assert catalog.read(path) == [Work(author="DÜRER", title="Hase", file="a.jpg")]
 
 
+def test_a_blank_may_stand_between_delimiter_and_quotation_mark(saved):
+    assert catalog.read(saved('Title, Image\n"A, B", "b, c.jpg"\n')) == [Work(title="A, B", file="b, c.jpg")]
+
+
 def test_line_ends_of_old_macs(saved):
     assert len(catalog.read(saved("Artist;Title;Image\rA;B;c.jpg\rD;E;f.jpg\r"))) == 2
 
