@@ -46,7 +46,8 @@ from models.collection.store import Store
 from models.description import weights, whitening
 from models.description.network import Network
 from models.description.pooling import normalised
-from models.description.vgg16 import VGG16, vgg16_cam
+from models.description.vgg16 import VGG16
+from models.description.vgg16_model import vgg16_cam
 from models.evaluation import metrics
 from models.evaluation.queries import Query, folder_queries, transformed_queries
 from models.evaluation.summary import CUTS

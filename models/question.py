@@ -5,26 +5,27 @@ from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
+from config import Settings
 from models.answer import STAGES, Answer, Candidate, Evidence, Grounds, Verdict
+from models.collection.features import Features
+from models.collection.vector_index import VectorIndex
 from models.description import pooling
 from models.local.agreement import agreement
 from models.local.detection import quadrilaterals, straighten, without_frame
-from models.local.extractor import in_frame
+from models.local.extractor import Extractor, in_frame
 from models.local.matching import match
 from models.local.sift import Sift
 from models.local.verification import verify
 from models.verdict.grounds import grounds_of
+from models.verdict.judge import Judge
 from models.verdict.ranking import score
 from models.verdict.rules import LED_SOMEWHERE
 from utils import images
 from utils.images import ImageProblem
-
-if TYPE_CHECKING:
-    from models.engine import Engine
 
 # If no attempt led to a work, the likeliest candidates are compared by other local features, which blurred pictures and
 # sparse drawings have as well. They are extracted at query time, so they need not be stored.
@@ -46,10 +47,27 @@ class Stopwatch:
         self.seconds[name] += time.perf_counter() - started
 
 
+class Answering(Protocol):
+    """What a question needs of an engine: see models.engine.Engine."""
+
+    settings: Settings
+    dataset: Path
+    images: dict[int, str]
+    index: VectorIndex
+    extractor: Extractor
+    judge: Judge
+
+    def pixels(self, picture: Path | bytes | np.ndarray) -> np.ndarray: ...
+
+    def describe(self, views: list[np.ndarray], stopwatch: Stopwatch) -> Iterator[tuple[np.ndarray, np.ndarray]]: ...
+
+    def examine(self, query: Features, images: list[int]) -> dict[int, tuple[tuple[int, int], Evidence]]: ...
+
+
 class Question:
     """A query to an engine. Construct one, and call `answer` once."""
 
-    def __init__(self, engine: "Engine", picture: Path | bytes | np.ndarray, exclude: Set[int] = frozenset()):
+    def __init__(self, engine: Answering, picture: Path | bytes | np.ndarray, exclude: Set[int] = frozenset()):
         """picture, exclude: as in Engine.ask. Raises ImageProblem for a picture that cannot be read."""
         self.engine, self.exclude, self.stopwatch = engine, exclude, Stopwatch()
         with self.stopwatch.stage("decode"):

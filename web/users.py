@@ -1,13 +1,9 @@
-"""Flask-User's account manager, with the type it has on this site."""
-
-from typing import TYPE_CHECKING
+"""Flask-User's account manager, as pages and forms reach it."""
 
 from flask import current_app
-
-if TYPE_CHECKING:
-    from web.flask_user_fixes import AccountManager  # which imports the forms, which need the manager
+from flask_user import UserManager
 
 
-def user_manager() -> "AccountManager":
-    """The account manager of the current site."""
+def user_manager() -> UserManager:
+    """The account manager of the current site: a web.flask_user_fixes.AccountManager."""
     return current_app.user_manager  # type: ignore[attr-defined]  # Flask-User puts it there

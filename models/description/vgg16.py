@@ -9,38 +9,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from models.description import weights as sources
 from models.description.backend import best_precision, keras
 from models.description.network import NETWORKS, PRECISIONS, Head
+from models.description.vgg16_model import MEAN, cam_convolution, convolutions
 from utils.errors import WrongUse
 
 layers = keras.layers
 
-MEAN = np.array([103.939, 116.779, 123.68], np.float32)  # of ImageNet, BGR, 0..255
-BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 HEAD_GRID = 7  # positions per side that the fully connected head needs
-
-
-def vgg16_cam(channels: int = 1024, classes: int = 1000, dtype: str = "float32") -> keras.Model:
-    """VGG16-CAM with its classification head; the output is the score of each class before the softmax."""
-    pixels = layers.Input((None, None, 3), dtype=dtype)
-    activations = _cam_convolution(_convolutions(pixels, dtype), channels, dtype)
-    pooled = layers.GlobalAveragePooling2D(name="pool", dtype=dtype)(activations)
-    return keras.Model(pixels, layers.Dense(classes, name="classifier", dtype=dtype)(pooled))
-
-
-def _convolutions(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
-    """VGG16's thirteen convolutions, without the last pooling."""
-    for block, widths in enumerate(BLOCKS, start=1):
-        if block > 1:
-            x = layers.MaxPooling2D(2, name=f"block{block - 1}_pool", dtype=dtype)(x)
-        for number, width in enumerate(widths, start=1):
-            name = f"block{block}_conv{number}"
-            x = layers.Conv2D(width, 3, padding="same", activation="relu", name=name, dtype=dtype)(x)
-    return x
-
-
-def _cam_convolution(x: keras.KerasTensor, channels: int, dtype: str) -> keras.KerasTensor:
-    return layers.Conv2D(channels, 3, padding="same", activation="relu", name="cam_conv", dtype=dtype)(x)
 
 
 class PoolingHead:
@@ -128,9 +105,9 @@ class VGG16:
         else:
             self.head = FullyConnectedHead(model)
         pixels = layers.Input((None, None, 3), dtype="float32")
-        last = _convolutions(pixels, self.precision)
+        last = convolutions(pixels, self.precision)
         if pooling_head:
-            last = _cam_convolution(last, model.get_layer("cam_conv").filters, self.precision)
+            last = cam_convolution(last, model.get_layer("cam_conv").filters, self.precision)
         trunk = keras.Model(pixels, last)
         for layer in trunk.layers:
             if layer.weights:
@@ -165,7 +142,5 @@ def compiled(model: keras.Model) -> Callable[[np.ndarray], tuple[np.ndarray, ...
 
 def load(weights: str, precision: str, levels: Sequence[str]) -> tuple[VGG16, str]:
     """VGG16 with these weights, and their digest: see models.description.network.Loader."""
-    from models.description import weights as sources  # which itself needs `vgg16_cam` of this module
-
     model = sources.load(weights)
     return VGG16(model, precision, levels), sources.digest(model)

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from models.description.backend import keras
-from models.description.vgg16 import vgg16_cam
+from models.description.vgg16_model import vgg16_cam
 from utils.errors import Failed, WrongUse
 
 BUNDLED = Path(__file__).resolve().parents[1] / "weights" / "vgg16_cam.weights.h5"

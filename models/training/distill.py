@@ -27,7 +27,7 @@ from sklearn.linear_model import Ridge
 
 from models.description import weights
 from models.description.backend import best_precision, keras
-from models.description.vgg16 import MEAN
+from models.description.vgg16_model import MEAN
 from models.training.crops import Crops, centre, read
 from models.training.student import GUIDED, fit_adapters, fold, student, unfold
 from models.training.teacher import MEAN as TEACHER_MEAN

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from models.description.backend import keras
-from models.description.vgg16 import BLOCKS, vgg16_cam
+from models.description.vgg16_model import BLOCKS, vgg16_cam
 from models.training.teacher import Tensor
 
 layers = keras.layers

@@ -17,8 +17,8 @@ from models.description.vgg16 import (
     PoolingHead,
     adaptive_average,
     max_pool,
-    vgg16_cam,
 )
+from models.description.vgg16_model import vgg16_cam
 from utils.errors import WrongUse
 
 ROOT = Path(__file__).parents[2]
@@ -295,7 +295,8 @@ OTHER_BACK_END = """
 import sys
 import numpy as np
 from models.description.backend import best_precision, keras
-from models.description.vgg16 import VGG16, vgg16_cam
+from models.description.vgg16 import VGG16
+from models.description.vgg16_model import vgg16_cam
 model = vgg16_cam(8, 10)
 model.load_weights(sys.argv[1])
 network = VGG16(model, "float32")

@@ -12,7 +12,7 @@ from scipy.signal import convolve2d
 
 from models.description import weights
 from models.description.backend import keras
-from models.description.vgg16 import vgg16_cam
+from models.description.vgg16_model import vgg16_cam
 from utils.errors import WrongUse
 
 ROOT = Path(__file__).parents[2]

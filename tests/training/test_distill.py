@@ -14,7 +14,7 @@ from scipy.signal import correlate2d
 
 from models.description import network
 from models.description.backend import keras
-from models.description.vgg16 import MEAN, vgg16_cam
+from models.description.vgg16_model import MEAN, vgg16_cam
 from models.training import crops, distill
 from models.training import student as student_file
 from models.training.crops import Crops
