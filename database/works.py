@@ -36,7 +36,7 @@ SORTS = {
     "author": (Work.author_key, Work.title_key, Work.id),
     "title": (Work.title_key, Work.id),
     "number": (Work.number_key, Work.id),
-    "date": (Work.first_year.is_(None), Work.first_year, Work.last_year, Work.id),
+    "date": (Work.first_year.asc().nulls_last(), Work.last_year, Work.id),
     "file": (Work.path, Work.id),
     "relevance": (Work.id,),  # after what the index of words says: see select_works
 }
