@@ -19,6 +19,7 @@ import sys
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from flask_bootstrap import Bootstrap5
@@ -34,6 +35,9 @@ from web import errors, expiry, layout, security, words
 from web.command_line import Database, Manager, Server, Shell
 from web.service import Service
 from web.uploads import Uploads
+
+if TYPE_CHECKING:
+    from models.engine import Engine
 
 BLUEPRINTS = ("search", "history", "collection", "accounts", "admin", "api", "health", "statistics")
 SPARE_THREADS = 8  # of the server, for pages, while all others compute or wait for their turn
@@ -98,12 +102,12 @@ def _config(settings: Settings) -> dict:
 
 
 def _service(app: Flask, settings: Settings) -> Service:
-    def open_engine():
+    def open_engine() -> "Engine":
         from models.engine import Engine  # only now, in the background: TensorFlow takes seconds
 
         return Engine.open(settings.output, settings.dataset, settings)
 
-    def ready(engine) -> None:
+    def ready(engine: "Engine") -> None:
         from database.works import follow
 
         with app.app_context():

@@ -31,6 +31,7 @@ import argparse
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from config import Settings
 from database import kept
@@ -44,6 +45,9 @@ from utils import script
 from utils.errors import WrongUse
 from utils.images import ImageProblem
 from utils.text import printable
+
+if TYPE_CHECKING:
+    from models.engine import Engine
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -160,7 +164,7 @@ def _works(register: Path, images: dict[int, str]) -> list[tuple[str, frozenset[
     return [(row.number, frozenset(shown.image for shown in pictures)) for row, pictures, _ in matched if pictures]
 
 
-def _queries(engine, options: argparse.Namespace, settings: Settings) -> list[Query]:
+def _queries(engine: "Engine", options: argparse.Namespace, settings: Settings) -> list[Query]:
     if options.n:
         works = _works(settings.database / kept.NAME, engine.images)
         return folder_queries(options.n, options.ground_truth, engine.images, works)
@@ -177,7 +181,7 @@ def _queries(engine, options: argparse.Namespace, settings: Settings) -> list[Qu
     )
 
 
-def _all(engine, queries: list[Query], place: Path, settings: Settings) -> None:
+def _all(engine: "Engine", queries: list[Query], place: Path, settings: Settings) -> None:
     summary = evaluate(engine, queries, place, settings)
     print(table(summary))
     wrong = sum(summary["wrong_answers"].values())
@@ -204,7 +208,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     print(f"By cross-validation: {verdict_line(fitted.measured)}")
 
 
-def _one(engine, picture: Path) -> None:
+def _one(engine: "Engine", picture: Path) -> None:
     try:
         answer = engine.ask(picture)
     except ImageProblem as problem:

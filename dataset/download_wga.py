@@ -12,23 +12,14 @@ interrupted and tries again what failed. The pictures are for study; mind the ga
 """
 
 import csv
-import email.utils
-import fcntl
 import io
-import os
 import re
 import sys
-import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import requests
-import urllib3
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -36,18 +27,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from config import Settings
 from database import catalog
 from database.catalog import Work
+from dataset.fetching import FOLDER_SIZE, MAX_WAIT, Fetcher, NotFetched, is_there, make_folder, only_one, save
 from utils.errors import Failed, WrongUse
-from utils.files import write
 from utils.script import plain_parser, progress, run
 
 AGENT = "ScalableImageRetrieval/1.0 (dataset/download_wga.py; one request at a time)"
-FOLDER_SIZE = 3000  # rows of the catalogue whose pictures share a sub-folder
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 MAX_BYTES = 50_000_000  # of one picture
-TIMEOUTS = (10, 30)  # seconds to connect, seconds between two pieces of the answer
-MAX_SECONDS = 120  # for the whole of one picture; stops a server that sends a byte now and then
-MAX_WAIT = 300  # seconds, whatever Retry-After says
-MAX_IN_A_ROW = 10  # pictures that get no answer, after which the server is taken to be away
 
 
 @dataclass(frozen=True)
@@ -65,18 +51,6 @@ class Failure:
     file: str
     url: str
     reason: str
-
-
-class NotFetched(Exception):
-    """This picture cannot be had now; asking again at once would not help."""
-
-
-class TryAgain(NotFetched):
-    """The server or the line had a bad moment. `wait`: seconds the server asks for, None where it does not say."""
-
-    def __init__(self, reason: str, wait: float | None = None):
-        super().__init__(reason)
-        self.wait = wait
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -231,96 +205,15 @@ def fetch_all(pictures: list[Picture], args, max_pixels: int, failures: list[Fai
 
     Raises Failed where the server seems to be away.
     """
-    in_a_row = 0
-    with requests.Session() as session:
-        session.headers.update({"User-Agent": AGENT, "Accept": "image/*", "Accept-Encoding": "identity"})
-        session.max_redirects = 5
-        session.hooks["response"].append(no_long_redirect)
-        for count, picture in enumerate(progress(pictures, what="Downloading")):
-            if count:
-                time.sleep(args.pause)
+    with Fetcher(AGENT, "image/*", args.pause, args.retries) as fetcher:
+        for picture in progress(pictures, what="Downloading"):
             try:
-                data = fetch(session, picture.address, args.pause, args.retries)
-                check(data, max_pixels)
-                save(args.dataset / picture.file, data)
-                in_a_row = 0
+                fetched = fetcher.get(picture.address, MAX_BYTES)
+                check(fetched.data, max_pixels)
+                save(args.dataset / picture.file, fetched.data)
             except NotFetched as problem:
                 failures.append(Failure(picture.file, picture.address, str(problem)))
-                in_a_row = in_a_row + 1 if isinstance(problem, TryAgain) else 0
-            if in_a_row == MAX_IN_A_ROW:
-                raise Failed(
-                    f"{urlsplit(picture.address).netloc} does not answer ({failures[-1].reason}), {in_a_row} pictures "
-                    f"in a row; repeat the command later to continue."
-                )
-
-
-def fetch(session: requests.Session, address: str, pause: float, retries: int) -> bytes:
-    """A picture's bytes. Waits longer before every retry, or as long as the server asks for.
-
-    Raises NotFetched, with the reason.
-    """
-    for attempt in range(1, retries + 2):
-        try:
-            return fetch_once(session, address)
-        except TryAgain as problem:
-            if attempt > retries:
-                raise
-            wait = pause * 2**attempt if problem.wait is None else max(problem.wait, pause)
-            time.sleep(min(wait, MAX_WAIT))
-    raise AssertionError("the last attempt returns or raises")
-
-
-def fetch_once(session: requests.Session, address: str) -> bytes:
-    """One request. Raises TryAgain where another may do better, else NotFetched."""
-    try:
-        with session.get(address, stream=True, timeout=TIMEOUTS) as response:
-            status = response.status_code
-            if status == 429 or status >= 500:
-                raise TryAgain(f"status {status}", retry_after(response.headers.get("Retry-After", "")))
-            if status != 200:
-                raise NotFetched(f"status {status}")
-            return body(response)
-    except (ValueError, requests.TooManyRedirects) as problem:
-        raise NotFetched(f"not a usable address ({type(problem).__name__})") from None
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as problem:
-        raise TryAgain(f"no connection, or broken off ({type(problem).__name__})") from None
-
-
-def body(response: requests.Response) -> bytes:
-    """What was sent, at most MAX_BYTES and MAX_SECONDS; urllib3 raises where it is shorter than announced."""
-    too_large = NotFetched(f"larger than {MAX_BYTES // 1_000_000} MB")
-    announced = response.headers.get("Content-Length", "")
-    if announced.isdecimal() and int(announced) > MAX_BYTES:
-        raise too_large
-    data = bytearray()
-    end = time.monotonic() + MAX_SECONDS
-    # read1 gives what has arrived; read would wait for a full piece, however slowly the bytes come.
-    while piece := response.raw.read1(65536, decode_content=True):
-        data += piece
-        if len(data) > MAX_BYTES:
-            raise too_large
-        if time.monotonic() > end:
-            raise TryAgain(f"not complete after {MAX_SECONDS} s")
-    return bytes(data)
-
-
-def no_long_redirect(response: requests.Response, **_) -> None:
-    """Requests reads the page of a redirect in full, whatever its length: refuse one that is no short note."""
-    if response.is_redirect and len(response.raw.read(65537)) > 65536:
-        raise NotFetched("a redirect without end")
-
-
-def retry_after(text: str) -> float | None:
-    """Seconds that a Retry-After header asks for: a number or a date (RFC 9110, 10.2.3); None for neither."""
-    if re.fullmatch(r"[0-9]{1,9}", text.strip()):
-        return float(text)
-    try:
-        when = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError):
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=timezone.utc)
-    return max(0.0, (when - datetime.now(timezone.utc)).total_seconds())
+                fetcher.stop_if_away(picture.address, problem)
 
 
 def check(data: bytes, max_pixels: int) -> None:
@@ -338,23 +231,6 @@ def check(data: bytes, max_pixels: int) -> None:
         raise NotFetched("too many pixels")
 
 
-def save(path: Path, data: bytes) -> None:
-    """Write the file so that it is there whole or not at all, whatever happens meanwhile."""
-    make_folder(path.parent)
-    write(path, data)
-
-
-def make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise WrongUse(f"{path} must be a folder but is a file: move it or choose another.") from None
-
-
-def is_there(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
-
-
 def write_failures(path: Path, failures: list[Failure]) -> None:
     """Write file, url and reason of each failure; with none, remove the list of an earlier run."""
     if not failures:
@@ -365,21 +241,6 @@ def write_failures(path: Path, failures: list[Failure]) -> None:
     writer.writerow(("file", "url", "reason"))
     writer.writerows((failure.file, failure.url, failure.reason) for failure in failures)
     save(path, text.getvalue().encode())
-
-
-@contextmanager
-def only_one(dataset: Path) -> Iterator[None]:
-    """Make the dataset's folder and hold it against a second download, which would double the server's load."""
-    make_folder(dataset)
-    folder = os.open(dataset, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise WrongUse(f"Another download into {dataset} is running: wait until it has finished.") from None
-        yield
-    finally:
-        os.close(folder)  # lets go of the lock as well
 
 
 if __name__ == "__main__":

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from config import Settings
+from config import ANSWER_SETTINGS, POOLINGS, Settings
 from models.answer import STAGES
+from models.description import network
 from models.evaluation.records import Record
+from models.local import kinds
 from web.statistics.usage import TABLES
 
 ROOT = Path(__file__).parents[1]
@@ -153,7 +155,7 @@ def test_a_command_exists_with_its_options(command, tmp_path, monkeypatch):
         return
     words = [script]
     if script == "app.py" and arguments and not arguments[0].startswith("-") and arguments[0].islower():
-        assert re.search(rf"^    {arguments[0]} +\S", usage("app.py"), re.MULTILINE), arguments[0]
+        assert re.search(rf"^    {arguments[0]}(?: +\S|$)", usage("app.py"), re.MULTILINE), arguments[0]
         words.append(arguments[0])
         if arguments[0] == "db":
             monkeypatch.setenv("RETRIEVAL_DATABASE", str(tmp_path))
@@ -186,6 +188,23 @@ def test_every_setting_is_in_the_table_with_its_default():
         variable = "DATABASE_URL" if field.name == "database_url" else f"RETRIEVAL_{field.name.upper()}"
         expected[variable] = f"`{default}`" if str(default) else ""
     assert rows == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "known"),
+    [("RETRIEVAL_FEATURE", kinds.KINDS), ("RETRIEVAL_NETWORK", network.NETWORKS), ("RETRIEVAL_POOLING", POOLINGS)],
+)
+def test_every_name_that_a_setting_accepts_is_in_its_row(variable, known):
+    row = re.search(rf"^\| `{variable}` .*$", text_of("docs/settings.md"), re.MULTILINE)
+    assert row and set(known) <= set(re.findall(r"`(\w+)`", row[0]))
+
+
+def test_the_settings_that_shape_answers_are_named():
+    page = text_of("docs/settings.md")
+    named = page.partition("## What shapes answers")[2].partition(" shape answers")[0]
+    search = page.partition("## Search\n")[2].partition("\n## ")[0]
+    variables = set(re.findall(r"`(RETRIEVAL_\w+)`", named)) | set(re.findall(r"^\| `(\w+)`", search, re.MULTILINE))
+    assert variables == {f"RETRIEVAL_{name.upper()}" for name in ANSWER_SETTINGS}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -114,7 +114,7 @@ def test_another_network_than_that_of_the_store_is_refused(steps, monkeypatch):
 def test_limits_are_those_of_the_network(steps, monkeypatch):
     create_list.main([])
     for name, value, sentence in [
-        ("CLASSES", "6", "the network knows 5"),
+        ("CLASSES", "6", "the network has 5"),
         ("DIMENSIONS", "25", "choose 1 to 24"),
         ("SIZE", "64x31", "needs 32 pixels a side or more"),
     ]:

@@ -5,16 +5,30 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from flask import current_app
 
 from utils.errors import Failed, WrongUse
 from web.worker import Worker
 
+if TYPE_CHECKING:
+    from models.engine import Engine
+
+T = TypeVar("T", bound="Following")
+
 FOLLOW_SECONDS = 3.0  # between two checks whether the store has changed
 RETRY_SECONDS = 10.0  # between two attempts to load the engine after a failure
 
 log = logging.getLogger(__name__)
+
+
+class Following(Protocol):
+    """What is kept up with a store: an engine, or on the site of the statistics what they need of one."""
+
+    def is_current(self) -> bool: ...
+
+    def refreshed(self: T) -> T: ...
 
 
 class Unavailable(Exception):
@@ -25,19 +39,25 @@ class Unavailable(Exception):
         self.seconds = seconds
 
 
-class Service(Worker):
+class Service(Worker, Generic[T]):
     """The one engine of a process.
 
     open_engine: loads the engine; called in the background. ready: called with each engine, before its first query.
     computing: number of queries computed at the same time. waiting: number of queries that may wait for their turn.
     """
 
-    def __init__(self, open_engine: Callable, computing: int, waiting: int, ready: Callable = lambda _: None):
+    def __init__(
+        self,
+        open_engine: Callable[[], T],
+        computing: int,
+        waiting: int,
+        ready: Callable[[T], None] = lambda _: None,
+    ):
         super().__init__("engine")
         self._open, self._ready = open_engine, ready
         self._computing = threading.BoundedSemaphore(computing)
         self._admitted = threading.BoundedSemaphore(computing + waiting)
-        self._engine = None
+        self._engine: T | None = None
         self._problem = ""
 
     @property
@@ -46,7 +66,7 @@ class Service(Worker):
         return "ready" if self._engine is not None else self._problem or "warming up"
 
     @property
-    def engine(self):
+    def engine(self) -> T:
         """The current engine. Raises Unavailable while there is none."""
         engine = self._engine
         if engine is None:
@@ -56,7 +76,7 @@ class Service(Worker):
         return engine
 
     @contextmanager
-    def turn(self) -> Iterator:
+    def turn(self) -> Iterator[T]:
         """Wait for a turn, and use the engine for as long as the context lasts.
 
         Raises Unavailable at once if the queue is full or there is no engine.
@@ -90,7 +110,7 @@ class Service(Worker):
                     log.info("The engine is ready.")
             self._stopped.wait(pause)
 
-    def _take(self, engine) -> None:
+    def _take(self, engine: T) -> None:
         self._ready(engine)
         self._engine, self._problem = engine, ""
 
@@ -101,6 +121,6 @@ class Service(Worker):
         return RETRY_SECONDS if self._engine is None else FOLLOW_SECONDS
 
 
-def service() -> Service:
-    """The site's engine."""
+def service() -> "Service[Engine]":
+    """The site's engine; on the site of the statistics only what they need of one, which cannot be asked."""
     return current_app.extensions["service"]

@@ -20,7 +20,8 @@ FIELDS = {
         "n inventaire, numero inventaire, no inventaire, inventaire, n inv, numero d objet, numero d entree, cote, "
         "numero de inventario, no de inventario, n de inventario, numero inventario, n inventario, inventario, "
         "num inventario, numero de registro, n registro, numero di inventario, numero d inventario, n inv, "
-        "inventarisnummer, inventaris nr, inventarisnr, objectnummer, registratienummer, nummer",
+        "inventarisnummer, inventaris nr, inventarisnr, objectnummer, registratienummer, nummer, "
+        "accession nr, call number, identifiers, identifiant, identificador, identificativo, identificatie",
     ),
     "author": (
         "Artist",
@@ -28,7 +29,7 @@ FIELDS = {
         "attribution, made by, kunstler, kunstlerin, kunstler in, kunstlername, urheber, maler, malerin, hersteller, "
         "autor, autorin, schopfer, zuschreibung, artiste, artistes, auteur, auteurs, peintre, createur, fabricant, "
         "artista, artistas, autora, autores, pintor, creador, autoria, autore, autori, artisti, pittore, kunstenaar, "
-        "kunstenaars, vervaardiger, vervaardigers, maker s, schilder",
+        "kunstenaars, vervaardiger, vervaardigers, maker s, schilder, artist maker",
     ),
     "title": (
         "Title",

@@ -38,10 +38,13 @@ NAMES = {
     "latin_1": "Latin-1",
 }
 # How much a letter speaks for the encoding that gives it: names hold the first ones most often.
-WESTERN = set("éèäöüßàçñóíáêôåæëïîâûúòùìøãõÉÖÜÄÅÇÑÀÁÓØÈœŒ")
-CENTRAL = set("łńśżźąęćěščřžýůőűăđňťďľŁŃŚŻŹĄĘĆĚŠČŘŽÝŮŐŰĂĐŇŤĎĽÍÚðþÞğışİŞ")
+WESTERN = set("éèäöüßàçñóíáêôåæëïîâúòùìøãÉÖÜÄÅÇÑÀÁÓØÈœŒõ")
+CENTRAL = set("łńśżźąęćěščřžýůőűăđňťďľŁŃŚŻŹĄĘĆĚŠČŘŽÝŮŐŰĂĐŇŤĎĽÍÚðþÞğışİŞû")
 BALTIC = set("ėįųūāēīģķļņĖĮŲŪĀĒĪĢĶĻŅţŢ")
+VOWELS = set("aeiouyáéíóúàèìòùäëïöüâêîôûãõåæø")
+SIGNS = set("©®°§×½¼¾")
 PUNCTUATION = set("€“”‘’„–—…«»°©®·§½¼¾×\u00a0")
+RARE = {"cp1254": 0.1, "cp1257": 0.1, "iso8859_2": 0.3, "mac_latin2": 0.5, "latin_1": 0.3, "cp850": 0.3}  # against each
 UNSURE = 0.5  # a lead, for each character beyond ASCII, that leaves a doubt
 COHERENT = 3  # what charset-normalizer's coherence, 0..1, weighs beside the letters
 MIXED = 4  # as many valid characters as this, for each invalid byte, make a file UTF-8 with a few bytes spoilt
@@ -147,17 +150,21 @@ def _one_byte(path: Path) -> Encoding:
     possible = [name for name in ONE_BYTE if _decodes(bytes(sorted(used)), name)]
     matches = from_bytes(sample, cp_isolation=list(ONE_BYTE), threshold=0.9)
     coherence = {match.encoding: match.coherence for match in matches}
-    scores = {name: likelihood(sample.decode(name)) + COHERENT * coherence.get(name, 0) for name in possible}
-    best = max(possible, key=lambda name: scores[name])  # the first of those that are equal
     count = sum(byte > 127 for byte in sample)
+    scores = {
+        name: likelihood(sample.decode(name)) + COHERENT * coherence.get(name, 0) - RARE.get(name, 0) * count
+        for name in possible
+    }
+    best = max(possible, key=lambda name: scores[name])  # the first of those that are equal
     rivals = [name for name in possible if scores[best] - scores[name] < UNSURE * count and name != best]
-    doubt = next((word for name in rivals for word in _differing(sample, best, name)), None)
-    if not doubt:
+    doubts = [word for name in rivals for word in _differing(sample, best, name)]
+    if not doubts:
         return Encoding(best)
-    read, otherwise = doubt
+    read = doubts[0][0]
+    others = dict.fromkeys(repr(otherwise) for same, otherwise in doubts if same == read)
     warning = (
         f"{path} does not say its encoding and is read as {NAMES[best]}: is {read!r} right, or should it be "
-        f"{otherwise!r}? Save it as UTF-8 if a name is wrong."
+        f"{' or '.join(list(others)[:5])}? Save it as UTF-8 if a name is wrong."
     )
     return Encoding(best, "strict", warning)
 
@@ -189,6 +196,8 @@ def _speaks(before: str, character: str, after: str) -> float:
     """What one character beyond ASCII says for a reading, between its neighbours."""
     if not character.isalpha():
         between = before.isalpha() and after.isalpha()
+        if character in SIGNS and (before.isalpha() or after.isalpha()):
+            return -1
         if character in PUNCTUATION and not (between and character not in "’·"):
             return 1
         return -3
@@ -202,12 +211,26 @@ def _speaks(before: str, character: str, after: str) -> float:
     if character.islower() and before.isupper() and after.isupper():
         return -3
     if character in WESTERN:
-        return 2
+        return _western(before.lower(), character.lower(), after.lower())
     if character in CENTRAL:
         return 1.4
     if character in BALTIC:
         return 1.2
     return 2 if _script(character) in ("CYRILLIC", "GREEK") else -1
+
+
+def _western(before: str, letter: str, after: str) -> float:
+    """What a Western letter says between its neighbours: some stand where č, ě, ř, ů, ć and ő of Windows-1250 do."""
+    unlikely = (
+        (letter in "ìù" and after.isalpha())
+        or (letter == "è" and after in VOWELS)
+        or (letter in "øæ" and before in VOWELS)
+    )
+    if unlikely:
+        return -1
+    if letter == "õ" and after != "e":
+        return 1
+    return 0.5 if letter == "ø" and after in "aeou" else 2
 
 
 def _script(letter: str) -> str:

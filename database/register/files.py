@@ -257,15 +257,16 @@ class _Names:
         """(image, how sure) of each name in a cell, and the reason where one of them leads to none."""
         if not cell:
             return [], ""
-        found = self.find(cell)
-        if isinstance(found, tuple):
-            return [found], ""
         names = [name.strip().strip('"') for name in re.split(r"[|;\n]", cell) if name.strip()]
-        if len(names) < 2:
-            return [], found
-        each = [self.find(name) for name in names]
-        reasons = [found for found in each if isinstance(found, str)]
-        return [found for found in each if isinstance(found, tuple)], next(iter(reasons), "")
+        found = self.find(cell)
+        # One name that holds such a sign, unless that is only the last of several: in "a/1.jpg|a/2.jpg", a/2.jpg.
+        if isinstance(found, tuple) and (len(names) < 2 or found[1] > PART):
+            return [found], ""
+        each = [self.find(name) for name in names] if len(names) > 1 else []
+        several = [one for one in each if isinstance(one, tuple)]
+        if several:
+            return several, next((one for one in each if isinstance(one, str)), "")
+        return ([found], "") if isinstance(found, tuple) else ([], next(iter(each), found))
 
     def find(self, name: str) -> tuple[int, int] | str:
         """(the image that a name means, how sure), or the reason why there is none."""

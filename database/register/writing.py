@@ -30,36 +30,41 @@ EXPLAINED = {
 }  # fmt: skip
 
 
+def _check(path: Path) -> None:
+    """Raise WrongUse for what cannot be written to."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise WrongUse(f"{path} cannot be written: there is no such folder, or it is one itself.")
+    if path.suffix.lower() not in (".csv", ".xlsx"):
+        raise WrongUse(f"{path} should end in .csv or .xlsx.")
+
+
 def write(path: Path, rows: Callable[[], Iterable[Work]]) -> int:
     """Write a register as .csv or .xlsx, by the name of the file; how many rows. `rows` is called twice.
 
     Raises WrongUse for another name, and where an Excel sheet cannot hold it.
     """
+    _check(path)
     fields, others = _used(rows())
     header = [*(LABELS[name] for name in fields), *(_own(name, fields) for name in others)]
 
     def cells(row: Work) -> list[str]:
         return [*(getattr(row, name) for name in fields), *(row.more.get(name, "") for name in others)]
 
-    if path.suffix.lower() == ".csv":
-        return _write_csv(path, header, map(cells, rows()))
-    if path.suffix.lower() == ".xlsx":
-        return _write_xlsx(path, header, map(cells, rows()))
-    raise WrongUse(f"{path} should end in .csv or .xlsx.")
+    written = _write_csv if path.suffix.lower() == ".csv" else _write_xlsx
+    return written(path, header, map(cells, rows()))
 
 
 def template(path: Path) -> None:
     """Write an empty register with an explanation of each column. Raises WrongUse as `write` does."""
+    _check(path)
     header = [LABELS[name] for name in EXPLAINED]
     if path.suffix.lower() == ".csv":
         _write_csv(path, header, [])
-    elif path.suffix.lower() == ".xlsx":
+    else:
         explained = [["Column", "What it holds", "Example"]]
         explained += [[LABELS[name], *texts] for name, texts in EXPLAINED.items()]
         explained.append(["Any other", "Is kept and shown under its own name.", ""])
         _write_xlsx(path, header, [], {"Explanation": explained})
-    else:
-        raise WrongUse(f"{path} should end in .csv or .xlsx.")
 
 
 def _used(rows: Iterable[Work]) -> tuple[list[str], list[str]]:

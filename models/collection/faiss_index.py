@@ -35,7 +35,8 @@ class FaissIndex:
             built = cls(index if isinstance(index, faiss.IndexIDMap) else faiss.IndexIDMap(index))
             built.add(ids, descriptors)
         except RuntimeError as problem:
-            raise WrongUse(f"RETRIEVAL_INDEX={factory} cannot be used: {str(problem).splitlines()[-1]}.") from None
+            reason = str(problem).splitlines()[-1].rpartition(": ")[2]  # before it: where in FAISS's code
+            raise WrongUse(f"RETRIEVAL_INDEX={factory} cannot be used: {reason}.") from None
         return built
 
     @classmethod

@@ -49,9 +49,9 @@ class Kind(Protocol):
 def build(ids: np.ndarray, descriptors: np.ndarray, name: str) -> VectorIndex:
     """An index of these images, of the kind named by the setting `index`.
 
-    ids: (images,) int64; descriptors: (images, dimensions) float16 or float32 of length 1. name: KIND:OPTIONS, or the
-    options alone for FAISS. Raises WrongUse for a name that is not known, or an index that cannot be built of these
-    descriptors.
+    ids: (images,) int64; descriptors: (images, dimensions) float16 or float32 of length 1. name: KIND:OPTIONS, a kind
+    alone, or options alone for FAISS.
+    Raises WrongUse for a name that is not known, or an index that cannot be built of these descriptors.
     """
     kind, options = _parts(name)
     return kind.build(ids, descriptors, options)
@@ -66,7 +66,7 @@ def load(file: Path, name: str) -> VectorIndex:
 def _parts(name: str) -> tuple[Kind, str]:
     """The kind that a name begins with, and its options. No factory string of FAISS has a colon."""
     kind, colon, options = name.partition(":")
-    if not colon:
+    if not colon and name not in KINDS:
         kind, options = DEFAULT, name
     if kind not in KINDS:
         raise WrongUse(f"RETRIEVAL_INDEX={name}: the vector index {kind!r} is not known, only {', '.join(KINDS)}.")

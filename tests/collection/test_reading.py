@@ -30,7 +30,7 @@ def test_a_large_file_is_not_held_in_memory_and_reads_the_same(tmp_path, monkeyp
 def test_what_is_read_all_the_same_is_noted_and_told(capsys):
     notes = []
     Reading(None, 1_000_000, 16, 100).decode(jpeg()[:-2], notes)
-    Outcome(noted=[("a.jpg", *notes)], skipped=[("b.jpg", "damaged or cut off")]).tell_skipped()
+    Outcome(noted=[("a.jpg", *notes)], skipped=[("b.jpg", "damaged or cut off")]).print_skipped()
     skipped, noted = capsys.readouterr().out.splitlines()
     assert skipped == "skipped: b.jpg: damaged or cut off"
     assert noted.startswith("noted: a.jpg: its end is missing")

@@ -149,6 +149,16 @@ def test_a_cell_that_excel_cannot_hold_is_told_and_no_half_file_left(context, tm
     assert not list(tmp_path.glob("register*"))
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("a.txt", "should end in"), ("no folder/a.csv", "no such folder"), ("", "is one")]
+)
+def test_what_cannot_be_written_is_told(tmp_path, name, said):
+    with pytest.raises(WrongUse, match=said):
+        writing.write(tmp_path / name, lambda: iter([]))
+    with pytest.raises(WrongUse, match=said):
+        writing.template(tmp_path / name)
+
+
 @pytest.mark.parametrize("name", ["empty.csv", "empty.xlsx"])
 def test_the_template_is_a_register_without_rows(tmp_path, name):
     writing.template(tmp_path / name)

@@ -1,129 +1,22 @@
 """The download of the Web Gallery of Art, against a server on 127.0.0.1 that misbehaves."""
 
 import csv
-import io
 import os
 import signal
 import subprocess
 import sys
-import threading
-from datetime import datetime, timedelta, timezone
-from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import openpyxl
 import pytest
-import requests
-from PIL import Image
 
 from database import catalog
 from database.catalog import Work
-from dataset import download_wga
+from dataset import download_wga, fetching
+from tests.dataset.server import BLUE, RED, break_off, drip, endless, give, hang_up, picture
 from utils.errors import Failed, WrongUse
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def picture(colour: str, kind: str = "JPEG") -> bytes:
-    data = io.BytesIO()
-    Image.new("RGB", (64, 48), colour).save(data, kind)
-    return data.getvalue()
-
-
-RED, BLUE = picture("red"), picture("blue", "PNG")
-
-
-# What the server can do; each takes the request's handler.
-
-
-def give(data: bytes, status: int = 200, **headers: str):
-    def answer(handler):
-        handler.send_response(status)
-        for name, value in ({"Content_Length": str(len(data))} | headers).items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.end_headers()
-        handler.wfile.write(data)
-
-    return answer
-
-
-def break_off(handler):
-    """Announce the whole picture, send half of it and hang up."""
-    handler.send_response(200)
-    handler.send_header("Content-Length", str(len(RED)))
-    handler.end_headers()
-    handler.wfile.write(RED[: len(RED) // 2])
-
-
-def hang_up(handler):
-    """No answer at all."""
-
-
-def endless(handler):
-    handler.send_response(200)
-    handler.end_headers()
-    handler.wfile.write(RED)
-    while True:
-        handler.wfile.write(bytes(1 << 20))
-
-
-def drip(handler):
-    """Half a picture, then nothing until the server stops."""
-    handler.send_response(200)
-    handler.send_header("Content-Length", str(len(RED)))
-    handler.end_headers()
-    handler.wfile.write(RED[: len(RED) // 2])
-    handler.wfile.flush()
-    handler.server.dripping.set()
-    handler.server.stop.wait(20)
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        server = self.server
-        with server.lock:
-            server.asked.append(self.path)
-            server.agents.add(self.headers["User-Agent"])
-            server.in_flight += 1
-            server.most_in_flight = max(server.most_in_flight, server.in_flight)
-            todo = server.answers.get(self.path, [give(b"not here", 404)])
-            answer = todo.pop(0) if len(todo) > 1 else todo[0]  # the last one is repeated
-        try:
-            answer(self)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-        finally:
-            with server.lock:
-                server.in_flight -= 1
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.daemon_threads = True
-    made.lock, made.stop, made.dripping = threading.Lock(), threading.Event(), threading.Event()
-    made.asked, made.agents, made.answers = [], set(), {}
-    made.in_flight = made.most_in_flight = 0
-    made.url = f"http://127.0.0.1:{made.server_port}"
-    thread = threading.Thread(target=made.serve_forever, args=(0.01,))
-    thread.start()
-    yield made
-    made.stop.set()
-    made.shutdown()
-    made.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """An empty repository, as far as the script sees it."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def make_catalog(path: Path, pages: list[str], **extra: str) -> Path:
@@ -219,7 +112,7 @@ def test_a_body_that_never_ends_slowly_is_given_up(server, place, monkeypatch):
         while not handler.server.stop.wait(0.01):
             handler.wfile.write(b"x")
 
-    monkeypatch.setattr(download_wga, "MAX_SECONDS", 0.05)
+    monkeypatch.setattr(fetching, "MAX_SECONDS", 0.05)
     server.answers = {"/art/a.jpg": [slowly, give(RED)]}
     download(make_catalog(place / "wga.csv", [f"{server.url}/html/a.html"]))
     assert files() == {"00000/a.jpg": RED}
@@ -227,7 +120,7 @@ def test_a_body_that_never_ends_slowly_is_given_up(server, place, monkeypatch):
 
 def test_waits_as_long_as_asked_within_bounds(server, place, monkeypatch):
     waits = []
-    monkeypatch.setattr(download_wga.time, "sleep", waits.append)
+    monkeypatch.setattr(fetching.time, "sleep", waits.append)
     server.answers = {
         "/art/a.jpg": [give(b"", 503, Retry_After="7"), give(b"", 429, Retry_After="99999"), give(b"", 500), give(RED)],
         "/art/b.jpg": [give(b"", 500), give(b"", 500), give(RED)],
@@ -235,15 +128,7 @@ def test_waits_as_long_as_asked_within_bounds(server, place, monkeypatch):
     source = make_catalog(place / "wga.csv", [f"{server.url}/html/{name}.html" for name in "ab"])
     download_wga.main([str(source), "--pause", "1.5", "--retries", "3"])
     # The server's 7 s; the most we wait; 1.5 s doubled three times; the pause; doubled once and twice.
-    assert waits == [7, download_wga.MAX_WAIT, 12, 1.5, 3, 6]
-
-
-def test_retry_after_is_a_number_or_a_date():
-    soon = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=100), usegmt=True)
-    assert download_wga.retry_after("12") == 12
-    assert 90 < download_wga.retry_after(soon) <= 100
-    assert download_wga.retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
-    assert [download_wga.retry_after(text) for text in ("", "soon", "-5", "9" * 40)] == [None] * 4
+    assert waits == [7, fetching.MAX_WAIT, 12, 1.5, 3, 6]
 
 
 def test_stops_when_the_server_is_away(server, place):
@@ -251,7 +136,7 @@ def test_stops_when_the_server_is_away(server, place):
     server.answers = {f"/art/{i}.jpg": [hang_up] for i in range(30)}
     with pytest.raises(Failed, match="does not answer"):
         download(make_catalog(place / "wga.csv", pages), "--retries", "0")
-    assert len(server.asked) == len(failed()) == download_wga.MAX_IN_A_ROW
+    assert len(server.asked) == len(failed()) == fetching.MAX_IN_A_ROW
 
 
 @pytest.mark.parametrize("kind", ["utf-8;", "utf-8,", "latin-1;", "latin-1,", "xlsx"])
@@ -427,28 +312,12 @@ def test_exit_codes_and_what_is_said(server, place):
     assert "letter.txt is not a catalogue" in said
 
 
-def test_half_a_write_leaves_nothing(place, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="No space"):
-        download_wga.save(place / "00000/a.jpg", RED)
-    assert list((place / "00000").iterdir()) == []
-
-
 def test_what_is_a_picture():
     for kind in ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"):
         download_wga.check(picture("red", kind), 64 * 48)
-    with pytest.raises(download_wga.NotFetched, match="too many pixels"):
+    with pytest.raises(fetching.NotFetched, match="too many pixels"):
         download_wga.check(RED, 64 * 48 - 1)
     bomb = bytearray(picture("red", "BMP"))
     bomb[18:26] = (60_000).to_bytes(4, "little") * 2
-    with pytest.raises(download_wga.NotFetched, match="too many pixels"):
+    with pytest.raises(fetching.NotFetched, match="too many pixels"):
         download_wga.check(bytes(bomb), 200_000_000)
-
-
-def test_no_connection_is_worth_another_try(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with requests.Session() as session, pytest.raises(download_wga.TryAgain, match="no connection"):
-        download_wga.fetch_once(session, "http://127.0.0.1:1/art/a.jpg")

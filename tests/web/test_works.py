@@ -33,6 +33,19 @@ def matched(rows: list[Row], *paths: str) -> tuple[dict[int, str], list[str]]:
     return found, [reason for _, _, reason in results if reason]
 
 
+def test_several_files_in_folders_are_told_from_one_that_has_such_a_name():
+    def shown(cell: str, *paths: str) -> list[int]:
+        ((_, pictures, _),) = Matcher(lambda: iter([Row(title="Hare", file=cell)]), dict(enumerate(paths, 1)))
+        return [picture.image for picture in pictures]
+
+    assert shown("x/a.jpg|x/b.jpg", "x/a.jpg", "x/b.jpg") == [1, 2]
+    assert shown("x/b.jpg; x/a.jpg", "x/a.jpg", "x/b.jpg") == [2, 1]
+    assert shown("old/x/a.jpg|old/x/b.jpg", "x/a.jpg", "x/b.jpg") == [1, 2]
+    assert shown("x/a;b.jpg", "x/a;b.jpg", "x/b.jpg") == [1]
+    assert shown("C:\\old\\a;b.jpg", "x/a;b.jpg") == [1]
+    assert shown("x/a.jpg|x/gone.jpg", "x/a.jpg") == [1]
+
+
 # Following the store
 
 

@@ -83,15 +83,16 @@ class Opened:
 
 
 def probe(
-    path: str | os.PathLike, *, max_pixels: int, min_side: int, setting: str = "RETRIEVAL_MAX_PIXELS"
+    source: str | os.PathLike | bytes, *, max_pixels: int, min_side: int, setting: str = "RETRIEVAL_MAX_PIXELS"
 ) -> ImageInfo:
     """Format and upright size of a picture, by its content and without decoding it (JPEG XL excepted).
 
+    source: a path, or the bytes of a file.
     setting: the name of `max_pixels` for the sentence that refuses a picture.
     A picture that passes can still be damaged further on: only `load` sees that.
     Raises ImageProblem where it cannot be used.
     """
-    with _problems(), _source(path) as file:
+    with _problems(), _source(source) as file:
         return _open(file, Limits(max_pixels, min_side, setting)).info
 
 

@@ -6,11 +6,17 @@ from database.register import encoding
 from utils.errors import WrongUse
 
 NAMES = {
-    "cp1250": ["CHEŁMOŃSKI, Józef;Żurawie", "Wyspiański;Śpiące dziecko"],
+    "cp1250": [
+        "CHEŁMOŃSKI, Józef;Żurawie", "Wyspiański;Śpiące dziecko", "Antonín Slavíček;Náměstí svaté Kateřiny",
+        "Mucha;Řeč",
+        "Ivan Meštrović;Zdenac života", "Gyárfás Jenő;Tetemrehívás", "Nicolae Grigorescu;Ţărancă din Muscel;Ştefan",
+    ],
     "mac_roman": ["Dürer, Albrecht", "Cézanne;Pommes", "Müller;Köln", "Géricault;Le Radeau de la Méduse", "Größe"],
     "cp1252": [
         "DÜRER;Nürnberg – “Haus”", "Cézanne", "Goya;La niña", "L’Été", "Hokusai – Wave", "Ørsted", "Hammershøi",
         "Ångström", "Œuvre de sœur", "10 × 12 cm; 5½", "50 €", "Šíma",
+        "Camões;Três nações", "Gesù e Maria;Verità", "Þorláksson;Þingvellir",
+        "Scène où l’on voit une pièce",
     ],
     "cp1251": ["Репин;Бурлаки на Волге"],
     "cp1253": ["Θεοτοκόπουλος;Άποψη του Τολέδο"],
@@ -39,8 +45,7 @@ def test_a_doubt_is_told_with_both_readings(tmp_path, name, text):
     path = tmp_path / "register.csv"
     path.write_bytes(f"AUTHOR;TITLE\nA;{text}\n".encode(name))
     found = encoding.find(path)
-    assert repr(text) in found.warning or path.read_text(found.name).endswith(f"A;{text}\n")
-    assert found.warning
+    assert "does not say its encoding" in found.warning and repr(text) in found.warning
 
 
 def test_a_few_spoilt_bytes_do_not_make_a_file_another_encoding(tmp_path):
