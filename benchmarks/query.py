@@ -75,7 +75,7 @@ def repeat(collection: Path, output: Path, count: int, settings: Settings) -> No
             names = ("recipe", "weights_digest", "method", "frequent_classes", "local_features")
             store.set_meta(**{name: source.get_meta(name) for name in names})
         if fingerprint(store) != fingerprint(source) or store.count("images") > count:
-            raise WrongUse(f"{store.path} was made of another collection, or larger: delete it, and it will be rebuilt.")
+            raise WrongUse(f"{store.path} is of another collection, or larger: delete it, and it will be rebuilt.")
         _repeat_descriptors(source, store, count)
         _repeat_features(source, store)
         store.set_meta(complete=True)
