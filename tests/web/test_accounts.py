@@ -101,7 +101,7 @@ def test_register_confirm_sign_in_and_out(site, client):
         assert sign_out(client).status_code == 302 and not is_inside(client)
         assert sign_in(client, name).status_code == 302 and is_inside(client)
     sign_out(client)
-    assert refused(sign_in(client, password="nope"), "not right") and not is_inside(client)
+    assert refused(sign_in(client, password="nope"), "is wrong") and not is_inside(client)
 
 
 def test_the_letter_says_who_what_and_where(site, client):
@@ -431,7 +431,7 @@ def test_change_password_ends_other_sessions(site, bob):
 @pytest.mark.parametrize(
     ("old", "new", "again", "sentence"),
     [
-        ("wrong", NEW, None, "not your present password"),
+        ("wrong", NEW, None, "not your current password"),
         (PASSWORD, "short", None, "10 to 200 characters"),
         (PASSWORD, "ADA@example.com", None, "neither your user name nor your e-mail address"),
         (PASSWORD, NEW, "different", "do not match"),
@@ -448,7 +448,7 @@ def test_change_names(site, member):
     assert answer.location == "/profile" and "Ada &lt;b&gt;Lovelace" in text(member.get("/profile"))
     new = {"new_username": "ada2", "old_password": PASSWORD}
     assert refused(post(member, "/user/change-username", new | {"new_username": "BOB"}), "taken")
-    assert refused(post(member, "/user/change-username", new | {"old_password": "wrong"}), "not your present password")
+    assert refused(post(member, "/user/change-username", new | {"old_password": "wrong"}), "not your current password")
     assert post(member, "/user/change-username", new).location == "/profile"
     assert users(site) == ["ada2", "bob"] and is_inside(member)
     (message,) = emails(site)
