@@ -6,7 +6,7 @@ Examples:
   python benchmarks/calibration.py --judge                                 ask nothing again: judge the runs there are
 
 A verdict depends only on what a run keeps of each answer, so the sets of benchmarks/museum.py are judged here by the
-calibration even where they were asked before it. Each run goes on where it was interrupted.
+calibration even if they ran before it. Each run continues where it was interrupted.
 """
 
 import argparse

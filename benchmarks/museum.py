@@ -5,7 +5,7 @@ Examples:
   python benchmarks/museum.py --distractors 20 --sets crops --output output/museum_small      a quick look
 
 The pictures are those of RETRIEVAL_DATA (museum/gallery, museum/queries, distractors), linked into OUTPUT/images. Each
-step goes on where it was interrupted. The reports are in OUTPUT/statistics, a folder a set.
+step continues where it was interrupted. The reports are in OUTPUT/statistics, a folder a set.
 """
 
 import argparse

@@ -6,7 +6,7 @@ Examples:
 
 The large collection is made of the images of an existing one, repeated under other names: their descriptors with a
 little noise (so that no two are alike), their local features as they are, and the same whitening. It lies in
-OUTPUT (output/benchmark), about 25 KB an image, is kept for the next time, and goes on where it was interrupted.
+OUTPUT (output/benchmark), about 25 KB an image, is kept for the next time, and continues where it was interrupted.
 Every picture of the folders is asked once, after one that is not counted.
 """
 
@@ -49,7 +49,7 @@ def main(argv=None) -> None:
     engine = Engine.open(options.output, settings.dataset, settings)
     engine.ask(pictures[0])
     queries = []
-    for picture in script.progress(pictures, what="Asking", unit=" queries"):
+    for picture in script.progress(pictures, what="Queries", unit=" queries"):
         try:
             queries.append(engine.ask(picture).seconds)
         except ImageProblem as problem:
@@ -75,7 +75,7 @@ def repeat(collection: Path, output: Path, count: int, settings: Settings) -> No
             names = ("recipe", "weights_digest", "method", "frequent_classes", "local_features")
             store.set_meta(**{name: source.get_meta(name) for name in names})
         if fingerprint(store) != fingerprint(source) or store.count("images") > count:
-            raise WrongUse(f"{store.path} was made of another collection, or larger: delete it, and it is made anew.")
+            raise WrongUse(f"{store.path} is of another collection, or larger: delete it, and it will be rebuilt.")
         _repeat_descriptors(source, store, count)
         _repeat_features(source, store)
         store.set_meta(complete=True)

@@ -1,4 +1,4 @@
-"""Brings the site's database up to date with the tables, at the first start and after an update."""
+"""Migrates the site's database to the current tables, at the first start and after an update."""
 
 import fcntl
 from pathlib import Path
@@ -16,9 +16,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def bring_up_to_date(app: Flask, folder: Path) -> None:
-    """Apply the migrations that are missing; several processes may call it at once, and one does the work.
+    """Apply the missing migrations; several processes may call it at once, and one does the work.
 
-    folder: of the lock file. Raises Failed where the database cannot be reached.
+    folder: of the lock file. Raises Failed if the database cannot be reached.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "migrations.lock").open("a") as lock, app.app_context():

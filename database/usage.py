@@ -1,8 +1,8 @@
-"""How the site was used in a span of time: counts that stay quick over millions of queries.
+"""How the site was used in a span of time: counts that stay fast with millions of queries.
 
-Every count is read from an index that holds all it needs (see the tables), one range of it for each thing counted: a
-database does that far quicker than it groups rows. Times are in UTC, without a zone, as everywhere in the database;
-days are those of a time zone that the caller chooses.
+Every count is read from a covering index (see the tables), one index range for each thing counted, which databases do
+far faster than grouping rows. Times are in UTC, without a zone, as everywhere in the database; days are those of a time
+zone that the caller chooses.
 """
 
 import math
@@ -16,7 +16,7 @@ from sqlalchemy import CTE, ColumnElement, Date, DateTime, Float, Integer, Selec
 from database.tables import Event, Photograph, Picture, Query, User, Work, db
 from utils.statistics import wilson
 
-VERDICTS = ("found", "maybe", "not found")  # as models.answer.VERDICTS, which this room must not import
+VERDICTS = ("found", "maybe", "not found")  # as models.answer.VERDICTS, which may not be imported here
 FEEDBACK = ("right", "wrong", "absent")
 MOST_DAYS = 400  # a longer span is counted by months
 # Edges of the histogram of seconds: each is a quarter more than the one before.
@@ -37,7 +37,7 @@ class Span:
 
     @property
     def end(self) -> datetime:
-        """The first moment that does not belong to it any more."""
+        """The end of the last day, exclusive."""
         return self._midnight(self.last + timedelta(days=1))
 
     @property
@@ -45,7 +45,7 @@ class Span:
         return (self.last - self.first).days >= MOST_DAYS
 
     def parts(self) -> list[tuple[date, datetime, datetime]]:
-        """(first day, start, end) of each day, or of each month where the span is long."""
+        """(first day, start, end) of each day, or of each month if the span is long."""
         firsts = [self.first]
         while (following := self._following(firsts[-1])) <= self.last:
             firsts.append(following)
@@ -53,7 +53,7 @@ class Span:
         return list(zip(firsts, starts, [*starts[1:], self.end], strict=True))
 
     def holds(self, moment: ColumnElement) -> ColumnElement:
-        """The condition that a column's time lies in it."""
+        """The condition that a column's time lies in the span."""
         return (moment >= self.start) & (moment < self.end)
 
     def _following(self, day: date) -> date:
@@ -67,7 +67,7 @@ class Span:
 
 
 def first_moment() -> datetime | None:
-    """When the first query was asked that is still there."""
+    """The time of the earliest query that has not been deleted."""
     return db.session.scalar(select(func.min(Query.created_at)))
 
 
@@ -82,8 +82,8 @@ def a_day(span: Span) -> list[tuple[date, int, int, int]]:
 
 
 def people(span: Span) -> list[tuple[str, int, datetime]]:
-    """(name, queries, time of the last one) of each person who asked, the busiest first."""
-    asked = _count(Query, Query.user_id == User.id, span.holds(Query.created_at)).label("asked")
+    """(name, queries, time of the last one) of each person with queries, most queries first."""
+    count = _count(Query, Query.user_id == User.id, span.holds(Query.created_at)).label("queries")
     last = (
         select(func.max(Query.created_at))
         .where(Query.user_id == User.id, span.holds(Query.created_at))
@@ -91,13 +91,13 @@ def people(span: Span) -> list[tuple[str, int, datetime]]:
         .scalar_subquery()
         .label("last")
     )
-    each = _once(select(User.username, asked, last), "each")
-    rows = db.session.execute(select(each).where(each.c.asked > 0).order_by(each.c.asked.desc(), each.c.username))
+    each = _once(select(User.username, count, last), "each")
+    rows = db.session.execute(select(each).where(each.c.queries > 0).order_by(each.c.queries.desc(), each.c.username))
     return [tuple(row) for row in rows]
 
 
 def sources(span: Span, known: Sequence[str]) -> list[tuple[str, int]]:
-    """(source, pictures that came that way), for each of the known sources."""
+    """(source, pictures) for each of the known sources."""
     listed = _listed("sources", {"source": String}, [(source,) for source in known])
     count = _count(Photograph, Photograph.source == listed.c.source, span.holds(Photograph.created_at))
     counts = dict(db.session.execute(select(listed.c.source, count)).all())
@@ -114,9 +114,9 @@ def seconds(span: Span) -> list[tuple[float, float | None, int]]:
 
 
 def percentile(span: Span, histogram: Sequence[tuple[float, float | None, int]], share: float) -> float | None:
-    """The seconds within which this share of the queries was answered: the smallest value that reaches it.
+    """The seconds within which this share of the queries was answered (nearest rank).
 
-    histogram: as `seconds` gives it; it says in which bin to look. None where there is no query.
+    histogram: as `seconds` returns it; used to find the right bin. None if there are no queries.
     """
     total = sum(count for _, _, count in histogram)
     place = max(0, math.ceil(share * total) - 1)  # from 0, in the order of seconds
@@ -131,11 +131,11 @@ def percentile(span: Span, histogram: Sequence[tuple[float, float | None, int]],
 
 
 def feedback(span: Span) -> list[tuple[str, int, int, int]]:
-    """(verdict, said to be right, to be wrong, not to be in the collection) of each verdict."""
+    """(verdict, rated right, rated wrong, rated not in the collection) of each verdict."""
     listed = _listed("verdicts", {"verdict": String}, [(verdict,) for verdict in VERDICTS])
     counts = [
-        _count(Query, Query.feedback == said, Query.verdict == listed.c.verdict, span.holds(Query.created_at))
-        for said in FEEDBACK
+        _count(Query, Query.feedback == rating, Query.verdict == listed.c.verdict, span.holds(Query.created_at))
+        for rating in FEEDBACK
     ]
     rows = {verdict: numbers for verdict, *numbers in db.session.execute(select(listed.c.verdict, *counts))}
     return [(verdict, *rows[verdict]) for verdict in VERDICTS]
@@ -143,7 +143,7 @@ def feedback(span: Span) -> list[tuple[str, int, int, int]]:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What people's feedback says of the answers."""
+    """The share of right answers according to people's feedback."""
 
     right: int
     judged: int
@@ -154,21 +154,21 @@ class Accuracy:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Wilson's, 95 %."""
+        """The Wilson interval, 95 %."""
         return wilson(self.right, self.judged)
 
 
-def accuracy(said: Sequence[tuple[str, int, int, int]]) -> Accuracy:
-    """The share of right answers among those that people judged; `said` as `feedback` gives it.
+def accuracy(rows: Sequence[tuple[str, int, int, int]]) -> Accuracy:
+    """The share of right answers among the rated ones; rows: as `feedback` returns them.
 
     An answer about a work that is not in the collection is right unless it was "found", as in the evaluation.
     """
-    right = sum(row[1] for row in said) + sum(row[3] for row in said if row[0] != "found")
-    return Accuracy(right, sum(sum(row[1:]) for row in said))
+    right = sum(row[1] for row in rows) + sum(row[3] for row in rows if row[0] != "found")
+    return Accuracy(right, sum(sum(row[1:]) for row in rows))
 
 
 def most_found(span: Span, most: int | None) -> list[tuple[Work, int]]:
-    """The works of the collection that were found most often, with how often; all where `most` is None."""
+    """The most frequently found works, with how often each was found; all if `most` is None."""
     each = _once(select(Work.id, _found(span).label("found")), "each")
     rows = db.session.execute(
         select(Work, each.c.found)
@@ -181,18 +181,18 @@ def most_found(span: Span, most: int | None) -> list[tuple[Work, int]]:
 
 
 def never_found(span: Span, most: int | None = None) -> list[Work]:
-    """The works of the collection that no query of the span found, by their ids."""
+    """The works that no query in the span found, by id."""
     return list(db.session.scalars(select(Work).where(~_was_found(span)).order_by(Work.id).limit(most)))
 
 
 def count_never_found(span: Span) -> tuple[int, int]:
-    """How many works were never found, and how many there are."""
+    """The number of works that were never found, and of all works."""
     never = db.session.scalars(select(func.count(Work.id)).where(~_was_found(span))).one()
     return never, db.session.scalars(select(func.count(Work.id))).one()
 
 
 def refusals(span: Span) -> list[tuple[int, str, int]]:
-    """(HTTP status, endpoint, requests) of what was refused or failed, the most frequent first."""
+    """(HTTP status, endpoint, requests) of refused and failed requests, most frequent first."""
     total = func.sum(Event.count)
     rows = db.session.execute(
         select(Event.status, Event.endpoint, total)
@@ -206,22 +206,22 @@ def refusals(span: Span) -> list[tuple[int, str, int]]:
 def note_refusal(status: int, endpoint: str, user_id: int | None, moment: datetime) -> None:
     """Count a refused or failed request, in a transaction of its own.
 
-    Those of one kind share a row a minute, so that a flood of them does not fill the database.
+    Requests of one kind share a row per minute, so that a flood of them does not fill the database.
     """
     minute = moment.replace(second=0, microsecond=0)
     same = {"created_at": minute, "endpoint": endpoint[:100], "status": status, "user_id": user_id}
     conditions = [getattr(Event, name).is_not_distinct_from(value) for name, value in same.items()]
     with db.engine.begin() as connection:
-        found = connection.scalar(select(Event.id).where(*conditions).limit(1))
-        if found is None:
+        event = connection.scalar(select(Event.id).where(*conditions).limit(1))
+        if event is None:
             connection.execute(Event.__table__.insert().values(**same, count=1))
         else:
-            again = Event.__table__.update().where(Event.id == found).values(count=Event.count + 1)
+            again = Event.__table__.update().where(Event.id == event).values(count=Event.count + 1)
             connection.execute(again)
 
 
 def database_bytes() -> int:
-    """What the database takes on its disk."""
+    """Bytes that the database takes on disk."""
     if db.engine.dialect.name == "postgresql":
         return int(db.session.scalars(select(func.pg_database_size(func.current_database()))).one())
     pages = db.session.scalars(select(column("page_count", Integer)).select_from(func.pragma_page_count())).one()
@@ -230,29 +230,29 @@ def database_bytes() -> int:
 
 
 def _found(span: Span) -> ColumnElement:
-    """How often the pictures of the work around it were found."""
+    """How often the pictures of the outer query's work were found."""
     each = _count(Query, *_found_by(span))
     total = func.coalesce(func.sum(each), 0)
     return select(total).where(Picture.work_id == Work.id).correlate(Work).scalar_subquery()
 
 
 def _was_found(span: Span) -> ColumnElement:
-    asked = select(Query.work_id).where(*_found_by(span)).correlate(Picture).exists()
-    return select(Picture.id).where(Picture.work_id == Work.id, asked).correlate(Work).exists()
+    by_a_query = select(Query.work_id).where(*_found_by(span)).correlate(Picture).exists()
+    return select(Picture.id).where(Picture.work_id == Work.id, by_a_query).correlate(Work).exists()
 
 
 def _found_by(span: Span) -> list[ColumnElement]:
-    """What a query meets that found the picture around it."""
+    """The conditions that a query in the span found the outer query's picture."""
     return [Query.work_id == Picture.id, Query.verdict == "found", span.holds(Query.created_at)]
 
 
 def _count(table: type, *conditions: ColumnElement) -> ColumnElement:
-    """How many rows of a table meet the conditions, for each row of the select around it."""
+    """The number of rows that meet the conditions, for each row of the outer select."""
     return select(func.count()).select_from(table).where(*conditions).correlate_except(table).scalar_subquery()
 
 
 def _once(statement: Select, name: str) -> CTE:
-    """The statement's rows, computed once: otherwise databases count anew wherever a count is used."""
+    """The statement's rows, computed once: otherwise databases count again wherever a count is used."""
     return statement.cte(name).prefix_with("MATERIALIZED")
 
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: first under a temporary name beside them, then moved into place."""
+"""Atomic writing of files: first under a temporary name in the same folder, then moved into place."""
 
 import os
 import secrets
@@ -7,27 +7,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PART = ".part"  # how temporary names end; what a killed process leaves behind can be told by it
+PART = ".part"  # suffix of temporary names, by which leftovers of a killed process can be recognised
 
 
 def write(path: Path, content: bytes, mode: int | None = None) -> None:
-    """Write a file whole or not at all; see `whole`."""
+    """Write a file atomically; see `whole`."""
     with whole(path, mode) as part:
         part.write_bytes(content)
 
 
 @contextmanager
 def whole(path: Path, mode: int | None = None, ending: str = PART) -> Iterator[Path]:
-    """The temporary file to write, which takes the place of `path` once the block ends without an exception.
+    """A temporary file to write, which replaces `path` when the block ends without an exception.
 
-    Until then, and for good where the block fails or the process is killed, readers see the old file, or none.
-    mode: permissions such as 0o600; None keeps those of the old file, or leaves a new one to the process's umask.
-    ending: of the temporary name, for libraries that insist on one. Raises OSError, and then the old file stays.
+    Until then, and also if the block fails or the process is killed, readers see the old file, or none.
+    mode: permissions such as 0o600; None keeps those of the old file, or applies the umask to a new one.
+    ending: suffix of the temporary name, for libraries that insist on one. Raises OSError; then the old file stays.
     """
     with temporary(path, mode, ending) as part:
         yield part
         with part.open("rb+") as file:
-            os.fsync(file.fileno())  # otherwise a power cut may leave the new name on an empty file
+            os.fsync(file.fileno())  # otherwise a power failure may leave an empty file under the new name
         if mode is None and path.exists():
             shutil.copymode(path, part)
         part.replace(path)
@@ -35,7 +35,7 @@ def whole(path: Path, mode: int | None = None, ending: str = PART) -> Iterator[P
 
 @contextmanager
 def temporary(path: Path, mode: int | None = None, ending: str = PART) -> Iterator[Path]:
-    """A new, empty file beside `path`, under a name that no other thread or process takes; removed at the end."""
+    """A new, empty file beside `path`, under a unique name; removed at the end."""
     part = path.with_name(f"{path.name}.{secrets.token_hex(8)}{ending}")
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _permissions(path) if mode is None else mode))
     try:
@@ -45,7 +45,7 @@ def temporary(path: Path, mode: int | None = None, ending: str = PART) -> Iterat
 
 
 def _permissions(path: Path) -> int:
-    """No more than those of the old file, so that nobody reads in the temporary one what they may not read there."""
+    """At most those of the old file, so that the temporary file is not readable by more people."""
     try:
         return path.stat().st_mode & 0o777 | 0o200
     except OSError:

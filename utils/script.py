@@ -1,4 +1,4 @@
-"""What every script of the project shares: folder options, a progress bar, exit codes."""
+"""What all scripts share: folder options, a progress bar, exit codes."""
 
 import argparse
 import errno
@@ -18,20 +18,20 @@ from utils.version import VERSION
 def plain_parser(docstring: str) -> argparse.ArgumentParser:
     """A parser whose help is the script's docstring: what it does in the first line, then examples."""
     summary, _, examples = docstring.partition("\n\n")
-    made = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=summary, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    add_version(made)
-    return made
+    add_version(parser)
+    return parser
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the option --version, which prints the version and exits with 0."""
+    """Add the option --version, which prints the version and exits with 0."""
     parser.add_argument("--version", action="version", version=VERSION, help="print the version and exit")
 
 
 def parser(docstring: str, settings: Settings) -> argparse.ArgumentParser:
-    """A plain parser with the three folders every step knows; those of the settings are the defaults."""
+    """A plain parser with options for the three folders of every step; the defaults come from the settings."""
     made = plain_parser(docstring)
     made.add_argument("--dataset", type=Path, default=settings.dataset, metavar="DIR", help="pictures (%(default)s)")
     made.add_argument("--lists", type=Path, default=settings.lists, metavar="DIR", help="image lists (%(default)s)")
@@ -48,7 +48,7 @@ def positive(text: str) -> int:
 
 
 class _Lines(io.TextIOBase):
-    """Where a bar is drawn when there is no terminal: each state is a line of its own instead of one redrawn."""
+    """The output of a progress bar without a terminal: each state is a separate line."""
 
     def write(self, text: str) -> int:
         if text.strip():
@@ -75,7 +75,7 @@ def progress(iterable: Iterable | None = None, *, total: int | None = None, what
 
 
 def run(main: Callable[[], object]) -> NoReturn:
-    """Call `main` and leave with 0, 1 (failed) or 2 (wrong use), each failure told in one sentence."""
+    """Call `main` and exit with 0, 1 (failed) or 2 (wrong use); each failure is printed as one sentence."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names need not be valid text

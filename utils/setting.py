@@ -1,4 +1,4 @@
-"""A setting: its default beside the values it accepts, and its value read from a variable of the environment."""
+"""Settings: defaults with the values they accept, and parsing of environment variables."""
 
 import math
 from collections.abc import Callable, Collection
@@ -19,8 +19,8 @@ class Limits:
 
     least: float = 1  # of a number
     most: float = math.inf
-    choices: tuple[str, ...] = ()  # where there are any, nothing else is accepted
-    check: Callable[[str], object] | None = None  # raises ValueError, whose message continues a sentence on the text
+    choices: tuple[str, ...] = ()  # if given, nothing else is accepted
+    check: Callable[[str], object] | None = None  # raises ValueError; the message continues a sentence about the value
 
 
 def setting(
@@ -31,7 +31,7 @@ def setting(
     choices: tuple[str, ...] = (),
     check: Callable[[str], object] | None = None,
 ) -> Value:
-    """A field of a dataclass with its default and its limits, which are those of `Limits`."""
+    """A field of a dataclass with a default, and with limits as in `Limits`."""
     made: Value = field(default=default, metadata={"limits": Limits(least, most, choices, check)})
     return made
 
@@ -43,9 +43,9 @@ def limits(of: Field) -> Limits:
 
 
 def parse(of: Field, variable: str, text: str) -> object:
-    """The value of a variable, in the type of its field's default: bool, int, float, str or Path.
+    """The value of a variable, with the type of the field's default: bool, int, float, str or Path.
 
-    Raises WrongUse where the field does not accept it.
+    Raises WrongUse if the field does not accept it.
     """
     accepted = limits(of)
     if isinstance(of.default, bool):
@@ -63,7 +63,7 @@ def parse(of: Field, variable: str, text: str) -> object:
 
 
 def check_choice(variable: str, text: str, known: Collection[str]) -> None:
-    """Raises WrongUse where a text is none of those known."""
+    """Raises WrongUse unless the text is one of those known."""
     if text not in known:
         raise WrongUse(f"{variable}={text!r} is unknown: choose one of {', '.join(known)}.")
 

@@ -1,4 +1,4 @@
-"""Shares and spreads of what was counted or timed. Of nothing they are None, never 0 and never NaN."""
+"""Shares and spreads of counts and times. Undefined ones are None, never 0 and never NaN."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -7,12 +7,12 @@ import numpy as np
 
 
 def share(part: float, whole: float) -> float | None:
-    """part / whole; None where there is no whole."""
+    """part / whole; None if whole is 0."""
     return part / whole if whole else None
 
 
 def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float] | None:
-    """The interval (low, high), within 0..1, that holds a true share; with z = 1.96 in 95 of 100 cases.
+    """The Wilson interval (low, high) of a share, within 0..1; z = 1.96 for 95 % confidence.
 
     Formula: Wilson, Probable inference, the law of succession, and statistical inference,
     JASA 22 (1927), 209-212. Unlike the normal approximation it stays sensible at 0 and 1.
@@ -27,7 +27,7 @@ def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float] 
 
 
 def spread(values: Sequence[float]) -> dict[str, float | None]:
-    """Mean, median (p50) and 95th percentile (p95, linearly interpolated) of any values, in their unit."""
+    """Mean, median (p50) and 95th percentile (p95, linearly interpolated), in the values' unit."""
     if not len(values):
         return {"mean": None, "p50": None, "p95": None}
     p50, p95 = np.percentile(values, [50, 95])

@@ -1,8 +1,8 @@
-"""Text that people read."""
+"""Text for people."""
 
 import os
 
 
 def printable(name: str) -> str:
-    """A file name as text that every UTF-8 reader takes: bytes that are not UTF-8 become `\\xNN`."""
+    """A file name as valid UTF-8 text: other bytes become `\\xNN`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

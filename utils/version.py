@@ -1,4 +1,4 @@
-"""The version of this program, as pyproject.toml states it."""
+"""The version of this program, as in pyproject.toml."""
 
 import sys
 from pathlib import Path

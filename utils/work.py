@@ -1,4 +1,4 @@
-"""Work shared out to threads or processes, with the results in order and memory that does not grow."""
+"""Work distributed to threads or processes, with results in order and bounded memory."""
 
 import multiprocessing
 import os
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 def ahead(
     pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], depth: int
 ) -> Iterator[tuple[Item, Result]]:
-    """(item, function(item)) in order, while the pool computes at most `depth` items ahead of the one asked for."""
+    """(item, function(item)) in order, while the pool computes at most `depth` items ahead of the current one."""
     items = iter(items)
     waiting = deque((item, pool.submit(function, item)) for item in islice(items, depth))
     while waiting:
@@ -30,7 +30,7 @@ def ahead(
 
 @contextmanager
 def ending(pool: Executor) -> Iterator[Executor]:
-    """The pool, which drops what it has not begun when the block ends, however it ends."""
+    """The pool, which cancels what has not begun when the block ends, for whatever reason."""
     try:
         yield pool
     finally:
@@ -38,10 +38,10 @@ def ending(pool: Executor) -> Iterator[Executor]:
 
 
 def processes(count: int, prepare: Callable[[], None]) -> ProcessPoolExecutor:
-    """Fresh processes that call `prepare` first, and that end with this one even if it is killed.
+    """New processes that call `prepare` first, and that end with this one even if it is killed.
 
-    They are spawned, not forked: a fork would copy the threads' locks of the libraries in whatever state they are.
-    Ctrl-C does not reach them: it is the first process's business.
+    They are spawned, not forked, because a fork would copy the libraries' locks in whatever state they are.
+    Ctrl-C does not reach them: the first process handles it.
     """
     context = multiprocessing.get_context("spawn")
     return _Processes(count, mp_context=context, initializer=_begin, initargs=(prepare,))
@@ -49,7 +49,7 @@ def processes(count: int, prepare: Callable[[], None]) -> ProcessPoolExecutor:
 
 class _Processes(ProcessPoolExecutor):
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future:
-        """As every executor's. Processes are started here, and inherit that SIGINT is blocked."""
+        """As in every executor. Processes are started here, and inherit the blocked SIGINT."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return super().submit(function, *arguments, **named)
@@ -68,6 +68,6 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def cores(asked: int) -> int:
-    """How many workers to start: as many as asked, or one for each core this process may use."""
-    return asked or len(os.sched_getaffinity(0))
+def cores(workers: int) -> int:
+    """The number of workers to start: as given, or for 0 one for each core that this process may use."""
+    return workers or len(os.sched_getaffinity(0))

@@ -122,7 +122,7 @@ def whitening_of(store: Store) -> Whitening:
     """The whitening a store keeps. Raises WrongUse before it is fitted."""
     whitening = load_whitening(store)
     if whitening is None:
-        raise WrongUse(f"{store.path} is not complete: run train.py again; it goes on where it stopped.")
+        raise WrongUse(f"{store.path} is not complete: run train.py again; it continues where it stopped.")
     return whitening
 
 

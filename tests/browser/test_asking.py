@@ -236,7 +236,7 @@ def test_while_the_search_warms_up_the_page_says_so_and_asks_again(visit, make_s
     console.expect(503)
     choose(page, picture)
     button(page, "Identify").click()
-    expect(page.locator("#ask-status")).to_contain_text("tries again by itself")
+    expect(page.locator("#ask-status")).to_contain_text("will try again automatically")
     expect(button(page, "Identify")).to_be_disabled()
     shot(page, "ask-warming-up")
     loaded.set()

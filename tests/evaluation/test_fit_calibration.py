@@ -196,7 +196,7 @@ def test_too_few_examples_or_one_kind_are_refused(kept):
 
 
 def test_answers_that_all_look_alike_are_refused():
-    with pytest.raises(WrongUse, match="does not tell"):
+    with pytest.raises(WrongUse, match="does not separate"):
         fit(made(apart=0), ["run"], STORE)
 
 

@@ -51,4 +51,4 @@ def load(file: Path) -> PlainIndex:
         with np.load(file, allow_pickle=False) as arrays:
             return PlainIndex(arrays["ids"], arrays["descriptors"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        raise WrongUse(f"{file} is not a vector index: delete it, and it is built again.") from None
+        raise WrongUse(f"{file} is not a vector index: delete it, and it will be rebuilt.") from None

@@ -279,7 +279,7 @@ from models.description import network
 from models.training import student
 from utils import script
 network.BLOCKS = student.BLOCKS = {NARROW}
-distill.CHECKPOINT_SECONDS = distill.TELL_SECONDS = 0
+distill.CHECKPOINT_SECONDS = distill.PRINT_SECONDS = 0
 script.run(distill.main)
 """
 
@@ -340,12 +340,12 @@ def test_a_killed_run_goes_on_where_it_stopped(narrow, teacher_file, gallery, tm
     np.testing.assert_allclose(ours, theirs, atol=0.1 * theirs.std())
 
     # Other settings are not mixed with these.
-    with pytest.raises(WrongUse, match="is of a run with other settings"):
+    with pytest.raises(WrongUse, match="belongs to a run with other settings"):
         distill.main([*options, "--seed", "1"])
 
 
 def test_training_lowers_the_loss(narrow, teacher_file, gallery, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(distill, "TELL_SECONDS", 0)
+    monkeypatch.setattr(distill, "PRINT_SECONDS", 0)
     distill.main(
         arguments(teacher_file, gallery, tmp_path, "--crops", "160", "--last-side", "32", "--learning-rate", "0.01")
     )

@@ -101,7 +101,7 @@ def test_register_confirm_sign_in_and_out(site, client):
         assert sign_out(client).status_code == 302 and not is_inside(client)
         assert sign_in(client, name).status_code == 302 and is_inside(client)
     sign_out(client)
-    assert refused(sign_in(client, password="nope"), "not right") and not is_inside(client)
+    assert refused(sign_in(client, password="nope"), "is wrong") and not is_inside(client)
 
 
 def test_the_letter_says_who_what_and_where(site, client):
@@ -119,14 +119,20 @@ def test_the_letter_says_who_what_and_where(site, client):
         ({"username": "a@b.org"}, "only the letters"),
         ({"username": "ADA"}, "taken"),
         ({"username": "  "}, "choose a user name"),
-        ({"email": "nobody"}, "not an e-mail address"),
-        ({"email": "a@b.org\r\nBcc: c@d.org"}, "not an e-mail address"),
-        ({"email": ""}, "type your e-mail address"),
+        ({"email": "nobody"}, "not a valid e-mail address"),
+        ({"email": "a@b.org\r\nBcc: c@d.org"}, "not a valid e-mail address"),
+        ({"email": ""}, "enter your e-mail address"),
         ({"password": "too short", "retype_password": "too short"}, "10 to 200 characters"),
         ({"password": "x" * 201, "retype_password": "x" * 201}, "10 to 200 characters"),
-        ({"password": "BOB@example.com", "retype_password": "BOB@example.com"}, "neither your name nor your address"),
-        ({"username": "robert.the.first", "password": "robert.the.first"}, "neither your name nor your address"),
-        ({"retype_password": "something else"}, "not the same"),
+        (
+            {"password": "BOB@example.com", "retype_password": "BOB@example.com"},
+            "neither your user name nor your e-mail address",
+        ),
+        (
+            {"username": "robert.the.first", "password": "robert.the.first"},
+            "neither your user name nor your e-mail address",
+        ),
+        ({"retype_password": "something else"}, "do not match"),
     ],
 )
 def test_what_cannot_be_registered(site, client, changed, sentence):
@@ -205,7 +211,7 @@ def test_resend_tells_nothing_about_who_has_an_account(site, client):
 
 @pytest.mark.parametrize("page", ["/user/resend-email-confirmation", "/user/forgot-password"])
 def test_what_is_no_address_gets_a_sentence(client, page):
-    assert refused(post(client, page, {"email": "nobody"}), "not an e-mail address")
+    assert refused(post(client, page, {"email": "nobody"}), "not a valid e-mail address")
 
 
 def test_expired_confirmation(site, client):
@@ -425,10 +431,10 @@ def test_change_password_ends_other_sessions(site, bob):
 @pytest.mark.parametrize(
     ("old", "new", "again", "sentence"),
     [
-        ("wrong", NEW, None, "not your present password"),
+        ("wrong", NEW, None, "not your current password"),
         (PASSWORD, "short", None, "10 to 200 characters"),
-        (PASSWORD, "ADA@example.com", None, "neither your name nor your address"),
-        (PASSWORD, NEW, "different", "not the same"),
+        (PASSWORD, "ADA@example.com", None, "neither your user name nor your e-mail address"),
+        (PASSWORD, NEW, "different", "do not match"),
     ],
 )
 def test_a_password_that_cannot_be_set(site, member, old, new, again, sentence):
@@ -442,7 +448,7 @@ def test_change_names(site, member):
     assert answer.location == "/profile" and "Ada &lt;b&gt;Lovelace" in text(member.get("/profile"))
     new = {"new_username": "ada2", "old_password": PASSWORD}
     assert refused(post(member, "/user/change-username", new | {"new_username": "BOB"}), "taken")
-    assert refused(post(member, "/user/change-username", new | {"old_password": "wrong"}), "not your present password")
+    assert refused(post(member, "/user/change-username", new | {"old_password": "wrong"}), "not your current password")
     assert post(member, "/user/change-username", new).location == "/profile"
     assert users(site) == ["ada2", "bob"] and is_inside(member)
     (message,) = emails(site)
@@ -613,7 +619,7 @@ def test_a_second_invitation_replaces_the_first(by_invitation):
 def make_key(client, name="script") -> str:
     answer = post(client, "/profile/tokens", {"name": name}, page="/profile")
     assert answer.status_code == 200
-    return re.search(r'id="new-key" value="([^"]+)"', text(answer))[1]
+    return re.search(r'id="new-token" value="([^"]+)"', text(answer))[1]
 
 
 def holder(site, key) -> str | None:
@@ -634,7 +640,7 @@ def test_a_key_is_shown_once_and_kept_as_a_digest(site, member):
 
 
 def test_a_key_without_a_name_is_refused(site, member):
-    assert refused(post(member, "/profile/tokens", {"name": " "}, page="/profile"), "what the key is for")
+    assert refused(post(member, "/profile/tokens", {"name": " "}, page="/profile"), "what the token is for")
     assert refused(post(member, "/profile/tokens", {"name": "x" * 101}, page="/profile"), "100 characters")
 
 

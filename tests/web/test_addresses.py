@@ -326,7 +326,7 @@ def test_proxies_of_the_environment_are_not_used(server, local, monkeypatch):
         ("/missing", r"error \(404\)"),
         ("/large", "too large; 1 MB"),
         ("/unsized", "too large; 1 MB"),
-        ("/packed", "packed form"),
+        ("/packed", "compressed responses"),
         ("/cut", "did not respond properly"),
     ],
 )

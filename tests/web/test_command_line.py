@@ -119,11 +119,15 @@ def test_create_admin_again_changes_nothing(run, tmp_path):
     [
         (["x", "a@b.org", "--random-password"], "", "3 to 50 characters"),
         (["a@b.org", "a@b.org", "--random-password"], "", "only the letters"),
-        (["root", "nobody", "--random-password"], "", "not an e-mail address"),
+        (["root", "nobody", "--random-password"], "", "not a valid e-mail address"),
         (["root", "a@b.org", "--password-from-stdin"], "short\n", "10 to 200 characters"),
         (["root", "a@b.org", "--password-from-stdin"], "", "10 to 200 characters"),
-        (["root", "root.a@b.org", "--password-from-stdin"], "ROOT.a@b.org\n", "neither your name nor your address"),
-        (["root", "a@b.org"], "", "Nobody can be asked for the password"),
+        (
+            ["root", "root.a@b.org", "--password-from-stdin"],
+            "ROOT.a@b.org\n",
+            "neither your user name nor your e-mail address",
+        ),
+        (["root", "a@b.org"], "", "There is no terminal to prompt for the password"),
         (["root"], "", "Give NAME and EMAIL"),
         ([], "", "Give NAME and EMAIL"),
         (["root", "a@b.org", "--password-from-stdin", "--random-password"], "", "Choose one of"),

@@ -228,7 +228,7 @@ def test_a_picture_is_fetched_from_an_address(fetching, server, content, monkeyp
         (":{port}/html", 422, "There is no picture at that address."),
         (":{port}/redirect?http://10.0.0.1/", 422, "not on the public internet"),
         (":{port}/picture", 400, "The picture cannot be used"),
-        (":22/picture", 422, "usual ports"),
+        (":22/picture", 422, "standard ports"),
     ],
 )
 def test_what_an_address_does_not_give_is_said(fetching, server, path, code, sentence):  # noqa: F811

@@ -519,9 +519,9 @@ def test_a_range_without_data(admin):
     ("query", "sentence"),
     [
         ("from=2026-11-24&to=2026-11-23", "comes after the last day"),
-        ("from=yesterday", "year-month-day"),
-        ("from=0001-01-01", "year-month-day"),
-        ("to=9999-12-31", "year-month-day"),
+        ("from=yesterday", "Dates must be written like"),
+        ("from=0001-01-01", "Dates must be written like"),
+        ("to=9999-12-31", "Dates must be written like"),
         ("tz=Mars/Olympus", "Unknown time zone"),
         ("tz=../../etc/passwd", "Unknown time zone"),
         ("tz=" + "a" * 5000, "Unknown time zone"),
@@ -660,3 +660,11 @@ def test_shares_and_codes_are_written_as_people_read_them():
     assert measures.percent(0.9971) == "99.71 %"
     assert measures.percent(None) == "–"
     assert os.sep not in usage_page._meaning(429)
+
+
+def test_both_ends_of_an_interval_have_one_precision():
+    assert measures.percent_range((0.94, 0.999999)) == "94.0 % to 100.0 %"
+    assert measures.percent_range((0.9972, 0.9999)) == "99.72 % to 99.99 %"
+    assert measures.percent_range((0.0001, 0.0004)) == "0.010 % to 0.040 %"
+    assert measures.percent_range((0.5, 0.5)) == "50.0 % to 50.0 %"
+    assert measures.percent_range(None) == "–"
