@@ -57,6 +57,7 @@ MAX_DEPTH = 20  # collections within each other
 MAX_COLLECTIONS = 10_000  # each of their pages counts
 MAX_MANIFESTS = 500_000
 MAX_COLUMNS = 300  # of the register
+STATE = ".import.sqlite"  # in the sub-folder; hidden files are no pictures to the other steps
 TRIED_SIDE = 256  # pixels; a picture is decoded at least as large as this, to see that it can be
 ENDINGS = {
     "JPEG": ".jpg", "PNG": ".png", "WebP": ".webp", "TIFF": ".tif", "BMP": ".bmp", "GIF": ".gif", "HEIC": ".heic",
@@ -113,7 +114,7 @@ def main(argv: list[str] | None = None) -> None:
 
     folder = args.dataset / (args.name or folder_name(args.addresses[0]))
     report = Report()
-    with only_one(folder), closing(State(folder / ".import.sqlite")) as state:
+    with only_one(folder), closing(State(folder / STATE)) as state:
         try:
             with Fetcher(AGENT, ACCEPT, args.pause, args.retries) as fetcher:
                 walk(args.addresses, fetcher, state, report)
@@ -124,6 +125,10 @@ def main(argv: list[str] | None = None) -> None:
             rows = write_register(folder, state, languages(args.language), report)
             if rows:
                 write_problems(folder / "problems.csv", report)
+            elif state.is_empty():
+                state.close()
+                (folder / STATE).unlink()
+                folder.rmdir()  # a misspelled address leaves nothing behind
     print(
         f"{rows:,} objects; {report.there + report.fetched:,} pictures: {report.there:,} were there, "
         f"{report.fetched:,} fetched ({report.changed:,} of them changed); {len(report.problems) - gone:,} problems, "
@@ -221,6 +226,9 @@ class State:
     def finish(self) -> None:
         """This run has reached its end."""
         self._write("UPDATE run SET finished = 1")
+
+    def is_empty(self) -> bool:
+        return not self.db.execute("SELECT 1 FROM documents LIMIT 1").fetchone()
 
     def document(self, address: str) -> sqlite3.Row | None:
         return self.db.execute("SELECT * FROM documents WHERE address = ?", (address,)).fetchone()

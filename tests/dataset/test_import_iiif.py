@@ -511,7 +511,7 @@ def test_an_address_that_is_no_manifest(server, place, answer, error, words):
     server.answers = {"/m": [answer]}
     with pytest.raises(error, match=words):
         fetch(f"{server.url}/m")
-    assert files() == set()
+    assert not FOLDER.exists()
 
 
 def test_a_damaged_state_is_said(museum):
