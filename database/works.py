@@ -326,7 +326,8 @@ def indexed_texts(id: int, paths: Sequence[str], row: catalog.Work) -> tuple[int
     """What the index of words has of a work: see fulltext.add."""
     rest = [getattr(row, name) for name in TEXTS if name not in ("title", "author", "url")]
     rest += [*row.more.values(), *map(printable, paths)]
-    parts = (row.number, row.title, row.author, " ".join(dict.fromkeys(filter(None, rest))))
+    number = f"{row.number} {''.join(filter(str.isalnum, row.number))}"  # some type G12 for G 12
+    parts = (number, row.title, row.author, " ".join(dict.fromkeys(filter(None, rest))))
     return id, *map(fulltext.indexed, parts)
 
 

@@ -41,8 +41,8 @@ def init_app(app: Flask) -> None:
 
 
 def hundredths(number: float) -> str:
-    """With two decimals, and a minus sign only where something is left of it: -0.004 -> "0.00", -0.25 -> "−0.25"."""
-    return f"{round(number, 2) + 0.0:.2f}".replace("-", "−")
+    """With two decimals, and a minus sign only where something is left of it: -0.004 -> "0.00", -0.25 -> "-0.25"."""
+    return f"{round(number, 2) + 0.0:.2f}"
 
 
 def byline(artist: str) -> str:

@@ -54,6 +54,6 @@ def test_a_work_is_by_somebody_as_people_say_it(artist, line):
     assert byline(artist) == line
 
 
-@pytest.mark.parametrize(("number", "text"), [(-0.004, "0.00"), (0.126, "0.13"), (-0.25, "−0.25"), (1, "1.00")])
+@pytest.mark.parametrize(("number", "text"), [(-0.004, "0.00"), (0.126, "0.13"), (-0.25, "-0.25"), (1, "1.00")])
 def test_a_similarity_has_two_decimals_and_no_negative_zero(number, text):
     assert hundredths(number) == text
