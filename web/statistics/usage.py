@@ -247,7 +247,7 @@ def _refusals(span: Span, _most: int | None) -> Table:
     return Table(
         "refusals",
         "Refused and failed requests",
-        ("status", "meaning", "what was asked for", "requests"),
+        ("status", "meaning", "request", "requests"),
         [(status, _meaning(status), endpoint, count) for status, endpoint, count in rows],
         "" if rows else "None in this period.",
     )
