@@ -6,11 +6,10 @@ import io
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from tqdm import tqdm
 
-from config import Settings
 from utils.errors import Failed, WrongUse
 from utils.version import VERSION
 
@@ -30,7 +29,18 @@ def add_version(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", action="version", version=VERSION, help="print the version and exit")
 
 
-def parser(docstring: str, settings: Settings) -> argparse.ArgumentParser:
+class Folders(Protocol):
+    """Settings that name the folders of the steps."""
+
+    @property
+    def dataset(self) -> Path: ...
+    @property
+    def lists(self) -> Path: ...
+    @property
+    def output(self) -> Path: ...
+
+
+def parser(docstring: str, settings: Folders) -> argparse.ArgumentParser:
     """A plain parser with options for the three folders of every step; the defaults come from the settings."""
     made = plain_parser(docstring)
     made.add_argument("--dataset", type=Path, default=settings.dataset, metavar="DIR", help="pictures (%(default)s)")
