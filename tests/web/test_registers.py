@@ -14,7 +14,7 @@ from models.collection.store import Store
 from tests.web.asked import ask_for
 from tests.web.conftest import browser, signed_in
 from tests.web.test_collection import run, text, works_on
-from web.api import answer_json
+from web.api.views import answer_json
 
 
 @pytest.fixture
