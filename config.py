@@ -101,7 +101,7 @@ class Settings:
     registration: str = setting("open", choices=("open", "invitation", "closed"))  # invitation: by an administrator
     private: bool = False  # on: the collection is shown to people with an account only
     addresses: bool = False  # on: a picture may be given by its web address, and the site fetches it
-    upload_megabytes: int = 200  # of an uploaded file, at most
+    upload_megabytes: int = 100  # of an uploaded file, at most
     upload_pixels: int = 250_000_000  # of an uploaded picture, at most
     upload_side: int = 2048  # pixels; the long side of what is kept of an upload
     keep_days: int = setting(365, least=0)  # uploads and answers older than this are deleted; 0: never

@@ -11,7 +11,7 @@ FILE names the pictures, several with `|` or `;` between them.
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -83,6 +83,7 @@ class Register:
         self._mapping = mapping or {}
         self.notes: list[str] = []
         self.last_notes: list[str] = []
+        self._rows: Callable[[], Iterator[tuple[int, list[str]] | dict]]  # (where it stands, cells); notes of a sheet
         try:
             with self.path.open("rb") as file:
                 start = file.read(64)
@@ -127,7 +128,7 @@ class Register:
         self._rows = lambda: book.rows(chosen)
         self._take_header(heads[chosen])
 
-    def _first(self, rows: Iterator) -> list[list[str]]:
+    def _first(self, rows: Generator[tuple[int, list[str]] | dict, None, None]) -> list[list[str]]:
         found = []
         for row in rows:
             if isinstance(row, tuple):
@@ -171,7 +172,8 @@ class Register:
         width = max(column.place for column in self.columns) + 1
         known = [(column.place, column.field) for column in self.columns if column.field]
         others = [(column.place, column.name) for column in self.columns if not column.field]
-        filled, rows, beyond, skip = Counter(), 0, 0, self._above + 1
+        filled: Counter[str] = Counter()
+        rows, beyond, skip = 0, 0, self._above + 1
         notes: list[str] = []
         for row in self._rows():
             if isinstance(row, dict):

@@ -80,14 +80,14 @@ class Asked:
 
     def __init__(self, typed: str):
         self.is_blank = not typed.replace("\0", " ").strip()
-        self._phrases: list[list[str]] = []
-        rest = []
+        quoted: list[str] = []
+        rest: list[str] = []
         for place, piece in enumerate(re.split(r'["“”„«»]', typed)):
-            (self._phrases if place % 2 else rest).append(piece)
-        if len(self._phrases) == len(rest):  # a quotation mark that is not closed is none
-            rest.append(self._phrases.pop())
-        self._phrases = [[part for word in words(phrase) for part in word] for phrase in self._phrases]
-        self._phrases = [phrase for phrase in self._phrases if phrase][:WORDS]
+            (quoted if place % 2 else rest).append(piece)
+        if len(quoted) == len(rest):  # a quotation mark that is not closed is none
+            rest.append(quoted.pop())
+        phrases = [[part for word in words(phrase) for part in word] for phrase in quoted]
+        self._phrases = [phrase for phrase in phrases if phrase][:WORDS]
         self._words = [word for piece in rest for word in words(piece)][:WORDS]
 
     @property

@@ -16,13 +16,15 @@ import sqlite3  # noqa: F401  (before TensorFlow, whose own copy of SQLite has n
 from datetime import datetime, timezone
 from hmac import compare_digest
 from pathlib import PurePath
+from typing import TYPE_CHECKING, ClassVar
 
 from flask import current_app
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.model import Model as FlaskModel
 from flask_user import UserMixin
-from sqlalchemy import LargeBinary, MetaData, String, TypeDecorator, event
+from sqlalchemy import LargeBinary, MetaData, String, Table, TypeDecorator, event
 from sqlalchemy.engine import Engine
-from sqlalchemy.orm import DeclarativeBase, foreign
+from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, relationship
 
 from database.folding import LAST
 from utils.text import printable
@@ -42,6 +44,13 @@ class Base(DeclarativeBase):
 
 
 db = SQLAlchemy(model_class=Base)
+
+if TYPE_CHECKING:  # Flask-SQLAlchemy makes the class at run time, where no type checker sees it
+
+    class Model(Base, FlaskModel):
+        __table__: ClassVar[Table]  # never a join or a query, which SQLAlchemy would allow
+else:
+    Model = db.Model
 
 
 @event.listens_for(Engine, "connect")
@@ -87,7 +96,7 @@ user_roles = db.Table(
 )
 
 
-class Role(db.Model):
+class Role(Model):
     """What a user may do: "admin" is the only role; everybody else is a user."""
 
     __tablename__ = "roles"
@@ -95,7 +104,7 @@ class Role(db.Model):
     name = db.Column(db.String(50), unique=True, nullable=False)
 
 
-class User(db.Model, UserMixin):
+class User(Model, UserMixin):
     """A person with an account."""
 
     __tablename__ = "users"
@@ -108,7 +117,7 @@ class User(db.Model, UserMixin):
     first_name = db.Column(db.String(100), nullable=False, default="")
     last_name = db.Column(db.String(100), nullable=False, default="")
     created_at = db.Column(db.DateTime, nullable=False, default=now)
-    roles = db.relationship(Role, secondary=user_roles, lazy="selectin")
+    roles: Mapped[list[Role]] = relationship(Role, secondary=user_roles, lazy="selectin")
 
     @property
     def is_admin(self) -> bool:
@@ -120,13 +129,13 @@ class User(db.Model, UserMixin):
 
         Flask-User's own answers 500 to the session of a deleted user, and lets a disabled one stay in.
         """
-        users = current_app.user_manager
+        users = current_app.user_manager  # type: ignore[attr-defined]  # Flask-User puts it there
         items = users.verify_token(token, expiration_in_seconds)
         user = users.db_manager.get_user_by_id(items[0]) if items and len(items) == 2 else None
         return user if user and user.active and compare_digest(user.password[-8:], items[1]) else None
 
 
-class Invitation(db.Model):
+class Invitation(Model):
     """An address that may register, where registration is by invitation; of its link only a digest is kept."""
 
     __tablename__ = "invitations"
@@ -138,7 +147,7 @@ class Invitation(db.Model):
     invited_by = db.Column(db.ForeignKey("users.id", ondelete="SET NULL"))
 
 
-class Token(db.Model):
+class Token(Model):
     """A personal key to the interface for programs; only its SHA-256 is kept."""
 
     __tablename__ = "tokens"
@@ -148,7 +157,7 @@ class Token(db.Model):
     digest = db.Column(db.String(64), unique=True, nullable=False)
     created_at = db.Column(db.DateTime, nullable=False, default=now)
     used_at = db.Column(db.DateTime)
-    user = db.relationship(User)
+    user: Mapped[User] = relationship(User)
 
 
 def sort_key(length: int = 200) -> String:
@@ -156,7 +165,7 @@ def sort_key(length: int = 200) -> String:
     return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
-class Work(db.Model):
+class Work(Model):
     """What the register names, or an image without a row there."""
 
     __tablename__ = "works"
@@ -191,7 +200,7 @@ class Work(db.Model):
     author_key = db.Column(sort_key(), nullable=False, default=LAST)
     title_key = db.Column(sort_key(), nullable=False, default=LAST)
     entry = db.Column(db.String(32), nullable=False, default="")  # a digest of its row of the register; "": it has none
-    pictures = db.relationship(
+    pictures: Mapped[list["Picture"]] = relationship(
         "Picture",
         back_populates="work",
         order_by="Picture.position",
@@ -211,7 +220,7 @@ class Work(db.Model):
         return [name.strip() for name in re.split(r"[;|\n]", self.author) if name.strip()]
 
 
-class Picture(db.Model):
+class Picture(Model):
     """An image of the collection: of a work, the only one or one of several."""
 
     __tablename__ = "pictures"
@@ -220,10 +229,10 @@ class Picture(db.Model):
     path = db.Column(FilePath, nullable=False)  # relative to the dataset, as os.fsdecode gives it
     position = db.Column(db.Integer, nullable=False, default=0)  # among those of its work
     role = db.Column(db.String(20), nullable=False, default="")  # front, back, detail, frame, or empty
-    work = db.relationship(Work, back_populates="pictures")
+    work: Mapped[Work] = relationship(Work, back_populates="pictures")
 
 
-class Photograph(db.Model):
+class Photograph(Model):
     """A picture that somebody uploaded; its file is uploads/ID.jpg (see web/uploads.py)."""
 
     __tablename__ = "photographs"
@@ -235,13 +244,13 @@ class Photograph(db.Model):
     name = db.Column(db.String(200), nullable=False, default="")  # the file's or the address's; for people only
     height = db.Column(db.Integer, nullable=False)  # pixels
     width = db.Column(db.Integer, nullable=False)
-    user = db.relationship(User)
-    queries = db.relationship(
+    user: Mapped[User] = relationship(User)
+    queries: Mapped[list["Query"]] = relationship(
         "Query", back_populates="photograph", order_by="Query.number", cascade="all, delete-orphan"
     )
 
 
-class Query(db.Model):
+class Query(Model):
     """One question to the engine, and what came first; the rest of the answer is in `Answer`."""
 
     __tablename__ = "queries"
@@ -271,14 +280,14 @@ class Query(db.Model):
     seconds = db.Column(db.Float, nullable=False)  # of all stages
     feedback = db.Column(db.String(10))  # right, wrong or absent; null: none
     feedback_at = db.Column(db.DateTime)
-    photograph = db.relationship(Photograph, back_populates="queries")
-    user = db.relationship(User)
-    picture = db.relationship(  # None where it has left the collection
+    photograph: Mapped[Photograph] = relationship(Photograph, back_populates="queries")
+    user: Mapped[User] = relationship(User)
+    picture: Mapped[Picture | None] = relationship(  # None where it has left the collection
         Picture,
         primaryjoin=lambda: (foreign(Query.work_id) == Picture.id) & (Query.work_path == Picture.path),
         viewonly=True,
     )
-    work = db.relationship(  # the work that this picture shows
+    work: Mapped[Work | None] = relationship(  # the work that this picture shows
         Work,
         secondary=Picture.__table__,
         primaryjoin=lambda: (Query.work_id == foreign(Picture.id)) & (Query.work_path == Picture.path),
@@ -286,21 +295,21 @@ class Query(db.Model):
         uselist=False,
         viewonly=True,
     )
-    answer = db.relationship(
+    answer: Mapped["Answer"] = relationship(
         "Answer", uselist=False, back_populates="query_", cascade="all, delete-orphan", passive_deletes=True
     )
 
 
-class Answer(db.Model):
+class Answer(Model):
     """All that the engine said to a query, as JSON (see web/asking.py); apart, because it is long and rarely read."""
 
     __tablename__ = "answers"
     query_id = db.Column(db.ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True)
     content = db.Column(db.JSON, nullable=False)
-    query_ = db.relationship(Query, back_populates="answer")
+    query_: Mapped[Query] = relationship(Query, back_populates="answer")
 
 
-class Event(db.Model):
+class Event(Model):
     """Requests that were refused or failed: how many of a kind in one minute. Nothing tells where they came from."""
 
     __tablename__ = "events"

@@ -159,7 +159,7 @@ def _folder() -> Path:
 
 def _images() -> dict[int, str]:
     """Image -> path, as the tables have them."""
-    known = dict(db.session.execute(select(Picture.id, Picture.path)).all())
+    known: dict[int, str] = dict(db.session.execute(select(Picture.id, Picture.path)).all())
     db.session.rollback()  # ends the reading; what follows may take long
     return known
 
@@ -196,7 +196,7 @@ def export_rows() -> Iterator[catalog.Work]:
     """
     images = _images()
     matcher = _matcher(_folder() / kept.NAME, images)
-    named = set()
+    named: set[int] = set()
     for row, shown, reason in matcher:
         named.update(picture.image for picture in shown)
         found = " | ".join(printable(images[picture.image]) for picture in shown)
@@ -226,7 +226,9 @@ class Target:
 
 
 def _target(matcher: Matcher, images: dict[int, str]) -> Target:
-    works, named, cut = {}, set(), 0
+    works: dict[int, State] = {}
+    named: set[int] = set()
+    cut = 0
     for row, shown, _ in matcher:
         if shown:
             works[shown[0].image] = State(digest(row), tuple(shown))
@@ -301,7 +303,7 @@ def _stored(images: dict[int, str]) -> dict[int, State | None]:
 def work_row(id: int, path: str, row: catalog.Work, entry: str) -> dict:
     """A row of the table of works: column -> value."""
     texts = {name: _clipped(name, getattr(row, name)) for name in TEXTS}
-    number = _clipped("number", row.number) or None
+    number = _clipped("number", row.number)
     if len(row.number) > LIMITS["number"]:  # two that differ only beyond it are not the same
         number = number[:160] + digest(row)
     span = years(row.date) or years(row.timeframe) or (None, None)
@@ -310,7 +312,7 @@ def work_row(id: int, path: str, row: catalog.Work, entry: str) -> dict:
         "id": id,
         "path": path,
         **texts,
-        "number": number,
+        "number": number or None,
         "first_year": span[0],
         "last_year": span[1],
         "more": {_clean(name): _clean(text) for name, text in row.more.items()},
@@ -327,8 +329,8 @@ def indexed_texts(id: int, paths: Sequence[str], row: catalog.Work) -> tuple[int
     rest = [getattr(row, name) for name in TEXTS if name not in ("title", "author", "url")]
     rest += [*row.more.values(), *map(printable, paths)]
     number = f"{row.number} {''.join(filter(str.isalnum, row.number))}"  # some type G12 for G 12
-    parts = (number, row.title, row.author, " ".join(dict.fromkeys(filter(None, rest))))
-    return id, *map(fulltext.indexed, parts)
+    number, title, author = map(fulltext.indexed, (number, row.title, row.author))
+    return id, number, title, author, fulltext.indexed(" ".join(dict.fromkeys(filter(None, rest))))
 
 
 def _clean(text: str) -> str:
@@ -409,7 +411,7 @@ def count_works(wanted: Wanted) -> int:
     asked = fulltext.Asked(wanted.text)
     if asked.has_words and not wanted.conditions(with_words=False):
         return asked.count(db.session.connection())
-    return db.session.scalar(select(func.count(Work.id)).where(*wanted.conditions()))
+    return db.session.scalars(select(func.count(Work.id)).where(*wanted.conditions())).one()
 
 
 def count_facets(wanted: Wanted, facets: Sequence[str], most: int | None = None) -> dict[str, list[tuple[str, int]]]:
@@ -426,7 +428,7 @@ def count_facets(wanted: Wanted, facets: Sequence[str], most: int | None = None)
         column, count = source[facet].label("value"), func.count().label("works")
         values = select(literal(facet).label("facet"), column, count).where(column != "").group_by(column)
         parts.append(select(values.order_by(count.desc(), column).limit(most).subquery()))
-    found = {facet: [] for facet in facets}
+    found: dict[str, list[tuple[str, int]]] = {facet: [] for facet in facets}
     for facet, value, count in db.session.execute(union_all(*parts)):
         found[facet].append((value, count))
     return found

@@ -62,9 +62,9 @@ def change_user(number: int) -> Response:
         case "enable":
             user.active, done = True, "has been enabled again"
         case "give":
-            user.roles, done = [admin_role()], "is now an administrator"  # type: ignore[assignment]  # tables.py has no types yet
+            user.roles, done = [admin_role()], "is now an administrator"
         case "take":
-            user.roles, done = [], "is no longer an administrator"  # type: ignore[assignment]  # tables.py has no types yet
+            user.roles, done = [], "is no longer an administrator"
         case _:
             abort(400, "The action must be disable, enable, give or take.")
     name = user.username
@@ -142,7 +142,7 @@ def revoke_invitation(number: int) -> Response:
 def activity() -> str:
     """Everybody's queries, newest first; `user`, `verdict`, `from` and `to` filter them."""
     filters = {name: one_line(request.args.get(name)) for name in ("user", "verdict", "from", "to")}
-    queries = _filtered(db.select(Query), filters).options(joinedload(Query.user), joinedload(Query.work))  # type: ignore[arg-type]  # the same
+    queries = _filtered(db.select(Query), filters).options(joinedload(Query.user), joinedload(Query.work))
     page = db.paginate(queries.order_by(Query.created_at.desc(), Query.id), per_page=PAGE)
     verdicts = _filtered(db.select(Query.verdict, db.func.count(Query.id)), filters).group_by(Query.verdict)
     feedback = _filtered(db.select(Query.feedback, db.func.count(Query.id)), filters).group_by(Query.feedback)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable
 
+import werkzeug
 from flask import Blueprint, Flask, Response, abort, current_app, redirect, render_template, request, url_for
 from flask_user import current_user
 
@@ -15,6 +16,7 @@ from web.errors import wants_json
 from web.pictures import PICTURE, THUMBNAIL, made, send
 from web.service import service
 from web.tokens import user_of_request
+from web.users import user_manager
 
 PAGE = 48  # works on a page
 TOP = 15  # values of a facet that are shown at once
@@ -61,7 +63,7 @@ def _ask_for_an_account():
         return None
     if request.endpoint in FOR_OTHER_SITES or wants_json():
         abort(401)
-    return current_app.user_manager.unauthenticated_view()
+    return user_manager().unauthenticated_view()
 
 
 @blueprint.after_request
@@ -159,7 +161,7 @@ def _numbers(page: int, last: int) -> list[int | None]:
 
 
 @blueprint.get("/works/<int(max=2147483647):id>")
-def work(id: int) -> str | Response:
+def work(id: int) -> str | werkzeug.Response:
     """A work with its entry of the register and its pictures; the id of another of its pictures leads here."""
     shown = work_with(id)
     if shown.id != id:

@@ -144,7 +144,7 @@ def _candidates(content: dict) -> dict[int, Candidate]:
         image: Candidate(
             image,
             content["candidates"][str(image)],
-            pictures[image].work if image in pictures else None,  # type: ignore[arg-type]  # tables.py has no types yet
+            pictures[image].work if image in pictures else None,
             before.get(image),
             after.get(image),
         )
@@ -287,7 +287,7 @@ def history() -> str:
     number = request.args.get("page", "1")
     if not re.fullmatch("[1-9][0-9]{0,6}", number):
         abort(404)
-    page = db.paginate(chosen.select().options(joinedload(Query.work)), page=int(number), per_page=PAGE)  # type: ignore[arg-type]  # tables.py has no types yet
+    page = db.paginate(chosen.select().options(joinedload(Query.work)), page=int(number), per_page=PAGE)
     return render_template("history/history.html", page=page, filter=chosen, verdicts=VERDICTS)
 
 
@@ -303,7 +303,7 @@ def download() -> Response:
 
 def _rows(chosen: Filter) -> Iterator[str]:
     """The lines of the CSV file, one at a time, so that a long history needs no more memory than a short one."""
-    options = joinedload(Query.work), joinedload(Query.photograph)  # type: ignore[arg-type]  # the same
+    options = joinedload(Query.work), joinedload(Query.photograph)
     queries = db.session.scalars(chosen.select().options(*options).execution_options(yield_per=200))
     yield "\ufeff"  # without it Excel takes the file for Latin-1
     yield spreadsheet.line(COLUMNS)

@@ -103,7 +103,7 @@ def name_of(query: Query) -> str:
 
 def files_of(photograph: Photograph) -> list[str]:
     """The ids of all files that belong to a photograph and its queries."""
-    return [photograph.id, *(query.id for query in photograph.queries if not is_whole(query))]  # type: ignore[attr-defined]  # tables.py has no types yet
+    return [photograph.id, *(query.id for query in photograph.queries if not is_whole(query))]
 
 
 def display_name(name: str | None) -> str:

@@ -152,7 +152,8 @@ def field_of(name: str) -> tuple[str, int] | None:
 
 def count_known(cells: Sequence[str], mapping: Mapping[str, str] = {}) -> int:
     """How many different fields a row names, were it the header. mapping: plain name -> field, by hand."""
-    return len({_of(cell, mapping)[0] for cell in cells if len(cell) < 100 and _of(cell, mapping)})
+    found = [_of(cell, mapping) for cell in cells if len(cell) < 100]
+    return len({known[0] for known in found if known})
 
 
 def _of(name: str, mapping: Mapping[str, str]) -> tuple[str, int] | None:

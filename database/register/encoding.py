@@ -124,11 +124,13 @@ _invalid_bytes = [0]
 
 
 def _count(problem: UnicodeError) -> tuple[str, int]:
+    assert isinstance(problem, UnicodeDecodeError)  # it is registered for reading only
     _invalid_bytes[0] += problem.end - problem.start
     return "", problem.end
 
 
 def _as_cp1252(problem: UnicodeError) -> tuple[str, int]:
+    assert isinstance(problem, UnicodeDecodeError)  # it is registered for reading only
     return problem.object[problem.start : problem.end].decode("cp1252", errors="replace"), problem.end
 
 
@@ -138,7 +140,9 @@ codecs.register_error("register_cp1252", _as_cp1252)
 
 def _one_byte(path: Path) -> Encoding:
     """The likeliest encoding of one byte a character, by the letters it gives and charset-normalizer's coherence."""
-    lines, used, size = {}, set(), 0
+    lines: dict[bytes, None] = {}  # a set that keeps its order
+    used: set[int] = set()
+    size = 0
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             used.update(block)

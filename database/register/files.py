@@ -115,8 +115,8 @@ class Matcher:
         # Rows that name a file went first: they are sure. Then addresses, and last the numbers in names.
         for home, page in pages:
             if not self._got.get(home):
-                image = self._addressed(page)
-                self._reasons[home] = self._take(home, [image]) if isinstance(image, int) else image
+                match = self._addressed(page)
+                self._reasons[home] = self._take(home, [match]) if isinstance(match, int) else match
         self._take_numbered()
         for group in self._numbers.values():
             if not self._got.get(group.place):
@@ -264,9 +264,10 @@ class _Names:
             return [found], ""
         each = [self.find(name) for name in names] if len(names) > 1 else []
         several = [one for one in each if isinstance(one, tuple)]
+        reasons = [one for one in each if isinstance(one, str)]
         if several:
-            return several, next((one for one in each if isinstance(one, str)), "")
-        return ([found], "") if isinstance(found, tuple) else ([], next(iter(each), found))
+            return several, next(iter(reasons), "")
+        return ([found], "") if isinstance(found, tuple) else ([], next(iter(reasons), found))
 
     def find(self, name: str) -> tuple[int, int] | str:
         """(the image that a name means, how sure), or the reason why there is none."""

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from utils.errors import WrongUse
@@ -41,11 +41,11 @@ class Sheets:
 
     def __init__(self, path: Path):
         self.path = path
-        said = next(self._ask(), {})
+        said: dict[str, list[str]] = next(self._ask(), {})
         self.visible: list[str] = said.get("visible", [])
         self.hidden: list[str] = said.get("hidden", [])
 
-    def rows(self, sheet: str, most: int | None = None) -> Iterator[tuple[int, list[str]] | dict]:
+    def rows(self, sheet: str, most: int | None = None) -> Generator[tuple[int, list[str]] | dict, None, None]:
         """(number of the row, cells as text), rows without content left out; last, a dictionary with notes."""
         for said in self._ask(sheet, *([str(most)] if most else [])):
             yield (said[0], said[1]) if isinstance(said, list) else said
@@ -55,6 +55,7 @@ class Sheets:
         root = Path(__file__).parents[2]
         with tempfile.TemporaryFile() as errors:
             child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, cwd=root)
+            assert child.stdout is not None  # it is a pipe
             try:
                 for line in child.stdout:
                     said = json.loads(line)
@@ -182,11 +183,14 @@ def _print_rows(path: Path, book, name: str, most: int | None) -> None:
     if sheet.width > COLUMNS:
         raise Refused(f"has {sheet.width:,} columns; a register has {COLUMNS:,} at most.")
     first, left = sheet.start or (0, 0)
-    merged = {}  # row -> [(first column, last column, the value's row and column)]
+    # Row -> [(first column, last column, the value's row and column)].
+    merged: dict[int, list[tuple[int, int, tuple[int, int]]]] = {}
     for (top, from_, *_), (bottom, to, *_) in sheet.merged_cell_ranges or []:
         for row in range(top, min(bottom, top + 100_000) + 1):
             merged.setdefault(row, []).append((from_, to, (top, from_)))
-    values, fractions, filled, lost_days = {}, set(), 0, 0
+    values: dict[tuple[int, int], str] = {}
+    fractions: set[int] = set()
+    filled = lost_days = 0
     for number, row in enumerate(sheet.iter_rows(), first):
         if most and number - first >= most:
             return

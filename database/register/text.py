@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -40,7 +40,7 @@ class Text:
         # Some write a blank after the delimiter, and the quotation mark after the blank.
         self._blanks = any(f'{self.delimiter} "' in line for line in lines)
 
-    def rows(self) -> Iterator[tuple[int, list[str]]]:
+    def rows(self) -> Generator[tuple[int, list[str]], None, None]:
         """(line where it ends, cells, stripped) of each row; rows without content are left out."""
         with self._open() as file:
             for _ in range(self._skip):
@@ -80,14 +80,15 @@ class Text:
             raise WrongUse(
                 f"{self.path} is not a catalogue: line {where} is no row of a CSV file ({problem})."
             ) from None
-        except UnicodeError as problem:
+        except UnicodeDecodeError as problem:
             raise WrongUse(f"{self.path} is not {self.encoding.name} throughout ({problem.reason}).") from None
 
     def _is_strict(self, record: str) -> bool:
         """Whether a row of several lines quotes as RFC 4180 has it; where not, a quotation mark was left open."""
-        options = {"delimiter": self.delimiter, "skipinitialspace": self._blanks}
+        lines = io.StringIO(record, newline="")
         try:
-            return len(list(csv.reader(io.StringIO(record, newline=""), strict=True, **options))) == 1
+            rows = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=self._blanks, strict=True)
+            return len(list(rows)) == 1
         except csv.Error:
             return False
 

@@ -69,7 +69,8 @@ def template(path: Path) -> None:
 
 def _used(rows: Iterable[Work]) -> tuple[list[str], list[str]]:
     """The fields that some row has, in their order, and the other columns."""
-    used, others = {"number", "title", "file"}, {}
+    used = {"number", "title", "file"}
+    others: dict[str, None] = {}  # a set that keeps its order
     for row in rows:
         used.update(name for name in FIELDS if name not in used and getattr(row, name))
         others |= dict.fromkeys(row.more)

@@ -33,7 +33,8 @@ def years(text: str) -> tuple[int, int] | None:
     plain = "".join(c for c in plain if not unicodedata.combining(c)).replace("–", "-").replace("—", "-")
     found = _century(plain) or _written(plain)
     if found and BEFORE.search(plain):
-        found = tuple(sorted(-year for year in found))
+        first, last = sorted(-year for year in found)
+        return first, last
     return found
 
 

@@ -254,7 +254,7 @@ def test_the_script_calibrates_on_runs_that_there_are(runs, capsys):
     assert rule.coefficients == pytest.approx(plain.coefficients)  # the table keeps every digit
     assert rule.found == pytest.approx(plain.found)
     said = capsys.readouterr().out
-    assert "Calibrated on one and two" in said and "By cross-validation: precision 1.000" in said
+    assert "Calibrated with one and two" in said and "By cross-validation: precision 1.000" in said
     assert sorted(file.name for file in runs.iterdir()) == ["statistics", NAME]
 
 

@@ -114,8 +114,8 @@ def change_table(old: bytes, new: bytes):
     ("spoil", "sentence"),
     [
         (lambda place: shutil.rmtree(place), "no run museum"),
-        (lambda place: (place / "summary.json").unlink(), "cut short: summary.json is missing"),
-        (lambda place: (place / "queries.csv").unlink(), "cut short: queries.csv is missing"),
+        (lambda place: (place / "summary.json").unlink(), "interrupted: summary.json is missing"),
+        (lambda place: (place / "queries.csv").unlink(), "interrupted: queries.csv is missing"),
         (change_summary(format=records.FORMAT + 1), "made by a later version"),
         (change_summary(format="2"), "made by a later version"),
         (change_summary(format=records.FORMAT - 1), "made by another version"),

@@ -48,8 +48,8 @@ def test_report_draws_how_reliable_the_probabilities_are(engine, museum, place):
     text = (place / "report.html").read_text(encoding="utf-8")
     assert "Calibrated on a &lt;run&gt;." in text
     assert text.count("<circle") == 3
-    # 0.95 said, a third true: 34 + 240 * 0.95 to the right, two thirds of 240 below the top at 8.
-    assert '<circle class="is-time" cx="262.0" cy="168.0" r="4"><title>3 queries: said 0.950, true 0.333' in text
+    # 0.95 predicted, a third right: 34 + 240 * 0.95 to the right, two thirds of 240 below the top at 8.
+    assert '<circle class="is-time" cx="262.0" cy="168.0" r="4"><title>3 queries: predicted 0.950, right 0.333' in text
     low, high = (8 + 240 * (1 - end) for end in wilson(1, 3))
     assert f'x1="262.0" x2="262.0" y1="{low:.1f}" y2="{high:.1f}"' in text
 

@@ -58,7 +58,7 @@ def test_without_ground_truth_there_are_answers_and_times_but_no_measures(engine
     assert summary["after"]["recall@1"] is None and summary["after"]["mAP"] is None
     assert summary["verdict"]["precision"] is None
     assert summary["seconds"]["p50"] is not None
-    assert "No ground truth" in table(summary)
+    assert "There is no ground truth" in table(summary)
     assert "<img" not in (place / "report.html").read_text(encoding="utf-8")
 
 

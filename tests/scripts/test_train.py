@@ -194,7 +194,7 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(large, undisturbed):
     assert (code, shown) == (2, "")
     assert told == (
         f"train.py: {undisturbed / FILE} was made with classes 64: give the same options, choose another --output, "
-        f"or delete {undisturbed / FILE} to start anew.\n"
+        f"or delete {undisturbed / FILE} to start again.\n"
     )
 
 

@@ -312,8 +312,8 @@ def test_no_run_yet(admin):
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda run: (run / "summary.json").unlink(), "was cut short: summary.json is missing"),
-        (lambda run: (run / "queries.csv").unlink(), "was cut short: queries.csv is missing"),
+        (lambda run: (run / "summary.json").unlink(), "was interrupted: summary.json is missing"),
+        (lambda run: (run / "queries.csv").unlink(), "was interrupted: queries.csv is missing"),
         (lambda run: (run / "summary.json").write_text("{"), "damaged: summary.json cannot be read"),
         (lambda run: (run / "summary.json").write_text("[]"), "damaged: summary.json cannot be read"),
         (lambda run: (run / "summary.json").write_bytes(b"\xff\xfe"), "damaged: summary.json cannot be read"),
@@ -527,7 +527,7 @@ def test_a_range_without_data(admin):
         ("tz=" + "a" * 5000, "Unknown time zone"),
         ("tz=%00", "Unknown time zone"),
         ("tz=Europe", "Unknown time zone"),
-        ("days=eternity", "choose one of"),
+        ("days=eternity", "must be one of"),
     ],
 )
 def test_a_span_that_is_none_is_refused_in_a_sentence(admin, query, sentence):

@@ -175,7 +175,7 @@ def get_query(id):
 
     Whether the query came through the API or the site. Administrators can read everybody's answers.
     """
-    query = db.session.get(Query, id, options=[joinedload(Query.answer)]) if ID.fullmatch(id) else None  # type: ignore[arg-type]  # tables.py has no types yet
+    query = db.session.get(Query, id, options=[joinedload(Query.answer)]) if ID.fullmatch(id) else None
     user = _user()
     if query is None or (query.user_id != user.id and not user.is_admin):
         abort(404)
@@ -191,7 +191,7 @@ def answer_json(query: Query) -> dict:
         "id": query.id,
         "created_at": query.created_at,
         "verdict": query.verdict,
-        "work": work_json(query.work) if has_work and query.work else None,  # type: ignore[arg-type]  # the same
+        "work": work_json(query.work) if has_work and query.work else None,
         "evidence": _evidence(content) if has_work else None,
         "ranking": {
             order: [
@@ -279,7 +279,7 @@ def work_json(work: Work) -> dict:
 
     links = {name: link(f"collection.{name}") for name in ("picture", "thumbnail", "manifest")}
     links |= {"page": link("collection.work"), "similar": link("v1.similar")}
-    pictures = [{"id": each.id, "file": printable(each.path), "role": each.role} for each in work.pictures]  # type: ignore[attr-defined]  # tables.py has no types yet
+    pictures = [{"id": each.id, "file": printable(each.path), "role": each.role} for each in work.pictures]
     own = {name: getattr(work, name) for name in ("id", "caption", "artists", "first_year", "last_year", "more")}
     return {
         **own,
