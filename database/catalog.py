@@ -20,6 +20,7 @@ from typing import TextIO
 from database.register import columns, sheets
 from database.register.text import LOOKED_AT, Text
 from utils.errors import WrongUse
+from utils.text import counted
 
 MAX_COLUMNS = sheets.COLUMNS
 
@@ -140,7 +141,7 @@ class Register:
     def _take_header(self, rows: list[list[str]]) -> None:
         """Find the header among the first rows: titles may stand above it."""
         if not rows:
-            raise WrongUse(f"{self.path} is empty: a catalogue of works is wanted.")
+            raise WrongUse(f"{self.path} is empty: give a file with a header and a row for each work.")
         place = max(range(len(rows)), key=lambda place: self._known(rows[place]))  # the first of those that are equal
         self._above = place
         header = rows[place]
@@ -164,7 +165,7 @@ class Register:
                 'other names, say which is which: --map "Title=..." --map "Image file=...".'
             )
         if place:
-            self.notes.append(f"{place:,} row{'s' if place > 1 else ''} above the header are left out.")
+            self.notes.append(f"{counted(place, 'row')} above the header left out.")
         self.notes += notes
 
     def __iter__(self) -> Iterator[Work]:
@@ -194,25 +195,30 @@ class Register:
             filled.update(name for name, text in texts.items() if text)
             yield Work(**texts, more=more)
         blanks = [
-            f"{rows - filled[name]:,} have no {columns.LABELS[name].lower()}"
+            f"{rows - filled[name]:,} {'has' if rows - filled[name] == 1 else 'have'} no {columns.LABELS[name].lower()}"
             for _, name in known
             if name in ("number", "title", "author", "file") and filled[name] < rows
         ]
         if blanks:
-            notes.append(f"Of {rows:,} rows, {', '.join(blanks)}.")
+            notes.append(f"Of {counted(rows, 'row')}, {', '.join(blanks)}.")
         if beyond:
-            notes.append(f"{beyond:,} cells stand beyond the header; they are kept as 'Column' with its number.")
+            notes.append(f"{counted(beyond, 'cell')} beyond the header, kept as 'Column' and its number.")
         self.last_notes = notes
 
     def _notes_of_sheet(self, said: dict) -> list[str]:
         notes = []
         if said["formulas"]:
             notes.append(
-                f"{said['formulas']:,} formulas have no stored value and are read as blanks: open the workbook "
+                f"{counted(said['formulas'], 'formula')} without a stored value, read as blank: open the workbook "
                 "in Excel or LibreOffice and save it."
             )
+        if said["lost_days"]:
+            notes.append(
+                f"{counted(said['lost_days'], 'date')} before 1900, or the time 0:00, read as blank: an Excel file "
+                "cannot hold such a day. Format the column as text and type it again, or save the list as CSV."
+            )
         if said["filled"]:
-            notes.append(f"{said['filled']:,} cells of merged ranges are filled with the range's value.")
+            notes.append(f"{counted(said['filled'], 'cell')} in merged ranges filled with the value of the range.")
         numbers = [column for column in self.columns if column.field == "number" and column.place in said["fractions"]]
         if numbers:
             notes.append(

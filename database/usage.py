@@ -181,8 +181,10 @@ def most_found(span: Span, most: int | None) -> list[tuple[Work, int]]:
 
 
 def never_found(span: Span, most: int | None = None) -> list[Work]:
-    """The works that no query in the span found, by id."""
-    return list(db.session.scalars(select(Work).where(~_was_found(span)).order_by(Work.id).limit(most)))
+    """The works that no query in the span found, by inventory number; those without one last."""
+    return list(
+        db.session.scalars(select(Work).where(~_was_found(span)).order_by(Work.number_key, Work.id).limit(most))
+    )
 
 
 def count_never_found(span: Span) -> tuple[int, int]:

@@ -38,12 +38,12 @@ FEEDBACK = ("right", "wrong", "absent")
 PAGE = 24  # answers on a page of the history
 OTHERS = 6  # further candidates shown as pictures
 COLUMNS = (
-    "asked (UTC)",
+    "submitted (UTC)",
     "picture",
-    "number",
+    "query",
     "verdict",
     "inventory number",
-    "author",
+    "artist",
     "title",
     "date",
     "file",
@@ -320,7 +320,7 @@ def _rows(chosen: Filter) -> Iterator[str]:
                 work.title if work else "",
                 work.date if work else "",
                 printable(query.work_path or ""),
-                query.similarity,
+                round(query.similarity, 4) if query.similarity is not None else "",
                 query.matches,
                 query.inliers,
                 round(query.seconds, 2),

@@ -12,7 +12,7 @@ from database.register import columns, writing
 from database.register.text import guarded
 from models.collection.store import Store
 from utils.errors import WrongUse
-from utils.text import printable
+from utils.text import counted, printable
 
 MAP_HELP = '"Image file=Bild": what a column is; remembered, and can be given several times'
 SHOWN = 20  # rows without a work that are printed
@@ -59,8 +59,8 @@ def add_commands(manager) -> None:
             raise WrongUse("There is no earlier register to go back to.")
         if number is None:
             for place, path in enumerate(earlier, 1):
-                print(f"{place:3}  {kept.count_rows(path):,} rows, replaced on {kept.when(path)}")
-            print("python app.py restore_catalog 1 goes back to the first of these.")
+                print(f"{place:3}  {counted(kept.count_rows(path), 'row')}, replaced on {kept.when(path)}")
+            print("To go back to the first of these: python app.py restore_catalog 1")
             return
         if not 1 <= number <= len(earlier):
             raise WrongUse(f"There is no earlier register {number}: there are {len(earlier)}.")
@@ -74,7 +74,7 @@ def add_commands(manager) -> None:
     def export_catalog(file: Path) -> None:
         """The register with the files that were matched, to be loaded again without loss."""
         count = writing.write(file, works.export_rows)
-        print(f"{count:,} rows are in {file}.")
+        print(f"{counted(count, 'row')} written to {file}.")
 
     @manager.option("file", metavar="FILE", type=Path, nargs="?", default=Path("register.xlsx"), help="(register.xlsx)")
     def catalog_template(file: Path) -> None:
@@ -101,11 +101,15 @@ def _load(plan: works.Plan, dry_run: bool, yes: bool) -> bool:
     if dry_run:
         print("Nothing was changed (--dry-run).")
         return False
-    if loaded.lost and not yes and not _agreed(f"{loaded.lost:,} works would lose their entries. Go on?"):
+    if loaded.lost and not yes and not _agreed(_warning(loaded.lost)):
         print("Nothing was changed.")
         return False
     plan.apply()
     return True
+
+
+def _warning(lost: int) -> str:
+    return f"{counted(lost, 'work')} would lose {'its entry' if lost == 1 else 'their entries'}. Go on?"
 
 
 def _agreed(question: str) -> bool:
@@ -125,23 +129,26 @@ def _report(loaded: works.Loaded, plan: works.Plan) -> None:
     unmatched = _write_unmatched(output / UNMATCHED, plan.unmatched())
     without_row = _write_files(output / WITHOUT_ROW, plan.files_without_row())
     print(
-        f"{loaded.rows:,} rows, {loaded.matched:,} works matched, {unmatched:,} rows without a work, "
-        f"{loaded.without_row:,} works without a row."
+        f"{counted(loaded.rows, 'row')}, {counted(loaded.matched, 'work')} matched, "
+        f"{counted(unmatched, 'row')} without a work, {counted(loaded.without_row, 'work')} without a row."
     )
     print(
-        f"{loaded.new:,} works get an entry, {loaded.changed:,} another one, {loaded.lost:,} lose theirs; "
-        f"{loaded.pictures:,} pictures belong to the works matched."
+        f"Entries: {loaded.new:,} new, {loaded.changed:,} changed, {loaded.lost:,} lost. "
+        f"The works matched have {counted(loaded.pictures, 'picture')}."
     )
     if loaded.repeated:
         print(
-            f"{loaded.repeated:,} rows repeat an inventory number and add their pictures to the work of the first row."
+            f"{counted(loaded.repeated, 'row')} with the inventory number of an earlier row: their pictures are added "
+            "to its work."
         )
     if loaded.cut:
-        print(f"{loaded.cut:,} cells are longer than pages show; the kept register has them whole.")
+        print(
+            f"{counted(loaded.cut, 'cell')} longer than pages can show; the register that is kept has the whole text."
+        )
     if unmatched:
-        print(f"{output / UNMATCHED} lists the rows that have no work, or a file that was not there.")
+        print(f"{output / UNMATCHED} lists the rows without a work and those that name a missing file.")
     if without_row:
-        print(f"{output / WITHOUT_ROW} lists the {without_row:,} pictures that no row has.")
+        print(f"{output / WITHOUT_ROW} lists {counted(without_row, 'picture')} that no row names.")
 
 
 def _write_unmatched(path: Path, rows: Iterable[tuple[catalog.Work, str]]) -> int:

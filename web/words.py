@@ -12,6 +12,11 @@ PARTICLES |= {"van", "vom", "von", "zu", "zur"}
 EPITHET = re.compile(r",? +(the \w+|[IVX]+|Jr\.?|Sr\.?)$")  # Pieter the Elder; Frans II
 SEVERAL = re.compile(r" *; *| +(?:and|&|/) +")
 UNKNOWN = re.compile(r"(?:unknown|anonymous|unidentified)(?: (master|artist|painter))?(?:, ([^,]+))?", re.IGNORECASE)
+UNKNOWN_ELSEWHERE = re.compile(
+    r"(?:unbekannt(?:er?)?|anonym(?:er?)?|anonyme|inconnue?|an[oó]nim[oa]|desconocid[oa]|sconosciut[oa]|onbekend|anoniem)"
+    r"(?: (?:künstler(?:in)?|meister|maler(?:in)?))?|(?:artiste|autor|autore|artista) (?:inconnue?|desconocido|ignoto)",
+    re.IGNORECASE,
+)  # the same in the languages of registers
 # Who made it, where that is not the artist named; what stands before it in English.
 QUALIFIERS = {
     "attributed to": "attributed to",
@@ -32,6 +37,12 @@ QUALIFIED_AFTER = re.compile(rf"(.+?),? *\(({'|'.join(QUALIFIERS)})\)", re.IGNOR
 def init_app(app: Flask) -> None:
     app.add_template_filter(lambda verdict: VERDICT_WORDS.get(verdict, verdict), "verdict_word")
     app.add_template_filter(byline)
+    app.add_template_filter(hundredths)
+
+
+def hundredths(number: float) -> str:
+    """With two decimals, and a minus sign only where something is left of it: -0.004 -> "0.00", -0.25 -> "-0.25"."""
+    return f"{round(number, 2) + 0.0:.2f}"
 
 
 def byline(artist: str) -> str:
@@ -44,6 +55,8 @@ def byline(artist: str) -> str:
     if unknown := UNKNOWN.fullmatch(artist):
         kind, origin = (unknown[1] or "artist").lower(), unknown[2]
         return f"by an unknown {origin} {kind}" if origin else f"by an unknown {kind}"
+    if UNKNOWN_ELSEWHERE.fullmatch(artist):
+        return "by an unknown artist"
     if after := QUALIFIED_AFTER.fullmatch(artist):
         artist = f"{after[2]} {after[1]}"
     if qualified := QUALIFIED.fullmatch(artist):

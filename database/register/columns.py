@@ -206,5 +206,8 @@ def assign(header: Sequence[str], mapping: Mapping[str, str]) -> tuple[list[Colu
     unknown = [column.name for column in columns if column.field is None]
     if unknown:
         shown = ", ".join(name[:40] for name in unknown[:12]) + (", ..." if len(unknown) > 12 else "")
-        notes.append(f"Kept under their own names: {shown}. If one of them is a field of ours, use --map.")
+        notes.append(
+            f"Kept under their own names: {shown}. Everyone who may see the collection can read and search them: "
+            "delete what is confidential from the file. If one of them is a field of ours, use --map."
+        )
     return columns, notes

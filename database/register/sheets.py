@@ -25,6 +25,7 @@ CELLS = 200_000_000  # that the used part of a sheet may span, empty ones includ
 COLUMNS = 2000
 STARTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")  # of .xlsx, .xlsb, .ods; of .xls
 HEAD = 40  # rows that are looked at for the header
+LOST_DAY = datetime.time()  # what the reader makes of a day before 1900, for which Excel has no number
 
 
 def is_workbook(start: bytes) -> bool:
@@ -147,7 +148,10 @@ def _formulas_without_value(path: Path, index: int) -> int:
 
 
 def text_of(value: object) -> str:
-    """A cell as people read it: whole numbers without a point, days without an hour."""
+    """A cell as people read it: whole numbers without a point, days without an hour.
+
+    A day before 1900 comes as the hour 0:00 and is read as blank.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -157,6 +161,8 @@ def text_of(value: object) -> str:
     if isinstance(value, datetime.datetime):
         whole = not (value.hour or value.minute or value.second)
         return value.date().isoformat() if whole else value.isoformat(" ", "minutes")
+    if value == LOST_DAY:
+        return ""
     return str(value).strip()
 
 
@@ -184,11 +190,12 @@ def _print_rows(path: Path, book, name: str, most: int | None) -> None:
             merged.setdefault(row, []).append((from_, to, (top, from_)))
     values: dict[tuple[int, int], str] = {}
     fractions: set[int] = set()
-    filled = 0
+    filled, lost_days = 0, 0
     for number, row in enumerate(sheet.iter_rows(), first):
         if most and number - first >= most:
             return
         cells = [""] * left + [text_of(value) for value in row]
+        lost_days += row.count(LOST_DAY)
         fractions.update(place for place, value in enumerate(row, left) if type(value) is float and value % 1)
         for from_, to, source in merged.get(number, ()):
             if source[0] == number:
@@ -200,7 +207,8 @@ def _print_rows(path: Path, book, name: str, most: int | None) -> None:
         if any(cells):
             _say([number + 1, cells])
     index = book.sheet_names.index(name)
-    _say({"fractions": sorted(fractions), "filled": filled, "formulas": _formulas_without_value(path, index)})
+    formulas = _formulas_without_value(path, index)
+    _say({"fractions": sorted(fractions), "filled": filled, "formulas": formulas, "lost_days": lost_days})
 
 
 def main() -> None:

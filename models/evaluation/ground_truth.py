@@ -122,7 +122,9 @@ def _ids(cell: str, names: dict[str, list[int]], numbers: dict[str, frozenset[in
 def _id(name: str, names: dict[str, list[int]]) -> int:
     images = names.get(name, [])
     if not images:
-        raise WrongUse(f"{printable(name)!r} is not in the collection.")
+        raise WrongUse(
+            f"{printable(name)!r} is neither an image of the collection nor an inventory number of the register."
+        )
     if len(images) > 1:
         raise WrongUse(f"{printable(name)!r} is the name of {len(images)} images; give the path in the dataset.")
     return images[0]

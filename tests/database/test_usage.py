@@ -11,6 +11,7 @@ import pytest
 import app_statistics
 from config import Settings
 from database import usage
+from database.folding import sort_key
 from database.tables import Event, Photograph, Picture, Query, User, Work, db, random_id
 from database.usage import Span
 from models.answer import VERDICTS
@@ -162,6 +163,10 @@ def test_works_found_most_often_and_never(people):
     assert [work.id for work in usage.never_found(NOVEMBER)] == [1, 3, 5]
     assert [work.id for work in usage.never_found(NOVEMBER, 2)] == [1, 3]
     assert usage.count_never_found(NOVEMBER) == (3, 5)
+    for work, number in ((1, "1921.10"), (5, "1921.2")):
+        db.session.get(Work, work).number_key = sort_key(number)
+    db.session.commit()
+    assert [work.id for work in usage.never_found(NOVEMBER)] == [5, 1, 3]  # by inventory number
 
 
 def test_refusals_of_a_minute_share_a_row(people):

@@ -231,6 +231,13 @@ def test_where_it_matches_decides_the_order(context):
     assert captions(Wanted("hare"), "relevance") == ["Numbered", "The hare", "By him", "Elsewhere"]
 
 
+@pytest.mark.parametrize("typed", ["G 12 a", "G12a", "g12", "G-12", "g.12"])
+def test_an_inventory_number_is_found_with_and_without_its_blanks(context, typed):
+    works.follow({1: "a.jpg", 2: "b.jpg"})
+    works.load_catalog([Row(number="G 12 a", title="Head", file="a.jpg"), Row(number="H 12", title="x", file="b.jpg")])
+    assert captions(Wanted(typed)) == ["Head"]
+
+
 def test_works_are_sorted_by_number_date_and_letters(loaded):
     assert captions(Wanted(), "number") == ["Wing", "Hare", "c"]
     assert captions(Wanted(), "date")[0] == "Hare"

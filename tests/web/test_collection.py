@@ -86,7 +86,7 @@ def test_a_search_is_narrowed_down_and_widened_again(big):
 
 def test_a_search_without_a_result_says_so_and_offers_the_way_back(big):
     page = text(browser(big), "/collection?q=nothing+like+it")
-    assert "Nothing in the collection fits this." in page
+    assert "Nothing in the collection matches this." in page
     assert 'href="/collection">Show the whole collection' in page
 
 

@@ -172,8 +172,8 @@ def test_the_table_holds_the_same_answers(site, member, other):
     answer = member.get("/history.csv?verdict=found")
     assert answer.mimetype == "text/csv" and "attachment" in answer.headers["Content-Disposition"]
     (row,) = _table(answer)
-    assert row["asked (UTC)"] == "2026-03-10 12:00:00" and row["picture"] == "my photograph.jpg"
-    assert (row["verdict"], row["author"], row["file"]) == ("found", "OSTERWELD, Hanne", "sea 1.png")
+    assert row["submitted (UTC)"] == "2026-03-10 12:00:00" and row["picture"] == "my photograph.jpg"
+    assert (row["verdict"], row["artist"], row["file"]) == ("found", "OSTERWELD, Hanne", "sea 1.png")
     assert (row["similarity"], row["matches"], row["inliers"]) == ("0.5", "9", "8")
     assert row["address"].endswith(f"/answers/{query}")
     assert len(_table(member.get("/history.csv"))) == 2

@@ -47,7 +47,10 @@ def test_a_registrars_list_is_previewed_loaded_restored_and_exported(site, store
 
     said = run(stored, "load_catalog", first, "--dry-run", *maps).stdout
     assert "12 rows, 12 works matched, 0 rows without a work" in said and "Nothing was changed" in said
-    assert "Kept under their own names: Regal" in said and titles(site) == set()
+    assert (
+        "Kept under their own names: Regal. Everyone who may see the collection can read" in said
+        and titles(site) == set()
+    )
 
     done = run(stored, "load_catalog", first, *maps)
     assert done.returncode == 0, done.stderr
@@ -66,17 +69,18 @@ def test_a_registrars_list_is_previewed_loaded_restored_and_exported(site, store
     assert titles(site) == {f"Titel {n}" for n in range(12)}
 
     export = tmp_path / "export.xlsx"
-    assert "12 rows are in" in run(stored, "export_catalog", export).stdout
+    assert "12 rows written to" in run(stored, "export_catalog", export).stdout
     assert {row.file for row in catalog.read(export)} == set(files)
     again = run(stored, "load_catalog", export, "--dry-run").stdout
-    assert "0 works get an entry, 0 another one, 0 lose theirs" in again
+    assert "Entries: 0 new, 0 changed, 0 lost." in again
 
 
 def test_files_without_a_row_are_listed(stored, tmp_path):
     first, *others = paths(stored)
     list_ = tmp_path / "list.csv"
     list_.write_text(f"Title;File\nOne;{first}\n")
-    assert run(stored, "load_catalog", list_, "--dry-run").returncode == 0
+    previewed = run(stored, "load_catalog", list_, "--dry-run")
+    assert previewed.returncode == 0 and "1 row, 1 work matched, 0 rows without a work" in previewed.stdout
     listed = (stored.output / "catalog_files_without_row.csv").read_text().splitlines()
     assert listed[0] == "Image file" and sorted(listed[1:]) == sorted(others)
     assert not (stored.output / "catalog_unmatched.csv").exists()

@@ -610,6 +610,7 @@ def test_the_collection_in_numbers(admin, settings):
     assert re.search(r"Pictures</dt><dd>12</dd>", page)
     assert "has not been examined yet" in page
     assert re.search(r"title</th><td>0 of 12</td><td>0.0 %</td>", page)
+    assert "inventory number</th><td>0 of 12" in page and "period</th><td>0 of 12" in page
 
 
 def test_skipped_files_of_both_steps(make_site, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from models.answer import VERDICTS
-from web.words import VERDICT_WORDS, byline
+from web.words import VERDICT_WORDS, byline, hundredths
 
 
 def test_every_verdict_has_its_word():
@@ -37,6 +37,11 @@ def test_every_verdict_has_its_word():
         ("UNKNOWN MASTER, Italian", "by an unknown Italian master"),
         ("Unknown", "by an unknown artist"),
         ("anonymous", "by an unknown artist"),
+        ("Unbekannt", "by an unknown artist"),
+        ("unbekannter Künstler", "by an unknown artist"),
+        ("Artiste inconnu", "by an unknown artist"),
+        ("Anónimo", "by an unknown artist"),
+        ("Unbekannter, Josef", "by Josef Unbekannter"),
         ("Workshop of RUBENS, Peter Paul", "by the workshop of Peter Paul Rubens"),
         ("BOSCH, Hieronymus (follower of)", "by a follower of Hieronymus Bosch"),
         ("attributed to HALS, Frans", "attributed to Frans Hals"),
@@ -47,3 +52,8 @@ def test_every_verdict_has_its_word():
 )
 def test_a_work_is_by_somebody_as_people_say_it(artist, line):
     assert byline(artist) == line
+
+
+@pytest.mark.parametrize(("number", "text"), [(-0.004, "0.00"), (0.126, "0.13"), (-0.25, "-0.25"), (1, "1.00")])
+def test_a_similarity_has_two_decimals_and_no_negative_zero(number, text):
+    assert hundredths(number) == text

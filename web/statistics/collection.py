@@ -10,6 +10,7 @@ import numpy as np
 from flask import abort, current_app, flash, redirect, render_template, request, url_for
 from werkzeug import Response
 
+from database.register.columns import LABELS
 from database.tables import Work, db
 from models.collection.lists import read_skipped
 from models.collection.store import Store
@@ -122,8 +123,8 @@ def _labelled(counts: list[int]) -> list[tuple[str, int]]:
 
 
 def _coverage() -> list[tuple[str, int, int]]:
-    """(column, works with an entry in it, all works) for each column of the catalogue."""
+    """(name of a column as pages show it, works with an entry in it, all works) for each column of the register."""
     every, *known = db.session.execute(
         db.select(db.func.count(), *(db.func.count(db.func.nullif(getattr(Work, name), "")) for name in CATALOGUE))
     ).one()
-    return [(name, count, every) for name, count in zip(CATALOGUE, known, strict=True)]
+    return [(LABELS[name].lower(), count, every) for name, count in zip(CATALOGUE, known, strict=True)]

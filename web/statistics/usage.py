@@ -15,7 +15,7 @@ from database import usage as counts
 from database.tables import Work
 from database.usage import Span
 from models.collection.store import FILE as STORE
-from utils.text import printable
+from utils.text import counted, printable
 from web import spreadsheet
 from web.statistics import blueprint, figures
 from web.statistics.background import Background
@@ -165,7 +165,7 @@ def _people(span: Span, most: int | None) -> Table:
         "People",
         ("name", "queries", "last query"),
         local,
-        f"{len(rows):,} people sent queries."
+        f"{counted(len(rows), 'person', 'people')} sent queries."
         + (f" The {most} with the most queries:" if most and len(rows) > most else ""),
         names_people=True,
     )
@@ -247,7 +247,7 @@ def _refusals(span: Span, _most: int | None) -> Table:
     return Table(
         "refusals",
         "Refused and failed requests",
-        ("status", "meaning", "what was asked for", "requests"),
+        ("status", "meaning", "request", "requests"),
         [(status, _meaning(status), endpoint, count) for status, endpoint, count in rows],
         "" if rows else "None in this period.",
     )

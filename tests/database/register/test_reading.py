@@ -98,13 +98,13 @@ def test_line_ends_of_old_macs(saved):
 def test_cells_beyond_the_header_are_kept_and_told(saved):
     register = Register(saved("Title;Image\nHare;a.jpg;lost?\n"))
     assert list(register) == [Work(title="Hare", file="a.jpg", more={"Column 3": "lost?"})]
-    assert "1 cells stand beyond the header" in notes(register)
+    assert "1 cell beyond the header, kept as" in notes(register)
 
 
 def test_blanks_and_unknown_columns_are_told(saved):
     register = Register(saved("Title;Image;Insured\nHare;a.jpg;12\n;b.jpg;\n"))
     assert "Kept under their own names: Insured" in notes(register)
-    assert "Of 2 rows, 1 have no title" in notes(register)
+    assert "Of 2 rows, 1 has no title" in notes(register)
     assert next(iter(register)).more == {"Insured": "12"}
 
 
@@ -189,13 +189,25 @@ def test_merged_cells_are_filled(workbook):
 
     register = Register(workbook(rows, change=merge))
     assert [work.author for work in register] == ["Dürer"] * 3
-    assert "cells of merged ranges are filled" in notes(register)
+    assert "5 cells in merged ranges filled" in notes(register)
 
 
 def test_formulas_without_a_value_are_told(workbook):
     register = Register(workbook([HEADER, ["1", "=A2", "B", "c"]]))
     assert next(iter(register)).author == ""
-    assert "1 formulas have no stored value" in notes(register)
+    assert "1 formula without a stored value" in notes(register)
+
+
+def test_a_day_before_1900_that_excel_cannot_hold_is_told(workbook):
+    rows = [["Inv", "Title", "Date", "Image"], ["1", "Hare", -227, "a"], ["2", "Crab", 61, "b"]]
+
+    def format_as_dates(book):
+        for row in (2, 3):
+            book.active.cell(row, 3).number_format = "DD.MM.YYYY"
+
+    register = Register(workbook(rows, change=format_as_dates))
+    assert [work.date for work in register] == ["", "1900-03-01"]
+    assert "1 date before 1900, or the time 0:00, read as blank" in notes(register)
 
 
 def test_inventory_numbers_kept_as_numbers_are_told(workbook):
