@@ -328,8 +328,8 @@ def indexed_texts(id: int, paths: Sequence[str], row: catalog.Work) -> tuple[int
     """What the index of words has of a work: see fulltext.add."""
     rest = [getattr(row, name) for name in TEXTS if name not in ("title", "author", "url")]
     rest += [*row.more.values(), *map(printable, paths)]
-    number = f"{row.number} {''.join(filter(str.isalnum, row.number))}"  # some type G12 for G 12
-    number, title, author = map(fulltext.indexed, (number, row.title, row.author))
+    searched = f"{row.number} {''.join(filter(str.isalnum, row.number))}"  # some type G12 for G 12
+    number, title, author = map(fulltext.indexed, (searched, row.title, row.author))
     return id, number, title, author, fulltext.indexed(" ".join(dict.fromkeys(filter(None, rest))))
 
 

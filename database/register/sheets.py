@@ -190,7 +190,7 @@ def _print_rows(path: Path, book, name: str, most: int | None) -> None:
             merged.setdefault(row, []).append((from_, to, (top, from_)))
     values: dict[tuple[int, int], str] = {}
     fractions: set[int] = set()
-    filled = lost_days = 0
+    filled, lost_days = 0, 0
     for number, row in enumerate(sheet.iter_rows(), first):
         if most and number - first >= most:
             return
