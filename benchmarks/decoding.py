@@ -8,7 +8,6 @@ The pictures are made here: 12 megapixels with detail everywhere. Times are medi
 what else the machine does hits all alike; memory is the peak of a process of its own.
 """
 
-import argparse
 import io
 import statistics
 import subprocess
@@ -27,7 +26,7 @@ from PIL import Image, ImageOps
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from config import Settings  # noqa: E402
-from utils import images  # noqa: E402
+from utils import images, script  # noqa: E402
 
 AT_LEAST = max(Settings.feature_side, Settings.query_side)  # what the engine needs of a long side
 LIMITS = {"max_pixels": Settings.max_pixels, "min_side": Settings.min_side}
@@ -44,8 +43,8 @@ print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeat", type=int, default=9, metavar="N", help="times each (%(default)s)")
+    parser = script.plain_parser(__doc__)
+    parser.add_argument("--repeat", type=script.positive, default=9, metavar="N", help="times each (%(default)s)")
     repeat = parser.parse_args().repeat
 
     picture = _picture(3000, 4000)
@@ -133,4 +132,4 @@ def _peak(*arguments: str) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

@@ -116,7 +116,7 @@ def test_limits_are_those_of_the_network(steps, monkeypatch):
     for name, value, sentence in [
         ("CLASSES", "6", "the network has 5"),
         ("DIMENSIONS", "25", "choose 1 to 24"),
-        ("SIZE", "64x31", "needs 32 pixels a side or more"),
+        ("SIZE", "64x31", "needs at least 32 pixels per side"),
     ]:
         with monkeypatch.context() as changed:
             changed.setenv(f"RETRIEVAL_{name}", value)

@@ -181,7 +181,7 @@ def test_another_catalogue_stays(small, tmp_path):
 @pytest.mark.parametrize(("dataset", "queries"), [("a", "a"), ("a", "a/b"), ("a/b", "a")])
 def test_photographs_may_not_lie_among_the_works(tmp_path, dataset, queries):
     arguments = ["--dataset", str(tmp_path / dataset), "--queries", str(tmp_path / queries)]
-    with pytest.raises(WrongUse, match="within each other"):
+    with pytest.raises(WrongUse, match="must not contain each other"):
         sample.main([*arguments, "--catalog", str(tmp_path / "catalog.csv")])
     assert not contents(tmp_path)
 

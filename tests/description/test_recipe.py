@@ -80,8 +80,8 @@ def test_update_of_a_new_store_starts_from_the_settings(store):
         ({"size": "largexsmall"}, "write it like 512x384"),
         ({"size": ""}, "write it like 512x384"),
         ({"size": "384x512"}, "long side first"),
-        ({"size": "512x63"}, "needs 64 pixels a side or more"),
-        ({"size": "4097x384"}, "4096 pixels at most"),
+        ({"size": "512x63"}, "needs at least 64 pixels per side"),
+        ({"size": "4097x384"}, "at most 4096 pixels"),
         ({"size": "-512x-384"}, "long side first"),
     ],
 )

@@ -336,7 +336,9 @@ def test_imagenet_without_network(tmp_path):
     cut = tmp_path / "models" / "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
     cut.parent.mkdir()
     cut.write_bytes(b"\x89HDF\r\n\x1a\n")
-    script = "from models import weights; from utils import script; script.run(lambda: weights.load('imagenet'))"
+    script = (
+        "from models.description import weights; from utils import script; script.run(lambda: weights.load('imagenet'))"
+    )
     proxies = dict.fromkeys(["HTTPS_PROXY", "https_proxy"], "http://127.0.0.1:9") | {"NO_PROXY": "", "no_proxy": ""}
     result = subprocess.run(
         [sys.executable, "-c", script],

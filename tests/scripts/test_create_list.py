@@ -135,7 +135,7 @@ def test_a_dataset_without_a_usable_picture_says_why_and_keeps_older_lists(datas
     done = run(dataset)
     assert done.returncode == 2
     sentence = done.stderr.splitlines()[-1]
-    assert sentence.startswith(f"create_list.py: No usable picture in {dataset}: ")
+    assert sentence.startswith(f"create_list.py: No usable picture in {dataset} (")
     assert str(dataset.parent / "lists" / "skipped.csv") in sentence
     assert skipped(dataset) == {"a.jpg": "empty file"}
     assert lists.read(dataset.parent / "lists").horizontal == ["a.jpg"]

@@ -125,7 +125,7 @@ def undisturbed(large) -> Path:
         train.main([*arguments(large, "undisturbed"), *OPTIONS])
     assert shown.getvalue() == (
         "skipped: h4.jpg: damaged or cut off\n"
-        f"14 images described in {large / 'undisturbed' / FILE}: 14 added, 1 skipped\n"
+        f"14 images with descriptors in {large / 'undisturbed' / FILE}: 14 added, 1 skipped\n"
     )
     assert lists.read_skipped(large / "lists") == [("h4.jpg", "damaged or cut off", "train.py")]
     return large / "undisturbed"
@@ -176,7 +176,7 @@ def test_killed_and_interrupted_at_random_moments_it_ends_with_the_same_store(la
         assert tables(large / "killed") != tables(undisturbed)
     code, shown, told = finish(start(large, "killed"))
     assert (code, told) == (0, "")
-    assert "14 images described in" in shown
+    assert "14 images with descriptors in" in shown
     expected, found = tables(undisturbed), tables(large / "killed")
     for name in expected:
         assert found[name] == expected[name], name
@@ -185,7 +185,7 @@ def test_killed_and_interrupted_at_random_moments_it_ends_with_the_same_store(la
 def test_what_is_done_is_not_done_again(large, undisturbed, monkeypatch, capsys):
     before = tables(undisturbed)
     train.main([*arguments(large, "undisturbed"), *OPTIONS])
-    assert capsys.readouterr().out == f"14 images described in {undisturbed / FILE}: nothing to do\n"
+    assert capsys.readouterr().out == f"14 images with descriptors in {undisturbed / FILE}: nothing to do\n"
     assert tables(undisturbed) == before
 
 

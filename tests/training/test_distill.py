@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.signal import correlate2d
 
-from models.description import network
+from models.description import vgg16_model
 from models.description.backend import keras
 from models.description.vgg16_model import MEAN, vgg16_cam
 from models.training import crops, distill
@@ -275,10 +275,10 @@ SMALL = ("--start", "none", "--side", "32", "--last-side", "64", "--batch-size",
 NARROW = ((4, 4), (6, 6), (8, 8, 8), (8, 8, 8), (8, 8, 8))  # VGG16 with few channels, so that a step takes no time
 EVERY_STEP = f"""
 from models.training import distill
-from models.description import network
+from models.description import vgg16_model
 from models.training import student
 from utils import script
-network.BLOCKS = student.BLOCKS = {NARROW}
+vgg16_model.BLOCKS = student.BLOCKS = {NARROW}
 distill.CHECKPOINT_SECONDS = distill.PRINT_SECONDS = 0
 script.run(distill.main)
 """
@@ -286,7 +286,7 @@ script.run(distill.main)
 
 @pytest.fixture
 def narrow(monkeypatch):
-    for file in (network, student_file):
+    for file in (vgg16_model, student_file):
         monkeypatch.setattr(file, "BLOCKS", NARROW)
 
 

@@ -324,8 +324,8 @@ def test_proxies_of_the_environment_are_not_used(server, local, monkeypatch):
     [
         ("/html", "no picture at that address"),
         ("/missing", r"error \(404\)"),
-        ("/large", "too large; 1 MB"),
-        ("/unsized", "too large; 1 MB"),
+        ("/large", "too large: the limit is 1 MB"),
+        ("/unsized", "too large: the limit is 1 MB"),
         ("/packed", "compressed responses"),
         ("/cut", "did not respond properly"),
     ],

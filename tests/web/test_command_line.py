@@ -105,7 +105,7 @@ def test_create_admin(run, tmp_path):
 
 def test_create_admin_again_changes_nothing(run, tmp_path):
     first = run("create_admin", "root", "root@museum.org", "--random-password")
-    password = re.search(r"only this once: (\S+)", first)[1]
+    password = re.search(r"will not be shown again\): (\S+)", first)[1]
     assert len(password) >= 16
     again = run("create_admin", "ROOT", "root@museum.org", "--random-password")
     assert "There is already an administrator named ROOT" in again and "Password (" not in again
