@@ -146,6 +146,7 @@ def test_an_undisturbed_run_describes_every_picture_that_can_be_read(large, undi
         "classes": 64,
         "dimensions": 512,
         "size": "64x64",
+        "network": "vgg16",
     }
     for known in store.images().values():
         content = (large / "images" / known.path).read_bytes()
@@ -229,7 +230,9 @@ def test_a_store_made_with_other_weights_is_refused(large, undisturbed, tmp_path
     shutil.copy(undisturbed / FILE, tmp_path / FILE)
     with Store.writing(tmp_path, 1) as store:
         store.set_meta(weights_digest="of others")
-    with pytest.raises(WrongUse, match=r"was made with other weights than bundled holds now: delete it and run train"):
+    with pytest.raises(
+        WrongUse, match=r"was made with other weights than bundled now contains: delete it and run train"
+    ):
         train.main([*arguments(large)[:4], "--output", str(tmp_path), *OPTIONS])
 
 
