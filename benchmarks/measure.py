@@ -6,8 +6,10 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from config import Settings
@@ -89,3 +91,11 @@ def in_a_process(script: str, *arguments: str) -> dict:
     """Run a benchmark's script anew with these arguments; returns the JSON of its last line."""
     done = subprocess.run([sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def databases() -> Iterator[tuple[str, Settings]]:
+    """SQLite in a temporary folder, then the PostgreSQL that DATABASE_URL names, if it does: (name, settings) each."""
+    for url in filter(None, ["sqlite", os.environ.get("DATABASE_URL")]):
+        with tempfile.TemporaryDirectory() as folder:
+            own = {"database": Path(folder), "output": Path(folder) / "output"}
+            yield url.split(":")[0], replace(Settings(), **own, database_url="" if url == "sqlite" else url)

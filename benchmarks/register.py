@@ -6,14 +6,11 @@
 The works are made up: 60 painters, 2,000 words in titles, a picture and an inventory number each.
 """
 
-import os
 import random
 import resource
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -22,6 +19,7 @@ from sqlalchemy import text
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from app_statistics import create_app
+from benchmarks.measure import databases
 from config import Settings
 from database import catalog, works
 from database.tables import db
@@ -48,15 +46,8 @@ def main() -> None:
     parser = plain_parser(__doc__)
     parser.add_argument("--works", type=positive, default=200_000, metavar="N", help="(%(default)s)")
     count = parser.parse_args().works
-    for url in filter(None, ["sqlite", os.environ.get("DATABASE_URL")]):
-        with tempfile.TemporaryDirectory() as folder:
-            settings = replace(
-                Settings(),
-                database=Path(folder),
-                output=Path(folder) / "output",
-                database_url="" if url == "sqlite" else url,
-            )
-            measure(url.split(":")[0], settings, count)
+    for name, settings in databases():
+        measure(name, settings, count)
 
 
 def measure(name: str, settings: Settings, count: int) -> None:

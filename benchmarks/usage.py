@@ -6,12 +6,9 @@
 The queries of a year are made up: 2,000 people, 20,000 works, a tenth of the answers with feedback.
 """
 
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -22,6 +19,7 @@ from sqlalchemy import insert
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from app_statistics import create_app
+from benchmarks.measure import databases
 from config import Settings
 from database.tables import Event, Photograph, Picture, Query, Role, User, Work, db, now
 from utils.script import plain_parser, positive
@@ -37,15 +35,8 @@ def main() -> None:
     parser.add_argument("--queries", type=positive, default=1_000_000, metavar="N", help="(%(default)s)")
     count = parser.parse_args().queries
     print(f"{'database':12}{'queries':>12}{'span':>10}{'seconds':>10}{'first':>10}{'of CPU':>10}")
-    for url in filter(None, ["sqlite", os.environ.get("DATABASE_URL")]):
-        with tempfile.TemporaryDirectory() as folder:
-            settings = replace(
-                Settings(),
-                database=Path(folder),
-                output=Path(folder) / "output",
-                database_url="" if url == "sqlite" else url,
-            )
-            measure(url.split(":")[0], settings, count)
+    for name, settings in databases():
+        measure(name, settings, count)
 
 
 def measure(name: str, settings: Settings, count: int) -> None:

@@ -5,7 +5,6 @@ asks for. Only http and https; private addresses are allowed, because the operat
 """
 
 import email.utils
-import fcntl
 import os
 import re
 import time
@@ -20,7 +19,7 @@ import requests
 import urllib3
 
 from utils.errors import Failed, WrongUse
-from utils.files import write
+from utils.files import hold, write
 
 TIMEOUTS = (10, 30)  # seconds to connect, seconds between two pieces of the answer
 MAX_SECONDS = 120  # for the whole of one file, which stops a server that sends a byte now and then, and
@@ -246,10 +245,7 @@ def only_one(dataset: Path) -> Iterator[None]:
     make_folder(dataset)
     folder = os.open(dataset, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise WrongUse(f"Another download into {dataset} is running: wait until it has finished.") from None
+        hold(folder, f"Another download into {dataset} is running: wait until it has finished.")
         yield
     finally:
         os.close(folder)  # lets go of the lock as well

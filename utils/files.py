@@ -1,11 +1,15 @@
 """Atomic writing of files: first under a temporary name in the same folder, then moved into place."""
 
+import fcntl
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+from utils.errors import WrongUse
 
 PART = ".part"  # suffix of temporary names, by which leftovers of a killed process can be recognised
 
@@ -50,3 +54,14 @@ def _permissions(path: Path) -> int:
         return path.stat().st_mode & 0o777 | 0o200
     except OSError:
         return 0o666
+
+
+def hold(file: IO | int, refusal: str) -> None:
+    """Lock an open file, or a folder's descriptor, for this process alone until it is closed.
+
+    Raises WrongUse with the sentence `refusal` if another process holds it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WrongUse(refusal) from None

@@ -14,7 +14,6 @@ from models.collection.store import Store
 from utils.errors import WrongUse
 from utils.text import counted, printable
 
-MAP_HELP = '"Image file=Bild": what a column is; remembered, and can be given several times'
 SHOWN = 20  # rows without a work that are printed
 UNMATCHED, WITHOUT_ROW = "catalog_unmatched.csv", "catalog_files_without_row.csv"  # in the output folder
 
@@ -31,7 +30,7 @@ def add_commands(manager) -> None:
         dest="mappings",
         action="append",
         metavar="OURS=THEIRS",
-        help='"Image file=Bild"; remembered; repeatable',
+        help='"Image file=Bild": what a column is; remembered, and can be given several times',
     )
     def load_catalog(file: Path, dry_run: bool, yes: bool, sheet: str | None, mappings: list[str] | None) -> None:
         """Artists, titles and inventory numbers of the works, from a CSV file or a workbook."""

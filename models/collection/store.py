@@ -13,7 +13,6 @@ An id never changes and is never reused. Every write is a transaction: it happen
 """
 
 import copy
-import fcntl
 import hashlib
 import io
 import json
@@ -34,6 +33,7 @@ import lmdb
 import numpy as np
 
 from models.collection.features import Features, pack_features, unpack_features
+from utils import files
 from utils.errors import Failed, WrongUse
 
 FILE = "collection.lmdb"
@@ -105,12 +105,7 @@ class Store:
                 f"The disk of {output} is full: free some space and repeat the command; it continues from here."
             )
         with (output / "collection.lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise WrongUse(
-                    f"{output / FILE} is being written by another process: wait until it has finished."
-                ) from None
+            files.hold(lock, f"{output / FILE} is being written by another process: wait until it has finished.")
             if not (output / FILE).exists():
                 # Whoever holds the lock file of a store that was deleted would share its readers and its count of
                 # transactions with the new store.
@@ -171,12 +166,7 @@ class Store:
     def _leave_lock(self) -> None:
         """Remove this store's lock file after another store was moved to the path, which needs its own."""
         with (self.path.parent / "collection.lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise WrongUse(
-                    f"{self.path} is being written by another process: wait until it has finished."
-                ) from None
+            files.hold(lock, f"{self.path} is being written by another process: wait until it has finished.")
             _lock_file(self.path).unlink(missing_ok=True)
 
     def is_in_place(self) -> bool:

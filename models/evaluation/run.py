@@ -6,7 +6,6 @@ the new one is complete.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import math
@@ -24,8 +23,7 @@ from models.evaluation.queries import Query, folder_of, picture_of
 from models.evaluation.records import FALSE_FOUND, FORMAT, LOG, MISSED, RIGHT, WRONG_FIRST, Record
 from models.evaluation.report import write_report
 from models.evaluation.summary import summarise
-from utils import images
-from utils.errors import WrongUse
+from utils import files, images
 from utils.script import progress
 from utils.text import printable
 
@@ -160,12 +158,7 @@ def _identity(engine: "Engine", queries: Sequence[Query], settings: Settings) ->
 def _locked(file: Path) -> Iterator[BinaryIO]:
     """The log, open for reading and appending, and locked until the block ends."""
     with file.open("a+b") as opened:
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise WrongUse(
-                f"Another run is writing to {file.parent}: wait for it to finish, or choose another --name."
-            ) from None
+        files.hold(opened, f"Another run is writing to {file.parent}: wait for it to finish, or choose another --name.")
         yield opened
 
 
