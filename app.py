@@ -7,6 +7,7 @@ Examples:
   python app.py restore_catalog          go back to an earlier register
   python app.py export_catalog FILE      write the register with the matched files, as .csv or .xlsx
   python app.py catalog_template         write an empty register that explains itself
+  python app.py worker                   carry out jobs, such as batches, in a process of its own
   python app.py sweep                    delete expired uploads and answers; the site does so itself every day
   python app.py db upgrade               migrate the database to the current version (so does every start)
   python app.py runserver                Flask's own server, for development
@@ -31,7 +32,7 @@ from database.migrate import MIGRATIONS, bring_up_to_date
 from database.tables import db
 from models.local.kinds import KINDS
 from utils import script
-from web import errors, expiry, layout, security, words
+from web import errors, expiry, jobs, layout, security, words
 from web.command_line import Database, Manager, Server, Shell
 from web.service import Service
 from web.uploads import Uploads
@@ -39,7 +40,7 @@ from web.uploads import Uploads
 if TYPE_CHECKING:
     from models.engine import Engine
 
-BLUEPRINTS = ("search", "history", "collection", "accounts", "admin", "api", "health", "statistics")
+BLUEPRINTS = ("search", "history", "batches", "collection", "accounts", "admin", "api", "health", "statistics")
 SPARE_THREADS = 8  # of the server, for pages, while all others compute or wait for their turn
 
 
@@ -69,6 +70,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None,
     layout.init_app(app)
     words.init_app(app)
     expiry.init_app(app)
+    jobs.init_app(app)
     for name in BLUEPRINTS:
         import_module(f"web.{name}").init_app(app)
     app.before_request(app.extensions["service"].start)  # in the process that answers, also where it was forked
@@ -125,13 +127,16 @@ def serve() -> None:
     settings = app.extensions["settings"]
     app.extensions["service"].start()
     app.extensions["sweeper"].start()
+    if settings.jobs:
+        app.extensions["jobs"].start()
     print(f"Open http://{settings.host}:{settings.port} in a browser. Press Ctrl-C to stop.", flush=True)
     waitress(
         app,
         host=settings.host,
         port=settings.port,
         threads=settings.computing + settings.waiting + SPARE_THREADS,
-        max_request_body_size=4 * app.config["MAX_CONTENT_LENGTH"],  # up to here the site itself refuses, in words
+        # Up to here the site itself refuses, in words.
+        max_request_body_size=4 * max(app.config["MAX_CONTENT_LENGTH"], settings.batch_megabytes << 20),
         ident=None,
     )
 
@@ -145,7 +150,7 @@ def manager() -> Manager:
     made.add_command("shell", Shell(make_context=lambda: {"db": db}))
     made.add_command("db", Database())
     made.command(serve)
-    for name in ("accounts", "registers", "expiry"):
+    for name in ("accounts", "registers", "expiry", "jobs"):
         import_module(f"web.{name}").add_commands(made)
     return made
 

@@ -9,6 +9,7 @@ does not hold up queries.
 """
 
 import logging
+from dataclasses import replace
 
 from flask import Flask, abort, redirect, request, url_for
 
@@ -45,7 +46,8 @@ def create_app(settings: Settings | None = None, **config) -> Flask:
     service = Service(
         lambda: Collection(Store.reading(settings.output), settings), settings.computing, settings.waiting
     )
-    made = site.create_app(settings, service, **config)
+    # No jobs either: there is nothing to do them with.
+    made = site.create_app(replace(settings, jobs=0), service, **config)
     made.before_request(_only_statistics)
     made.context_processor(lambda: {"navigation": PAGES, "alone": True})
     return made

@@ -27,6 +27,15 @@ POOLINGS = ("cam", "cam_gem", "crow", "spoc", "mac", "gem", "rmac")
 MAX_SIDE = 4096  # pixels of the network's input
 
 
+QUEUES = ("redis://", "rediss://", "postgresql://")
+
+
+def queue(address: str) -> None:
+    """Raises ValueError for the address of a queue that no worker understands."""
+    if "://" in address and not address.startswith(QUEUES):
+        raise ValueError("is no queue: give a file, redis://HOST or postgresql://USER:PASSWORD@HOST/NAME.")
+
+
 def sides(size: str) -> tuple[int, int]:
     """(long, short) side in pixels of a size such as 512x384.
 
@@ -107,6 +116,12 @@ class Settings:
     keep_days: int = setting(365, least=0)  # uploads and answers older than this are deleted; 0: never
     computing: int = 2  # queries that compute at the same time
     waiting: int = setting(8, least=0)  # queries that wait for their turn; one more is told to come back
+
+    # Web site: batches, and other jobs in the background
+    queue: str = setting("", check=queue)  # of jobs: a file, redis://... or postgresql://...; empty: in `database`
+    jobs: int = setting(1, least=0)  # that the site itself carries out at a time; 0: python app.py worker does
+    batch_photographs: int = 2000  # of a batch, at most
+    batch_megabytes: int = 2000  # of a ZIP, at most
 
     # Web site: e-mails; without a server they are written to OUTPUT/outbox
     mail_server: str = ""

@@ -16,13 +16,13 @@ import sqlite3  # noqa: F401  (before TensorFlow, whose own copy of SQLite has n
 from datetime import datetime, timezone
 from hmac import compare_digest
 from pathlib import PurePath
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from flask import current_app
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.model import Model as FlaskModel
 from flask_user import UserMixin
-from sqlalchemy import LargeBinary, MetaData, String, Table, TypeDecorator, event
+from sqlalchemy import CursorResult, Delete, LargeBinary, MetaData, String, Table, TypeDecorator, Update, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, relationship
 
@@ -87,6 +87,12 @@ ID = re.compile(r"[A-Za-z0-9_-]{22}")
 def random_id() -> str:
     """22 characters that nobody can guess, fit for an address and a file name."""
     return secrets.token_urlsafe(16)
+
+
+def changed(statement: Update | Delete) -> int:
+    """Execute an update or a deletion; how many rows it has changed."""
+    result = db.session.execute(statement, execution_options={"synchronize_session": False})
+    return cast(CursorResult, result).rowcount
 
 
 user_roles = db.Table(
@@ -279,9 +285,13 @@ class Query(Model):
     inliers = db.Column(db.Integer)
     seconds = db.Column(db.Float, nullable=False)  # of all stages
     feedback = db.Column(db.String(10))  # right, wrong or absent; null: none
-    feedback_at = db.Column(db.DateTime)
+    feedback_at = db.Column(db.DateTime)  # also tells whether somebody else has judged the answer meanwhile
+    feedback_by = db.Column(db.ForeignKey("users.id", ondelete="SET NULL"))
+    confirmed_id = db.Column(db.Integer)  # picture of the work that a person says it is; null: nobody said
+    confirmed_path = db.Column(FilePath)
     photograph: Mapped[Photograph] = relationship(Photograph, back_populates="queries")
-    user: Mapped[User] = relationship(User)
+    user: Mapped[User] = relationship(User, foreign_keys=[user_id])
+    judge: Mapped[User | None] = relationship(User, foreign_keys=[feedback_by])
     picture: Mapped[Picture | None] = relationship(  # None where it has left the collection
         Picture,
         primaryjoin=lambda: (foreign(Query.work_id) == Picture.id) & (Query.work_path == Picture.path),
@@ -307,6 +317,54 @@ class Answer(Model):
     query_id = db.Column(db.ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True)
     content = db.Column(db.JSON, nullable=False)
     query_: Mapped[Query] = relationship(Query, back_populates="answer")
+
+
+class Batch(Model):
+    """Many photographs that one person gave at once, to be answered in the background."""
+
+    __tablename__ = "batches"
+    id = db.Column(db.String(22), primary_key=True, default=random_id)
+    user_id = db.Column(db.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True)
+    created_at = db.Column(db.DateTime, nullable=False, default=now, index=True)
+    name = db.Column(db.String(200), nullable=False)
+    user: Mapped[User] = relationship(User)
+
+
+class BatchPhotograph(Model):
+    """One photograph of a batch; what became of it is kept here, so that a worker that was killed loses nothing."""
+
+    __tablename__ = "batch_photographs"
+    __table_args__ = (db.Index("ix_batch_photographs_batch_id_state", "batch_id", "state"),)
+    id = db.Column(db.Integer, primary_key=True)  # in the order in which they came
+    batch_id = db.Column(db.ForeignKey("batches.id", ondelete="CASCADE"), nullable=False)
+    name = db.Column(db.String(200), nullable=False)  # the file's, with its folders; for people only
+    state = db.Column(db.String(10), nullable=False, default="waiting")  # waiting, answered or failed
+    problem = db.Column(db.Text, nullable=False, default="")  # why it failed, in a sentence
+    attempts = db.Column(db.Integer, nullable=False, default=0)  # that were begun
+    archive = db.Column(db.String(22))  # uploads/ID.zip has its file, until it is read; null: it came alone
+    member = db.Column(db.Integer)  # its place in this ZIP
+    doubt = db.Column(db.Float, nullable=False, default=0)  # what a review begins with: see web/batches/answering.py
+    photograph_id = db.Column(db.ForeignKey("photographs.id", ondelete="CASCADE"), index=True)
+    query_id = db.Column(db.ForeignKey("queries.id", ondelete="CASCADE"), index=True)
+    batch: Mapped[Batch] = relationship(Batch)
+    photograph: Mapped[Photograph | None] = relationship(Photograph)
+    query_: Mapped[Query | None] = relationship(Query)
+
+
+class Job(Model):
+    """Work in the background: what is to be done, and how far it is (see web/jobs.py)."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (db.UniqueConstraint("kind", "subject"),)
+    id = db.Column(db.String(22), primary_key=True, default=random_id)
+    kind = db.Column(db.String(20), nullable=False)
+    subject = db.Column(db.String(22), nullable=False)  # id of what it is about
+    state = db.Column(db.String(10), nullable=False, default="waiting", index=True)  # waiting, running, done, failed
+    problem = db.Column(db.Text, nullable=False, default="")  # why it waits or failed, in a sentence
+    again = db.Column(db.Boolean, nullable=False, default=False)  # it was started once more while it ran
+    worker = db.Column(db.String(100), nullable=False, default="")  # the process that runs it
+    alive_at = db.Column(db.DateTime, nullable=False, default=now)  # when that process last said so
+    created_at = db.Column(db.DateTime, nullable=False, default=now)
 
 
 class Event(Model):

@@ -2,7 +2,9 @@
 
 import base64
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -16,19 +18,25 @@ from web.intake import Region
 from web.service import service
 from web.uploads import is_whole, uploads
 
+if TYPE_CHECKING:
+    from models.engine import Engine
+
 KEPT = 20  # candidates of each ranking that are stored with an answer
 
 
-def ask(photograph: Photograph, regions: Sequence[Region]) -> list[Query]:
+def ask(
+    photograph: Photograph, regions: Sequence[Region], turn: "AbstractContextManager[Engine] | None" = None
+) -> list[Query]:
     """Query the engine with each region of a photograph, and store the answers (committed); in the regions' order.
 
+    turn: what to wait for; that of a person, unless it is given.
     Raises Unavailable, in which case nothing is stored, or ImageProblem if the photograph has been deleted.
     """
     pixels = uploads().read(photograph.id)
     views = [region.cut(pixels) for region in regions]
     first = len(photograph.queries)
     db.session.commit()  # releases the connection while waiting for a turn
-    with service().turn() as engine:
+    with turn or service().turn() as engine:
         answers = [engine.ask(view) for view in views]
     queries = [
         _query(photograph, first + place, *both) for place, both in enumerate(zip(regions, answers, strict=True))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 from flask import Flask, current_app
 
-from database.tables import Event, Photograph, Query, db, now
+from database.tables import Batch, BatchPhotograph, Event, Photograph, Query, db, now
 from utils.files import PART
 from web.command_line import Command
 from web.uploads import uploads
@@ -65,11 +65,15 @@ def sweep(moment: datetime | None = None) -> tuple[int, int]:
     """
     moment = moment or now()
     keep_days = current_app.extensions["settings"].keep_days
+    in_a_batch = db.select(BatchPhotograph.photograph_id).where(BatchPhotograph.state == "waiting")
+    unasked = ~Photograph.queries.any() & Photograph.id.not_in(in_a_batch.where(BatchPhotograph.photograph_id != ""))
+    old = [(Photograph.created_at < moment - LEFTOVER) & unasked]
     if keep_days:
-        _delete_events(moment - timedelta(days=min(keep_days, A_LONG_TIME)))
-    old = [(Photograph.created_at < moment - LEFTOVER) & ~Photograph.queries.any()]
-    if keep_days:
-        old.append(Photograph.created_at < moment - timedelta(days=min(keep_days, A_LONG_TIME)))
+        limit = moment - timedelta(days=min(keep_days, A_LONG_TIME))
+        _delete_events(limit)
+        for batch in db.session.scalars(db.select(Batch.id).where(Batch.created_at < limit)).all():
+            delete_batch(batch)
+        old.append(Photograph.created_at < limit)
     chosen = db.session.scalars(db.select(Photograph.id).where(db.or_(*old))).all()
     delete_photographs(chosen)
     files = _delete_leftovers(moment - LEFTOVER)
@@ -110,7 +114,18 @@ def delete_photographs(ids: Sequence[str]) -> None:
     uploads().delete(*files)
 
 
-def _delete_rows(table: type[Photograph] | type[Query], ids: Sequence[str]) -> None:
+def delete_batch(id: str) -> None:
+    """Delete a batch with its photographs, their answers, and the ZIPs they came in. Commits."""
+    here = BatchPhotograph.batch_id == id
+    archives = db.session.scalars(db.select(BatchPhotograph.archive).where(here).distinct()).all()
+    photographs = db.session.scalars(db.select(BatchPhotograph.photograph_id).where(here)).all()
+    _delete_rows(Batch, [id])
+    delete_photographs([photograph for photograph in photographs if photograph])
+    for archive in filter(None, archives):
+        uploads().archive(archive).unlink(missing_ok=True)
+
+
+def _delete_rows(table: type[Photograph] | type[Query] | type[Batch], ids: Sequence[str]) -> None:
     db.session.execute(db.delete(table).where(table.id.in_(ids)), execution_options={"synchronize_session": False})
 
 
@@ -121,12 +136,13 @@ def _delete_leftovers(before: datetime) -> int:
     folder = uploads().folder
     for path in folder.iterdir() if folder.is_dir() else ():
         with contextlib.suppress(FileNotFoundError):  # another process may be sweeping too
-            if path.suffix in (".jpg", PART) and path.stat().st_mtime < limit:
+            if path.suffix in (".jpg", ".zip", PART) and path.stat().st_mtime < limit:
                 old.setdefault(path.name.split(".")[0], []).append(path)
     known: set[str] = set()
     for some in _batches(list(old)):
         for table in (Photograph, Query):
             known.update(db.session.scalars(db.select(table.id).where(table.id.in_(some))))
+        known.update(db.session.scalars(db.select(BatchPhotograph.archive).where(BatchPhotograph.archive.in_(some))))
     db.session.commit()
     # A PART is a picture whose writing was interrupted: it is left over even if its row exists.
     unknown = [path for name in old for path in old[name] if name not in known or path.suffix == PART]

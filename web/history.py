@@ -26,16 +26,17 @@ from sqlalchemy.orm import joinedload
 from werkzeug import Response
 
 from database import works
-from database.tables import ID, Query, Work, db, now
+from database.tables import ID, BatchPhotograph, Query, Work, db, now
 from models.answer import VERDICTS
+from utils import spreadsheet
 from utils.text import printable
-from web import spreadsheet
 from web.evidence import COLOURS, draw, heat_map, reason
 from web.expiry import delete_queries
+from web.judging import confirmed, judge, mark
 from web.uploads import name_of, uploads
 
-FEEDBACK = ("right", "wrong", "absent")
 PAGE = 24  # answers on a page of the history
+LONGEST = 200  # characters of a search
 OTHERS = 6  # further candidates shown as pictures
 COLUMNS = (
     "submitted (UTC)",
@@ -88,10 +89,10 @@ class Candidate:
 @login_required
 def answer(query_id: str) -> str:
     """One answer, with its evidence; ?candidate=ID draws that of another candidate."""
-    query = _visible(query_id)
+    query = visible(query_id)
     content = query.answer.content
-    candidates = _candidates(content)
-    before, after = (_ranked(candidates, order) for order in ("before", "after"))
+    candidates = candidates_of(content)
+    before, after = (ranked(candidates, order) for order in ("before", "after"))
     best = after[0] if after else None
     shown = _requested(candidates) or (best if query.verdict != "not found" else None)
     others = [each for each in after if query.verdict == "not found" or each is not best]
@@ -109,10 +110,12 @@ def answer(query_id: str) -> str:
         after=after,
         siblings=[sibling for sibling in query.photograph.queries if sibling.id != query.id],
         is_mine=query.user_id == current_user.id,
+        said=confirmed([query]).get(query.id),
+        mark=mark(query),
     )
 
 
-def _visible(query_id: str) -> Query:
+def visible(query_id: str) -> Query:
     """The query, if this person may see it (the owner, or an administrator); else aborts with 404."""
     query = db.session.get(Query, query_id) if ID.fullmatch(query_id) else None
     if query is None or (query.user_id != current_user.id and not current_user.is_admin):
@@ -120,13 +123,13 @@ def _visible(query_id: str) -> Query:
     return query
 
 
-def _ranked(candidates: dict[int, Candidate], order: str) -> list[Candidate]:
+def ranked(candidates: dict[int, Candidate], order: str) -> list[Candidate]:
     """Those with a place in a ranking, "before" or "after", the first place first."""
     places = {place: each for each in candidates.values() if (place := getattr(each, order))}
     return [places[place] for place in sorted(places)]
 
 
-def _candidates(content: dict) -> dict[int, Candidate]:
+def candidates_of(content: dict) -> dict[int, Candidate]:
     """id -> candidate of an answer, with the works as they are in the collection now.
 
     Of a work's pictures only the best of each ranking has a place: the one that matched stands for the work.
@@ -167,14 +170,14 @@ def _requested(candidates: dict[int, Candidate]) -> Candidate | None:
 @login_required
 def picture(query_id: str) -> Response:
     """The submitted picture, or the part of it."""
-    return _jpeg(uploads().picture_of(_visible(query_id)))
+    return _jpeg(uploads().picture_of(visible(query_id)))
 
 
 @blueprint.get("/answers/<query_id>/thumbnail.jpg")
 @login_required
 def thumbnail(query_id: str) -> Response:
     """A small version of it; created on first use."""
-    name = name_of(_visible(query_id))
+    name = name_of(visible(query_id))
     if not uploads().path(name).exists():
         abort(404)
     return _jpeg(uploads().small(name))
@@ -184,7 +187,7 @@ def thumbnail(query_id: str) -> Response:
 @login_required
 def attention(query_id: str) -> Response:
     """Where the network looked, as an overlay of the picture."""
-    response = make_response(heat_map(_visible(query_id).answer.content))
+    response = make_response(heat_map(visible(query_id).answer.content))
     response.mimetype = "image/png"
     response.add_etag()
     return _private(response).make_conditional(request)
@@ -205,23 +208,38 @@ def _private(response: Response) -> Response:
 @blueprint.post("/answers/<query_id>/feedback")
 @login_required
 def feedback(query_id: str) -> Response:
-    """Store the person's feedback on the answer; an empty value removes it."""
-    query = _visible(query_id)
-    rating = request.form.get("feedback", "")
+    """Store the person's feedback on the answer, or which work it is; an empty value removes it."""
+    query = visible(query_id)
     if query.user_id != current_user.id:
         abort(403, "Only the person who submitted the picture can rate the answer.")
-    if rating and rating not in FEEDBACK:
-        abort(400, "The feedback must be right, wrong or absent.")
-    query.feedback, query.feedback_at = (rating, now()) if rating else (None, None)
-    db.session.commit()
+    form = request.form
+    judge(query, current_user, form.get("feedback", ""), form.get("picture", ""), form.get("seen"))
     return redirect(url_for(".answer", query_id=query.id, _anchor="feedback"), 303)
+
+
+@blueprint.get("/answers/<query_id>/correct")
+@login_required
+def correct(query_id: str) -> str:
+    """Look for the work that a picture shows, to say that it is this one; ?q= has the words."""
+    query = visible(query_id)
+    if query.user_id != current_user.id:
+        abort(403, "Only the person who submitted the picture can rate the answer.")
+    text = request.args.get("q", "").strip()[:LONGEST]
+    found = works.select_works(works.Wanted(text), "relevance").limit(PAGE) if text else None
+    return render_template(
+        "history/correct.html",
+        query=query,
+        text=text,
+        found=[] if found is None else db.session.scalars(found).all(),
+        mark=mark(query),
+    )
 
 
 @blueprint.get("/answers/<query_id>/delete")
 @login_required
 def confirm_deletion(query_id: str) -> str:
     """Ask for confirmation before deleting one answer."""
-    query = _visible(query_id)
+    query = visible(query_id)
     return render_template("history/delete.html", count=1, query=query, action=url_for(".delete", query_id=query.id))
 
 
@@ -229,7 +247,7 @@ def confirm_deletion(query_id: str) -> str:
 @login_required
 def delete(query_id: str) -> Response:
     """Delete one answer and its pictures."""
-    delete_queries([_visible(query_id).id])
+    delete_queries([visible(query_id).id])
     return _deleted(1)
 
 
@@ -256,8 +274,9 @@ class Filter:
         return cls(verdict, first, last)
 
     def select(self) -> Select:
-        """One's own queries that match, newest first."""
-        chosen = db.select(Query).where(Query.user_id == current_user.id)
+        """One's own queries that match, newest first; those of batches have pages of their own."""
+        in_a_batch = db.select(BatchPhotograph.id).where(BatchPhotograph.query_id == Query.id)
+        chosen = db.select(Query).where(Query.user_id == current_user.id, ~in_a_batch.exists())
         if self.verdict:
             chosen = chosen.where(Query.verdict == self.verdict)
         if self.first:
@@ -305,7 +324,7 @@ def _rows(chosen: Filter) -> Iterator[str]:
     """The lines of the CSV file, one at a time, so that a long history needs no more memory than a short one."""
     options = joinedload(Query.work), joinedload(Query.photograph)
     queries = db.session.scalars(chosen.select().options(*options).execution_options(yield_per=200))
-    yield "\ufeff"  # without it Excel takes the file for Latin-1
+    yield spreadsheet.MARK
     yield spreadsheet.line(COLUMNS)
     for query in queries:
         work = query.work

@@ -81,24 +81,34 @@ def keep_photograph(
     content: the untrusted bytes of a file. source: one of SOURCES. name: the sender's name for it.
     notes: receives a sentence for each defect of a picture that could be read nevertheless.
     """
+    with kept(user.id, content, source, name, notes) as photograph:
+        db.session.commit()
+    return photograph
+
+
+@contextmanager
+def kept(
+    user_id: int, content: bytes, source: str, name: str | None, notes: list[str] | None = None
+) -> Iterator[Photograph]:
+    """The same, for a block that commits; if it fails, nothing is left of the photograph."""
     pixels = uploads().decode(content, notes)
     photograph = Photograph(
         id=random_id(),
-        user_id=user.id,
+        user_id=user_id,
         source=source,
         name=display_name(name),
         height=pixels.shape[0],
         width=pixels.shape[1],
     )
-    uploads().write(photograph.id, pixels)
+    file = photograph.id
+    uploads().write(file, pixels)
     try:
         db.session.add(photograph)
-        db.session.commit()
+        yield photograph
     except Exception:
         db.session.rollback()
-        uploads().delete(photograph.id)
+        uploads().delete(file)
         raise
-    return photograph
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def _everywhere() -> dict:
     if member or not settings.private:
         navigation.append(("collection.browse", "Collection"))
     if member:
-        navigation.append(("history.history", "History"))
+        navigation += [("history.history", "History"), ("batches.batches", "Batches")]
     if member and current_user.is_admin:
         navigation += [("admin.users", "Administration"), ("statistics.home", "Statistics")]
     return {

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="Following")
 
 FOLLOW_SECONDS = 3.0  # between two checks whether the store has changed
+PATIENCE_SECONDS = 1.0  # between two signs of life of what waits for spare time
 RETRY_SECONDS = 10.0  # between two attempts to load the engine after a failure
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class Service(Worker, Generic[T]):
         self._open, self._ready = open_engine, ready
         self._computing = threading.BoundedSemaphore(computing)
         self._admitted = threading.BoundedSemaphore(computing + waiting)
+        self._people = 0  # who compute or wait for their turn
+        self._quiet = threading.Condition()  # tells when nobody does any more
         self._engine: T | None = None
         self._problem = ""
 
@@ -85,10 +88,34 @@ class Service(Worker, Generic[T]):
         if not self._admitted.acquire(blocking=False):
             raise Unavailable("The search is busy. Please try again in a few seconds.", seconds=3)
         try:
+            self._count(1)
             with self._computing:
                 yield engine
         finally:
+            self._count(-1)
             self._admitted.release()
+
+    @contextmanager
+    def spare(self, waiting: Callable[[], None]) -> Iterator[T]:
+        """Use the engine once nobody else does: what is done in the background waits until all people have answers.
+
+        waiting: called once a second while it waits. Raises Unavailable while there is no engine.
+        """
+        engine = self.engine
+        while not self._is_quiet():
+            waiting()
+        yield engine
+
+    def _count(self, more: int) -> None:
+        with self._quiet:
+            self._people += more
+            if not self._people:
+                self._quiet.notify_all()
+
+    def _is_quiet(self) -> bool:
+        """Whether nobody computes or waits; waits for it for a second at most."""
+        with self._quiet:
+            return self._quiet.wait_for(lambda: not self._people, PATIENCE_SECONDS)
 
     def _run(self) -> None:
         """Load the engine, and reload it whenever the store has changed and is complete."""

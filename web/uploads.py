@@ -12,7 +12,7 @@ from database.tables import Photograph, Query
 from utils import images
 from web import jpeg
 
-SOURCES = ("file", "drop", "paste", "camera", "address", "api")
+SOURCES = ("file", "drop", "paste", "camera", "address", "api", "batch")
 QUALITY = 90  # of the JPEG that is kept
 NAME = 200  # characters kept of a file's name
 SMALL = 320  # pixels; the long side of the small version for lists
@@ -22,7 +22,10 @@ _decoding = threading.BoundedSemaphore(2)  # large pictures that are in memory a
 
 @dataclass(frozen=True)
 class Uploads:
-    """The folder of uploads: ID.jpg for each photograph and each query on a part of one, ID.small.jpg for lists."""
+    """The folder of uploads: ID.jpg for each photograph and each query on a part of one, ID.small.jpg for lists.
+
+    ID.zip holds photographs of a batch until they are read.
+    """
 
     folder: Path
     max_pixels: int
@@ -64,6 +67,10 @@ class Uploads:
     def path(self, name: str) -> Path:
         """The file of an id; the id must come from the database, not from outside."""
         return self.folder / f"{name}.jpg"
+
+    def archive(self, name: str) -> Path:
+        """The ZIP of an id; the id must come from the database, not from outside."""
+        return self.folder / f"{name}.zip"
 
     def small(self, name: str) -> Path:
         """The file of the small version, created on first use; raises ImageProblem if the picture has been deleted.

@@ -25,5 +25,9 @@ class Worker:
         if self._thread is not None:
             self._thread.join()
 
+    def wait(self) -> None:
+        """Wait until somebody stops it."""
+        self._stopped.wait()
+
     def _run(self) -> None:
         raise NotImplementedError

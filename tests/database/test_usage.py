@@ -103,7 +103,7 @@ def test_every_source_is_listed(people):
     for source in ("file", "camera", "camera", "api"):
         ask(people["ada"], "2026-11-02 10:00", source=source)
     ask(people["ada"], "2026-10-02 10:00", source="paste")
-    expected = [("file", 1), ("drop", 0), ("paste", 0), ("camera", 2), ("address", 0), ("api", 1)]
+    expected = [("file", 1), ("drop", 0), ("paste", 0), ("camera", 2), ("address", 0), ("api", 1), ("batch", 0)]
     assert usage.sources(NOVEMBER, SOURCES) == expected
 
 

@@ -15,8 +15,8 @@ from database import usage as counts
 from database.tables import Work
 from database.usage import Span
 from models.collection.store import FILE as STORE
+from utils import spreadsheet
 from utils.text import counted, printable
-from web import spreadsheet
 from web.statistics import blueprint, figures
 from web.statistics.background import Background
 from web.statistics.measures import percent, percent_range
@@ -31,7 +31,7 @@ PATIENCE = 0.3  # seconds that a page waits for the measurement of small folders
 FIRST_YEAR, LAST_YEAR = 1970, 2100
 VERDICT_NAMES = {verdict: word.lower() for verdict, word in VERDICT_WORDS.items()}
 CAME = {"file": "chosen file", "drop": "dropped", "paste": "pasted", "camera": "camera", "address": "web address",
-        "api": "program (API)"}  # fmt: skip
+        "api": "program (API)", "batch": "in a batch"}  # fmt: skip
 
 storage: Background[list[tuple[str, int]]] = Background()
 

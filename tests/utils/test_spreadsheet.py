@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from web import spreadsheet
+from utils import spreadsheet
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
