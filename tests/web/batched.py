@@ -8,10 +8,13 @@ import numpy as np
 from flask import Flask
 from flask.testing import FlaskClient
 
-from database.tables import Batch, BatchPhotograph, db
+from database.tables import Batch, BatchPhotograph, db, random_id
+from models.answer import Answer
+from tests.web.asked import user_of
 from tests.web.conftest import csrf_token
-from web import jobs
+from web import asking, jobs
 from web.batches import answering
+from web.intake import Region, kept
 
 GREY = cv2.imencode(".png", np.full((300, 400, 3), 120, np.uint8))[1].tobytes()
 
@@ -52,6 +55,24 @@ def answer_all(site: Flask, batch: str) -> dict:
         while jobs.carry_out(job.id):
             pass
         return answering.progress(db.session.get(Batch, batch))
+
+
+def add_answered(site: Flask, person: str, answers: dict[str, Answer]) -> str:
+    """The id of a batch whose photographs, by their names, have these answers: quicker than to ask for each test."""
+    with site.app_context():
+        user = user_of(person)
+        batch = Batch(id=random_id(), user_id=user.id, name="Depot seven")
+        db.session.add(batch)
+        db.session.commit()
+        for name, answer in answers.items():
+            with kept(user.id, GREY, "batch", name) as photograph:
+                db.session.flush()
+                query = asking._query(photograph, 0, Region(), answer)
+                row = BatchPhotograph(batch_id=batch.id, name=name, state="answered", doubt=answering.doubt(query))
+                row.photograph_id, row.query_ = photograph.id, query
+                db.session.add_all([query, row])
+                db.session.commit()
+        return batch.id
 
 
 def rows_of(site: Flask, batch: str) -> list[BatchPhotograph]:

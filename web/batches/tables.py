@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from flask import Blueprint, Response, current_app, render_template, send_file, stream_with_context, url_for
 from werkzeug.utils import secure_filename
 
-from database.tables import Batch, db
+from database.tables import Batch, BatchPhotograph, db
 from models.answer_table import Row, csv_lines, write_xlsx
 from utils.text import printable
 from web.batches.entries import Entry, chosen, entries, visible, with_answers
@@ -59,7 +59,7 @@ def rows(batch: Batch) -> Iterator[Row]:
 
 
 def _all(batch: Batch) -> Iterator[Entry]:
-    asked = with_answers(chosen(batch).order_by(None).order_by("id"))
+    asked = with_answers(chosen(batch).order_by(None).order_by(BatchPhotograph.id))
     place = 0
     while some := entries(list(db.session.scalars(asked.offset(place).limit(SOME)))):
         yield from some
