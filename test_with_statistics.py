@@ -22,9 +22,10 @@ work; none means that the picture shows nothing in the collection:
   0001.jpg,aachen/allegory.jpg
   0002.jpg,
 
-The results are written to OUTPUT/statistics/NAME: queries.csv, summary.json and report.html. An
-interrupted run continues where it stopped. A calibration is written to OUTPUT/verdict.json; without
-that file, the verdict is decided by thresholds set by hand.
+The results are written to OUTPUT/statistics/NAME: queries.csv, summary.json and report.html; for a
+folder also answers.csv and answers.xlsx, with the inventory numbers, titles and artists of the site's
+register. An interrupted run continues where it stopped. A calibration is written to
+OUTPUT/verdict.json; without that file, the verdict is decided by thresholds set by hand.
 """
 
 import argparse
@@ -34,11 +35,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config import Settings
-from database import kept
+from database import catalog, kept
 from database.register.files import Matcher
 from models.answer import Answer
+from models.answer_table import Described
 from models.evaluation.queries import Query, folder_queries, groups, transformed_queries
-from models.evaluation.run import evaluate
+from models.evaluation.run import ANSWERS_CSV, ANSWERS_XLSX, evaluate
 from models.evaluation.summary import table, verdict_line
 from models.verdict.calibration import NAME as VERDICT
 from utils import script
@@ -156,17 +158,23 @@ def _folder(output: Path, name: str) -> Path:
     return output / "statistics" / name
 
 
-def _works(register: Path, images: dict[int, str]) -> list[tuple[str, frozenset[int]]]:
-    """(inventory number or "", ids of its images) of each work, as the site's register has them; none without one."""
+def _works(register: Path, images: dict[int, str]) -> list[tuple[catalog.Work, frozenset[int]]]:
+    """(row, ids of its images) of each work, as the site's register has them; none without one."""
     if not register.exists():
         return []
     matched = Matcher(lambda: kept.read(register), images)
-    return [(row.number, frozenset(shown.image for shown in pictures)) for row, pictures, _ in matched if pictures]
+    return [(row, frozenset(shown.image for shown in pictures)) for row, pictures, _ in matched if pictures]
+
+
+def _described(engine: "Engine", settings: Settings) -> dict[str, Described]:
+    """Path of an image -> what the site's register says of its work."""
+    works = _works(settings.database / kept.NAME, engine.images)
+    return {engine.images[id]: Described(row.number, row.title, row.author) for row, ids in works for id in ids}
 
 
 def _queries(engine: "Engine", options: argparse.Namespace, settings: Settings) -> list[Query]:
     if options.n:
-        works = _works(settings.database / kept.NAME, engine.images)
+        works = [(row.number, ids) for row, ids in _works(settings.database / kept.NAME, engine.images)]
         return folder_queries(options.n, options.ground_truth, engine.images, works)
     seen = set().union(*(groups(_folder(options.output, name)) for name in options.apart_from))
     return transformed_queries(
@@ -182,11 +190,14 @@ def _queries(engine: "Engine", options: argparse.Namespace, settings: Settings) 
 
 
 def _all(engine: "Engine", queries: list[Query], place: Path, settings: Settings) -> None:
-    summary = evaluate(engine, queries, place, settings)
+    summary = evaluate(engine, queries, place, settings, _described(engine, settings))
     print(table(summary))
-    wrong = sum(summary["wrong_answers"].values())
+    is_known = summary["in_collection"] + summary["not_in_collection"] > 0
+    wrong = f"{sum(summary['wrong_answers'].values())} wrong answers, " if is_known else ""
+    if (place / ANSWERS_XLSX).is_file():
+        print(f"The answers as a table: {ANSWERS_XLSX} and {ANSWERS_CSV}, beside the report.")
     print(
-        f"{summary['queries']} queries, {wrong} wrong answers, {len(summary['skipped'])} skipped; "
+        f"{summary['queries']} queries, {wrong}{len(summary['skipped'])} skipped; "
         f"report: {printable(str(place / 'report.html'))}"
     )
 

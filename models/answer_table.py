@@ -8,6 +8,16 @@ from typing import IO
 from utils import spreadsheet
 
 SHEET = "Answers"
+WORDS = {"found": "found", "maybe": "not sure", "not found": "not found"}  # what people read for a verdict
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a register says of a work."""
+
+    number: str = ""  # of the inventory
+    title: str = ""
+    artist: str = ""
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,7 @@ class Row:
     title: str = ""
     artist: str = ""
     image: str = ""  # file of the collection
-    verdict: str = ""  # of the engine; empty: there is no answer
+    verdict: str = ""  # of the engine, in WORDS; empty: there is no answer
     probability: float | None = None  # that the engine's first candidate is right; None without a calibration
     review: str = ""  # what a person says of the answer; empty: nobody has looked
     reviewed_by: str = ""

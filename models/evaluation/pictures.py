@@ -1,4 +1,4 @@
-"""Drawings of wrong answers: the query beside the answer, and beside the expected work."""
+"""Drawings of answers: the query joined with the answer, and with the expected work; photograph and work, small."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,30 @@ from utils import images
 
 if TYPE_CHECKING:
     from models.engine import Engine
+
+
+SMALL = 480  # pixels; the long side of what the report shows beside each other
+
+
+def keep_pair(engine: "Engine", picture: Path, answer: Answer, folder: Path, number: int, settings: Settings) -> None:
+    """Write a photograph and the first candidate, if there is one, as small JPEG files: see `pair_of`."""
+    folder.mkdir(exist_ok=True)
+    pair = [picture, *(engine.dataset / candidate.path for candidate in answer.after[:1])]
+    for path, name in zip(pair, pair_of(number), strict=False):
+        try:
+            _write(folder / name, images.fit(load(path, settings, SMALL), SMALL))
+        except images.ImageProblem:  # removed from the dataset since
+            continue
+
+
+def pair_of(number: int) -> tuple[str, str]:
+    """The file names of a photograph and of the work beside it. number: of the query, from 1."""
+    return f"{number:06}-photograph.jpg", f"{number:06}-work.jpg"
+
+
+def drawing_of(number: int) -> str:
+    """The file name of the drawing that joins a query with its answer."""
+    return f"{number:06}-answered.jpg"
 
 
 def draw(
@@ -37,7 +61,7 @@ def draw(
     answered_picture = expected_picture = None
     first = answer.after[0] if answer.after else None
     if first:
-        answered_picture = _draw_one(engine, framed, first, folder / f"{number:06}-answered.jpg", settings)
+        answered_picture = _draw_one(engine, framed, first, folder / drawing_of(number), settings)
     if query.expected and (first is None or first.id not in query.expected):
         expected = next((candidate for candidate in answer.after if candidate.id in query.expected), None)
         if expected is None:  # not on the shortlist: only the work itself can be drawn
@@ -56,9 +80,13 @@ def _draw_one(engine: "Engine", query: np.ndarray, candidate: Candidate, file: P
     evidence = candidate.evidence
     outline = drawing.outline(evidence.homography, candidate.frame)
     drawn = drawing.draw_match(query, work, evidence.query_points, evidence.work_points, outline)
-    _, data = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 80])
-    file.write_bytes(data.tobytes())
+    _write(file, drawn)
     return f"{file.parent.name}/{file.name}"
+
+
+def _write(file: Path, pixels: np.ndarray) -> None:
+    _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    file.write_bytes(data.tobytes())
 
 
 def _framed(image: np.ndarray, frame: tuple[int, int], settings: Settings) -> np.ndarray:

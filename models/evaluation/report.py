@@ -8,6 +8,8 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
+from models.answer_table import Row
+from models.evaluation import pictures
 from models.evaluation.records import Record
 from utils.text import printable
 
@@ -21,10 +23,10 @@ WIDTH, ROW, TOP, LEFT = 360, 70, 26, 4
 SIDE, EDGE = 240, 34  # of the reliability diagram's square, and the room for its labels
 
 
-def write_report(file: Path, name: str, summary: dict, records: Sequence[Record]) -> None:
+def write_report(file: Path, name: str, summary: dict, records: Sequence[Record], rows: Sequence[Row] = ()) -> None:
     """Render `templates/report.html`.
 
-    summary: as in summary.json. records: of every query.
+    summary: as in summary.json. records: of every query. rows: of the table of answers, one a record, if there is one.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -40,9 +42,21 @@ def write_report(file: Path, name: str, summary: dict, records: Sequence[Record]
         histograms=_histograms(records),
         diagram=_diagram(summary["verdict"]["reliability"]),
         wrong={kind: [record for record in records if record.result == kind] for kind in summary["wrong_answers"]},
+        photographs=[
+            _shown(file.parent, *both, number) for number, both in enumerate(zip(records, rows, strict=False), 1)
+        ],
         about=json.dumps({key: summary[key] for key in ("fingerprint", "versions")}, indent=2, ensure_ascii=False),
     )
     file.write_text(page, encoding="utf-8")
+
+
+def _shown(folder: Path, record: Record, row: Row, number: int) -> dict:
+    """A photograph as the page shows it; the addresses of its pictures are empty where there are none."""
+    names = [*pictures.pair_of(number), pictures.drawing_of(number)]
+    files = [f"pictures/{name}" if (folder / "pictures" / name).is_file() else "" for name in names]
+    return {"record": record, "row": row, "number": number} | dict(
+        zip(("photograph", "work", "drawing"), files, strict=True)
+    )
 
 
 def _figure(value: float | None, digits: int = 3) -> str:

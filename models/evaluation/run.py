@@ -11,13 +11,15 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from config import Settings
+from models import answer_table
 from models.answer import STAGES, Answer, Verdict
+from models.answer_table import Described, Row
 from models.evaluation import metrics, pictures, records
 from models.evaluation.queries import Query, folder_of, picture_of
 from models.evaluation.records import FALSE_FOUND, FORMAT, LOG, MISSED, RIGHT, WRONG_FIRST, Record
@@ -30,9 +32,20 @@ from utils.text import printable
 if TYPE_CHECKING:
     from models.engine import Engine
 
+ANSWERS_CSV, ANSWERS_XLSX = "answers.csv", "answers.xlsx"  # of photographs: the table that people take away
 
-def evaluate(engine: "Engine", queries: Sequence[Query], place: Path, settings: Settings) -> dict:
+
+def evaluate(
+    engine: "Engine",
+    queries: Sequence[Query],
+    place: Path,
+    settings: Settings,
+    register: Mapping[str, Described] | None = None,
+) -> dict:
     """Run all queries, one after the other, and write the folder `place`; returns the content of summary.json.
+
+    register: path of an image -> what the register says of its work; for the table of answers and the report. Only of
+    photographs there is a table, and a report that shows each.
 
     A picture that cannot be read is skipped, counted and listed.
     `place` is replaced atomically at the end.
@@ -53,7 +66,17 @@ def evaluate(engine: "Engine", queries: Sequence[Query], place: Path, settings: 
                 bar.update()
         summary = summarise(answered, engine) | {"queries_folder": folder_of(queries)}
         records.write(partial, summary, answered)
-        write_report(partial / "report.html", place.name, summary, answered)
+        are_photographs = bool(queries) and queries[0].seed is None
+        rows = (
+            [_row(record, number, register or {}) for number, record in enumerate(answered, 1)]
+            if are_photographs
+            else []
+        )
+        if rows:
+            with (partial / ANSWERS_CSV).open("w", encoding="utf-8", newline="") as file:
+                file.writelines(answer_table.csv_lines(rows))
+            answer_table.write_xlsx(partial / ANSWERS_XLSX, rows)
+        write_report(partial / "report.html", place.name, summary, answered, rows)
         _swap_in(partial, place)
         (place / LOG).unlink()
     return summary
@@ -78,10 +101,32 @@ def _ask(engine: "Engine", query: Query, folder: Path, number: int, settings: Se
     except images.ImageProblem as problem:
         return Record(query.name, query.group, skipped=printable(str(problem)))
     record = replace(_record(query, answer, engine.images), changes=changes, seconds=seconds)
-    if record.result in (WRONG_FIRST, FALSE_FOUND, MISSED):
+    is_wrong = record.result in (WRONG_FIRST, FALSE_FOUND, MISSED)
+    if is_wrong or query.seed is None:
         answered, expected = pictures.draw(engine, query, picture, answer, folder, number, settings)
-        record = replace(record, answered_picture=answered, expected_picture=expected)
+        if is_wrong:
+            record = replace(record, answered_picture=answered, expected_picture=expected)
+    if query.seed is None:
+        pictures.keep_pair(engine, query.path, answer, folder, number, settings)
     return record
+
+
+def _row(record: Record, number: int, register: Mapping[str, Described]) -> Row:
+    """The query's row in the table of answers; where nothing was found, it names no work."""
+    if record.verdict is None:
+        return Row(printable(record.file), note=record.skipped or "")
+    path = record.first_after if record.verdict != Verdict.NOT_FOUND.value else None
+    work = register.get(path, Described()) if path else Described()
+    return Row(
+        printable(record.file),
+        work.number,
+        work.title,
+        work.artist,
+        printable(path or ""),
+        answer_table.WORDS[record.verdict],
+        record.probability,
+        link=f"report.html#photograph-{number}",
+    )
 
 
 def _record(query: Query, answer: Answer, collection: dict[int, str]) -> Record:

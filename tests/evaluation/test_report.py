@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import chain
 from pathlib import Path
 
 from models.answer import Verdict
@@ -28,19 +29,21 @@ class Page(HTMLParser):
 def test_report_shows_every_wrong_answer_and_loads_nothing_from_elsewhere(engine, museum, place):
     run(engine, museum, place)
     page = Page(place / "report.html")
+    every = [[f"pictures/{n:06}-{what}.jpg" for what in ("photograph", "work", "answered")] for n in range(1, 7)]
     assert [image["src"] for image in page.images] == [
         "pictures/000002-answered.jpg",  # wrong first, beside what was expected
         "pictures/000002-expected.jpg",
         "pictures/000004-answered.jpg",  # false found
         "pictures/000003-answered.jpg",  # missed
+        *chain.from_iterable(every),  # each photograph beside its work, with the evidence
     ]
     assert all(image["alt"] for image in page.images)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     assert all((place / source).is_file() for source in page.sources if not source.startswith("#"))
     assert "url(" not in (place / "report.html").read_text() and "@import" not in (place / "report.html").read_text()
-    assert sorted(file.name for file in (place / "pictures").iterdir()) == sorted(
+    assert {file.name for file in (place / "pictures").iterdir()} == {
         image["src"].removeprefix("pictures/") for image in page.images
-    )
+    }
 
 
 def test_report_draws_how_reliable_the_probabilities_are(engine, museum, place):

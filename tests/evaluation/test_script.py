@@ -27,7 +27,8 @@ def script(engine, monkeypatch):
 def test_script_writes_the_folder_and_ends_with_one_summary_line(script, museum, tmp_path, capsys):
     script(["-n", str(museum), "--output", str(tmp_path / "output")])
     place = tmp_path / "output" / "statistics" / "photographs"
-    assert {file.name for file in place.iterdir()} == {"queries.csv", "summary.json", "report.html", "pictures"}
+    written = {"queries.csv", "summary.json", "report.html", "pictures", "answers.csv", "answers.xlsx"}
+    assert {file.name for file in place.iterdir()} == written
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == f"6 queries, 3 wrong answers, 1 skipped; report: {place / 'report.html'}"
     assert any(line.split() == ["after", "re-ranking", "0.667", "1.000", "1.000", "0.722"] for line in lines)

@@ -416,7 +416,7 @@ def test_the_description_is_whole_and_names_every_address(site, client):
         if rule.endpoint.startswith("v1.")
         for method in rule.methods - {"HEAD", "OPTIONS"}
     }
-    assert described == routes and len(routes) == 5
+    assert described == routes and len(routes) == 10
     for reference in references(spec):
         part = spec
         for name in reference.removeprefix("#/").split("/"):
@@ -433,7 +433,7 @@ def test_the_description_is_whole_and_names_every_address(site, client):
             assert all(
                 response.get("description") or "$ref" in response for response in operation["responses"].values()
             )
-    assert len(ids) == 5
+    assert len(ids) == 10
 
 
 def test_answers_are_as_the_description_says(client, program, photograph):

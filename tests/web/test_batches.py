@@ -14,6 +14,7 @@ from database.tables import Batch, BatchPhotograph, Job, Photograph, Query, db, 
 from tests.web.asked import ask_for, count, files
 from tests.web.batched import GREY, answer_all, create, rows_of, send, zipped
 from tests.web.conftest import post, signed_in
+from tests.web.test_api import Program, program_of
 from web import expiry
 from web.asking import ask
 from web.batches import answering
@@ -251,4 +252,47 @@ def test_nothing_is_changed_without_the_forms_secret(site, member, painting):
     batch = create(member, **{"1.png": painting})
     for route in ("start", "files", "undo", "delete"):
         assert member.post(f"/batches/{batch}/{route}").status_code == 400
+    assert count(site, Batch) == 1
+
+
+# The API
+
+
+def test_a_program_gives_a_batch_and_reads_its_answers(site, painting):
+    ada, bob = program_of(site, "ada"), program_of(site, "bob")
+    room = zipped({"shelf 2/1.png": painting, "list.txt": b"x"})
+    sent = {"name": "Depot seven", "files": [(io.BytesIO(painting), "1.png"), (io.BytesIO(room), "room.zip")]}
+    made = ada.post("/api/v1/batches", data=sent, content_type="multipart/form-data")
+    assert made.status_code == 201, made.json
+    address = made.headers["Location"]
+    batch = made.json["id"]
+    assert (made.json["photographs"], made.json["waiting"], made.json["name"]) == (3, 3, "Depot seven")
+    more = ada.post(f"{address}/photographs", data={"files": (io.BytesIO(GREY), "grey.png")})
+    assert more.status_code == 201 and more.json["photographs"] == 4
+    answer_all(site, batch)
+    done = ada.get(address).json
+    assert [done[name] for name in ("waiting", "answered", "failed", "reviewed")] == [0, 3, 1, 0]
+    schemas = ada.get("/api/openapi.json").json["components"]["schemas"]
+    assert set(done) == set(schemas["Batch"]["properties"])
+    page = ada.get(f"{address}/answers?page_size=3").json
+    assert (page["total"], page["pages"], len(page["answers"])) == (4, 2, 3)
+    answers = {
+        each["photograph"]: each
+        for each in page["answers"] + ada.get(f"{address}/answers?page=2&page_size=3").json["answers"]
+    }
+    assert set(answers["1.png"]) == set(schemas["BatchAnswer"]["properties"])
+    assert answers["shelf 2/1.png"]["work"]["file"] == "portrait 6.png"
+    assert answers["1.png"]["verdict"] == "found" and answers["grey.png"]["verdict"] != "found"
+    assert answers["list.txt"]["state"] == "failed" and answers["list.txt"]["problem"]
+    assert ada.get(f"/api/v1/queries/{answers['1.png']['query']}").status_code == 200
+    assert [each["id"] for each in ada.get("/api/v1/batches").json] == [batch]
+
+    for method, path in [("get", ""), ("get", "/answers"), ("post", "/photographs")]:
+        assert getattr(bob, method)(address + path).status_code == 404
+        assert getattr(Program(site, None), method)(address + path).status_code == 401
+    assert bob.get("/api/v1/batches").json == []
+    for path in ("/api/v1/batches", f"{address}/photographs"):
+        assert ada.post(path, data={"name": "x"}, content_type="multipart/form-data").status_code == 422
+    refused = ada.post("/api/v1/batches", data={"files": (io.BytesIO(b"PK\x03\x04"), "a.zip")})
+    assert refused.status_code == 400 and "cannot be read" in refused.json["message"]
     assert count(site, Batch) == 1

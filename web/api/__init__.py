@@ -3,6 +3,7 @@
 from flask import Flask
 from flask_smorest import Api
 
+from web.api import batches  # noqa: F401  (adds its addresses to v1)
 from web.api.description import blueprint
 from web.api.views import v1
 

@@ -7,6 +7,11 @@ blueprint = Blueprint("api", __name__)
 EXAMPLES = {
     "search": "-F picture=@photograph.jpg {site}/api/v1/search",
     "query": "{site}/api/v1/queries/Xq3oSy4QdRr0bQkWmJt5aA",
+    "new_batch": "-F name='Store room 3' -F files=@photographs.zip {site}/api/v1/batches",
+    "more_photographs": "-F files=@1.jpg -F files=@2.jpg {site}/api/v1/batches/Xq3oSy4QdRr0bQkWmJt5aA/photographs",
+    "batches": "{site}/api/v1/batches",
+    "batch": "{site}/api/v1/batches/Xq3oSy4QdRr0bQkWmJt5aA",
+    "batch_answers": "'{site}/api/v1/batches/Xq3oSy4QdRr0bQkWmJt5aA/answers?page_size=100'",
     "works": "'{site}/api/v1/works?q=portrait&page_size=10'",
     "work": "{site}/api/v1/works/17",
     "similar": "'{site}/api/v1/works/17/similar?count=5'",

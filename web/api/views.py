@@ -54,10 +54,10 @@ csrf.exempt(v1)  # requests that are not authenticated by a cookie cannot be for
 def _ask_for_a_token() -> None:
     open_to_all = request.endpoint in OPEN and not current_app.extensions["settings"].private
     if user_of_request() is None and not open_to_all:  # a wrong token is refused in any case
-        _user()
+        owner_of_token()
 
 
-def _user() -> User:
+def owner_of_token() -> User:
     """Whose token was sent. Raises Unauthorized where there is none."""
     user = user_of_request()
     if user is None:
@@ -90,7 +90,7 @@ def refusal(code: int, description: str) -> Callable:
     return v1.alt_response(code, description=description, schema=Api.ERROR_SCHEMA)
 
 
-def _program() -> str:
+def program() -> str:
     return f"program {hashlib.sha256(request.headers.get('Authorization', '').encode()).hexdigest()}"
 
 
@@ -103,7 +103,7 @@ def _program() -> str:
 @refusal(422, "Something is missing or not valid.")
 @refusal(429, "Too many requests; Retry-After says when to try again.")
 @refusal(503, "Busy; Retry-After says when to try again.")
-@limiter.limit("60 per minute", key_func=_program)
+@limiter.limit("60 per minute", key_func=program)
 def search():
     """Identify the work in a picture
 
@@ -112,7 +112,7 @@ def search():
     """
     question, file = _question()
     service().engine  # noqa: B018  (raises Unavailable before a picture is decoded in vain)
-    user = _user()
+    user = owner_of_token()
     photograph = intake.keep_file(user, file, "api") if file else intake.keep_address(user, question["address"])
     with intake.deleted_on_failure(photograph):
         query, *_ = ask(photograph, [_region(question, photograph)])
@@ -176,7 +176,7 @@ def get_query(id):
     Whether the query came through the API or the site. Administrators can read everybody's answers.
     """
     query = db.session.get(Query, id, options=[joinedload(Query.answer)]) if ID.fullmatch(id) else None
-    user = _user()
+    user = owner_of_token()
     if query is None or (query.user_id != user.id and not user.is_admin):
         abort(404)
     return answer_json(query)

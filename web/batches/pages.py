@@ -53,10 +53,15 @@ def _counts(ids: list[str]) -> dict[str, dict[str, int]]:
 
 
 @blueprint.url_value_preprocessor
-def _accept_large_files(_endpoint: str | None, _values: dict | None) -> None:
-    """A ZIP may be larger than a photograph. This comes before the check of the form's secret, which reads the form."""
+def _before_the_form_is_read(_endpoint: str | None, _values: dict | None) -> None:
+    """The check of its secret reads it."""
     if request.method == "POST":
-        request.max_content_length = (current_app.extensions["settings"].batch_megabytes << 20) + FORM
+        accept_large_files()
+
+
+def accept_large_files() -> None:
+    """Let this request be as large as a ZIP may be, which is more than a photograph."""
+    request.max_content_length = (current_app.extensions["settings"].batch_megabytes << 20) + FORM
 
 
 @blueprint.post("")

@@ -7,12 +7,12 @@ from flask import Blueprint, Response, current_app, render_template, send_file, 
 from werkzeug.utils import secure_filename
 
 from database.tables import Batch, BatchPhotograph, db
+from models.answer_table import WORDS as VERDICTS
 from models.answer_table import Row, csv_lines, write_xlsx
 from utils.text import printable
 from web.batches.entries import Entry, chosen, entries, visible, with_answers
 from web.judging import WORDS
 from web.search import for_members
-from web.words import VERDICT_WORDS
 
 SOME = 200  # rows that are read at once
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -76,7 +76,7 @@ def _row(entry: Entry) -> Row:
         title=work.title if work else "",
         artist=work.author if work else "",
         image=printable(picture.path) if picture else "",
-        verdict=VERDICT_WORDS[query.verdict].lower(),
+        verdict=VERDICTS[query.verdict],
         probability=query.answer.content.get("probability"),
         review=review_of(entry),
         reviewed_by=query.judge.username if query.judge else "",
