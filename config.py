@@ -114,6 +114,7 @@ class Settings:
     upload_pixels: int = 250_000_000  # of an uploaded picture, at most
     upload_side: int = 2048  # pixels; the long side of what is kept of an upload
     keep_days: int = setting(365, least=0)  # uploads and answers older than this are deleted; 0: never
+    use_confirmed: bool = False  # on: photographs whose work people have confirmed measure and calibrate the search
     computing: int = 2  # queries that compute at the same time
     waiting: int = setting(8, least=0)  # queries that wait for their turn; one more is told to come back
 

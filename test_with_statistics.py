@@ -11,6 +11,7 @@ examples:
                                                                    calibrate with both, and works on walls
   python test_with_statistics.py -d --seed 2 --apart-from calibration photographed --name unseen
                                                                    test on images not used for calibration
+  python test_with_statistics.py --confirmed                       photographs that people have confirmed on the site
   python test_with_statistics.py --calibrate calibration monday    calibrate with existing runs
 
 The ground truth is a CSV file with the columns query,relevant; by default ground_truth.csv in the
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     settings = Settings.read()
     options = _options(arguments, settings)
     settings = replace(settings, dataset=options.dataset, lists=options.lists, output=options.output)
-    if options.n or options.d or options.i:
+    if options.n or options.d or options.i or options.confirmed:
         _ask(options, settings)
     if options.calibrate is not None:
         _calibrate(options)
@@ -80,7 +81,10 @@ def _options(arguments: list[str] | None, settings: Settings) -> argparse.Namesp
     what.add_argument("-n", type=Path, metavar="FOLDER", help="query with every picture in a folder")
     what.add_argument("-i", type=Path, metavar="IMAGE", help="query with one picture and print the answer")
     what.add_argument("-d", action="store_true", help="query with transformed copies of collection images")
-    parser.add_argument("--name", help="name of the run (the folder's name; with -d: transformed)")
+    what.add_argument(
+        "--confirmed", action="store_true", help="query with the site's photographs whose work people have confirmed"
+    )
+    parser.add_argument("--name", help="name of the run (the folder's name; with -d: transformed; else: confirmed)")
     parser.add_argument(
         "--ground-truth", type=Path, metavar="CSV", help="with -n: ground truth (ground_truth.csv in the folder)"
     )
@@ -117,10 +121,10 @@ def _options(arguments: list[str] | None, settings: Settings) -> argparse.Namesp
         help="with --calibrate: required precision of “found”, such as 0.999 (default: no wrong “found” at all)",
     )
     options = parser.parse_args(arguments)
-    if not (options.n or options.d or options.i or options.calibrate):
-        parser.error("give -n FOLDER, -i IMAGE or -d, or name runs to --calibrate with")
+    if not (options.n or options.d or options.i or options.confirmed or options.calibrate):
+        parser.error("give -n FOLDER, -i IMAGE, -d or --confirmed, or name runs to --calibrate with")
     if options.calibrate is not None and options.i:
-        parser.error("--calibrate needs more than one picture: give -n FOLDER or -d, or name runs")
+        parser.error("--calibrate needs more than one picture: give -n FOLDER, -d or --confirmed, or name runs")
     if options.precision is not None and options.calibrate is None:
         parser.error("--precision needs --calibrate")
     if options.ground_truth and not options.n:
@@ -146,7 +150,8 @@ def _share(text: str) -> float:
 
 def _place(options: argparse.Namespace) -> Path:
     """The folder of the results. Raises WrongUse for a name that cannot be one."""
-    return _folder(options.output, options.name or ("transformed" if options.d else options.n.resolve().name))
+    usual = "transformed" if options.d else "confirmed" if options.confirmed else options.n.resolve().name
+    return _folder(options.output, options.name or usual)
 
 
 def _folder(output: Path, name: str) -> Path:
@@ -176,6 +181,8 @@ def _queries(engine: "Engine", options: argparse.Namespace, settings: Settings) 
     if options.n:
         works = [(row.number, ids) for row, ids in _works(settings.database / kept.NAME, engine.images)]
         return folder_queries(options.n, options.ground_truth, engine.images, works)
+    if options.confirmed:
+        return _confirmed_queries(engine.images, settings)
     seen = set().union(*(groups(_folder(options.output, name)) for name in options.apart_from))
     return transformed_queries(
         engine.dataset,
@@ -187,6 +194,28 @@ def _queries(engine: "Engine", options: argparse.Namespace, settings: Settings) 
         seed=options.seed,
         walls=options.walls,
     )
+
+
+def _confirmed_queries(images: dict[int, str], settings: Settings) -> list[Query]:
+    """A query for each photograph of the site of which people have said what it shows. Raises WrongUse without any."""
+    if not settings.use_confirmed:
+        raise WrongUse(
+            "The site's photographs are not used for this: set RETRIEVAL_USE_CONFIRMED=on, and its pages say so to people."
+        )
+    from app import create_app  # only now: the site is not needed otherwise
+    from web.confirmed import photographs
+
+    queries = []
+    with create_app(settings).app_context():
+        for path, works in photographs():
+            expected = works & images.keys()
+            if works and not expected:
+                continue  # the work has left the collection
+            group = images[min(expected)] if expected else path.name
+            queries.append(Query(path.name, path, expected, group=group))
+    if not queries:
+        raise WrongUse("Nobody has said yet which work a photograph shows: judge answers on the site first.")
+    return queries
 
 
 def _all(engine: "Engine", queries: list[Query], place: Path, settings: Settings) -> None:
@@ -204,7 +233,7 @@ def _all(engine: "Engine", queries: list[Query], place: Path, settings: Settings
 
 def _calibrate(options: argparse.Namespace) -> None:
     """Fit the verdict on the run that was just asked, if any, and on those named; write OUTPUT/verdict.json."""
-    asked = [_place(options)] if options.n or options.d else []
+    asked = [_place(options)] if options.n or options.d or options.confirmed else []
     named = [_folder(options.output, name) for name in options.calibrate]
     places = sorted({*asked, *named})  # in this order, so that the same runs give the same calibration
 

@@ -12,7 +12,7 @@ from models.answer import VERDICTS
 from utils.text import printable
 from web.account_forms import one_line
 from web.api.schemas import WorkSchema, described
-from web.api.views import program, refusal, owner_of_token, v1, work_json
+from web.api.views import owner_of_token, program, refusal, v1, work_json
 from web.batches import answering, files
 from web.batches.entries import Entry, chosen, counts, entries, visible, with_answers
 from web.batches.pages import accept_large_files, made
