@@ -157,7 +157,7 @@ def manager() -> Manager:
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    for talkative in ("alembic", "faiss"):
+    for talkative in ("alembic", "faiss", "huey"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
     if len(sys.argv) == 1:
         sys.argv.append("serve")

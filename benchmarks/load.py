@@ -3,11 +3,13 @@
 Examples:
   python benchmarks/load.py                                  over the demonstration: ./demo.sh --no-serve makes it
   python benchmarks/load.py --people 32 --queries 500
+  python benchmarks/load.py --people 8 --batch 500           while a batch is answered in the background
   python benchmarks/load.py --output output/museum --dataset output/museum/pictures --photographs FOLDER
 
 The site runs as `python app.py` does, with a database of its own. Each photograph is asked alone first; then all people
 ask at the same time, each again as soon as the answer is there, and what they are told has to be what was told before.
-Who is told to come back (503) does so after as many seconds as the site says.
+Who is told to come back (503) does so after as many seconds as the site says. A batch is given once each photograph has
+been asked alone, and goes on whenever nobody asks.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -63,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         tokens = _people(settings, options.people)
         with _site(settings) as (address, process):
-            seen = _ask_all(address, process, tokens, photographs, options.queries)
+            seen = _ask_all(address, process, tokens, photographs, options)
     _print_report(seen, options)
     if seen.wrong or set(seen.codes) - {200, 201, 503}:
         raise Failed("There were errors, or answers that belong to another photograph.")
@@ -73,6 +76,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = script.plain_parser(__doc__)
     parser.add_argument("--people", type=script.positive, default=32, help="who ask at once (%(default)s)")
     parser.add_argument("--queries", type=script.positive, default=500, help="in all (%(default)s)")
+    parser.add_argument("--batch", type=int, default=0, help="photographs of a batch meanwhile (%(default)s)")
+    parser.add_argument("--pause", type=float, default=0, help="seconds between an answer and the next (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("output/demo"), help="the collection (%(default)s)")
     parser.add_argument("--dataset", type=Path, default=Path("dataset/demo/images"), help="its pictures (%(default)s)")
     parser.add_argument("--photographs", type=Path, default=Path("dataset/demo/queries"), help="(%(default)s)")
@@ -133,10 +138,13 @@ def _wait_until_ready(address: str, process: subprocess.Popen) -> None:
     raise Failed("The site did not become ready; the lines above say why.")
 
 
-def _ask_all(address: str, process: subprocess.Popen, tokens: list[str], photographs: list[Path], queries: int) -> Seen:
-    photographs = photographs[: len(tokens)]
+def _ask_all(
+    address: str, process: subprocess.Popen, tokens: list[str], photographs: list[Path], options: argparse.Namespace
+) -> Seen:
+    every, photographs = photographs, photographs[: len(tokens)]
     told = [_ask(address, tokens[0], photograph)[1] for photograph in photographs]
-    seen, left, lock = Seen(), iter(range(queries)), threading.Lock()
+    seen, left, lock = Seen(), iter(range(options.queries)), threading.Lock()
+    batch = _give_batch(address, tokens[0], every, options.batch) if options.batch else None
 
     def person(number: int) -> None:
         while True:
@@ -150,11 +158,30 @@ def _ask_all(address: str, process: subprocess.Popen, tokens: list[str], photogr
                 seen.wrong.append(f"{photographs[place].name}: {said} in place of {told[place]}")
             if turn % 50 == 0:
                 seen.memory.append(_memory(process.pid))
+            time.sleep(options.pause)
 
     with ThreadPoolExecutor(len(tokens)) as pool:
         list(pool.map(person, range(len(tokens))))
     seen.memory.append(_memory(process.pid))
+    if batch:
+        done = requests.get(batch, headers={"Authorization": f"Bearer {tokens[0]}"}, timeout=PATIENCE).json()
+        print(f"of the batch, {done['answered']} of {done['photographs']} were answered meanwhile")
     return seen
+
+
+def _give_batch(address: str, token: str, photographs: list[Path], count: int) -> str:
+    """Send a ZIP of so many photographs; the address at which the API tells how far it is."""
+    with tempfile.TemporaryFile() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for number in range(count):
+                photograph = photographs[number % len(photographs)]
+                archive.write(photograph, f"{number}{photograph.suffix}")
+        file.seek(0)
+        headers = {"Authorization": f"Bearer {token}"}
+        files = {"files": ("batch.zip", file)}
+        given = requests.post(f"{address}/api/v1/batches", files=files, headers=headers, timeout=PATIENCE)
+    given.raise_for_status()
+    return address + given.headers["Location"]
 
 
 def _until_answered(address: str, token: str, photograph: Path, seen: Seen) -> tuple | None:
