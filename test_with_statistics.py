@@ -200,7 +200,7 @@ def _confirmed_queries(images: dict[int, str], settings: Settings) -> list[Query
     """A query for each photograph of the site of which people have said what it shows. Raises WrongUse without any."""
     if not settings.use_confirmed:
         raise WrongUse(
-            "The site's photographs may not be used for this; with RETRIEVAL_USE_CONFIRMED=on they are, and pages say so."
+            "The site's photographs may not be used for this: set RETRIEVAL_USE_CONFIRMED=on, and its pages say so."
         )
     from app import create_app  # only now: the site is not needed otherwise
     from web.confirmed import photographs

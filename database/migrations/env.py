@@ -22,9 +22,10 @@ def run() -> None:
                 render_as_batch=sqlite,
                 user_module_prefix="tables.",
                 compare_type=True,
+                # Tables that SQLAlchemy does not know: see fulltext.py, and the queue of jobs on PostgreSQL.
                 include_name=lambda name, kind, _: (
-                    kind != "table" or not (name or "").startswith("work_texts")
-                ),  # see fulltext.py
+                    kind != "table" or not (name or "").startswith(("work_texts", "huey_"))
+                ),
             )
             with context.begin_transaction():
                 context.run_migrations()

@@ -7,8 +7,8 @@ import openpyxl
 import pytest
 
 from database.tables import Query, db
-from tests.browser.conftest import DESK, PHONE, check_accessibility, shot, sign_in
-from tests.web.batched import GREY, zipped
+from tests.browser.conftest import PHONE, check_accessibility, shot, sign_in
+from tests.web.batched import GREY, add_answered, rows_of, zipped
 
 DROP = """([files]) => {
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -96,25 +96,32 @@ def test_from_the_drop_to_the_table(visit, site, address, working, collection, t
         assert db.session.scalar(db.select(db.func.count(Query.id)).where(Query.confirmed_id.is_not(None))) == 2
 
 
-@pytest.mark.parametrize(("size", "colours"), [(PHONE, "dark"), (DESK, "light")], ids=["phone", "desk"])
-def test_its_pages_fit_and_can_be_read_by_everybody(visit, site, address, engine, collection, size, colours):
-    from tests.web.batched import add_answered
-
-    page = visit(address, viewport=size, color_scheme=colours)
+def test_its_pages_fit_a_phone_and_can_be_read_by_everybody(visit, site, address, engine, collection):
+    page = visit(address, viewport=PHONE, color_scheme="dark")
     sign_in(page, site, address)
-    content = (collection / "images" / "sea 11.png").read_bytes()
-    batch = add_answered(
-        site, "ada", {"sea.png": engine.ask(content), "a folder/with/a very long name.jpg": engine.ask(GREY)}
-    )
-    for name in (
-        "",
-        f"/{batch}",
-        f"/{batch}/review",
-        f"/{batch}/review?show=found",
-        f"/{batch}/sheet",
-        f"/{batch}/delete",
-    ):
+    found = engine.ask((collection / "images" / "sea 11.png").read_bytes())
+    batch = add_answered(site, "ada", {"sea.png": found, "a folder/with/a very long name.jpg": found})
+    for name in ("", f"/{batch}", f"/{batch}/review?show=found", f"/{batch}/sheet", f"/{batch}/delete"):
         page.goto(f"{address}/batches{name}")
-        shot(page, f"batches-{name.rsplit('/', 1)[-1][:6] or 'list'}-{size['width']}-{colours}".replace("?", "-"))
+        shot(page, f"batches-{name.rsplit('/', 1)[-1][:6] or 'list'}")
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, f"{name} sticks out"
         check_accessibility(page)
+
+
+def test_a_folder_is_sent_whole_and_files_of_one_name_stay_two(visit, site, address, tmp_path):
+    for name in ("shelf 1/1.png", "shelf 2/1.png", "shelf 2/Thumbs.db", ".hidden"):
+        path = tmp_path / "depot" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(GREY)
+    page = visit(address)
+    sign_in(page, site, address)
+    page.goto(f"{address}/batches")
+    page.get_by_label("Or a whole folder").set_input_files(tmp_path / "depot")
+    page.get_by_text("2 files chosen.").wait_for()
+    page.get_by_role("button", name="Identify them all").click()
+    page.wait_for_url("**/batches/*")
+    assert [row.name for row in rows_of(site, page.url.rsplit("/", 1)[-1])] == [
+        "depot/shelf 1/1.png",
+        "depot/shelf 2/1.png",
+    ]
+    assert "0 of 2 photographs have been looked at." in page.locator("main").inner_text()
