@@ -327,6 +327,7 @@ class Batch(Model):
     user_id = db.Column(db.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True)
     created_at = db.Column(db.DateTime, nullable=False, default=now, index=True)
     name = db.Column(db.String(200), nullable=False)
+    shared = db.Column(db.Boolean, nullable=False, default=False)  # whether everybody with an account may review it
     user: Mapped[User] = relationship(User)
 
 

@@ -26,7 +26,7 @@ from sqlalchemy.orm import joinedload
 from werkzeug import Response
 
 from database import works
-from database.tables import ID, BatchPhotograph, Query, Work, db, now
+from database.tables import ID, Batch, BatchPhotograph, Query, Work, db, now
 from models.answer import VERDICTS
 from utils import spreadsheet
 from utils.text import printable
@@ -89,7 +89,7 @@ class Candidate:
 @login_required
 def answer(query_id: str) -> str:
     """One answer, with its evidence; ?candidate=ID draws that of another candidate."""
-    query = visible(query_id)
+    query = visible(query_id, also_shared=True)
     content = query.answer.content
     candidates = candidates_of(content)
     before, after = (ranked(candidates, order) for order in ("before", "after"))
@@ -115,12 +115,22 @@ def answer(query_id: str) -> str:
     )
 
 
-def visible(query_id: str) -> Query:
-    """The query, if this person may see it (the owner, or an administrator); else aborts with 404."""
+def visible(query_id: str, also_shared: bool = False) -> Query:
+    """The query, if this person may see it (the owner, or an administrator); else aborts with 404.
+
+    also_shared: so may everybody with an account who reviews the batch that it belongs to.
+    """
     query = db.session.get(Query, query_id) if ID.fullmatch(query_id) else None
-    if query is None or (query.user_id != current_user.id and not current_user.is_admin):
+    if query is None:
+        abort(404)
+    if query.user_id != current_user.id and not current_user.is_admin and not (also_shared and _is_shared(query)):
         abort(404)
     return query
+
+
+def _is_shared(query: Query) -> bool:
+    shared = db.select(Batch.id).join(BatchPhotograph).where(BatchPhotograph.query_id == query.id, Batch.shared)
+    return db.session.scalar(shared) is not None
 
 
 def ranked(candidates: dict[int, Candidate], order: str) -> list[Candidate]:
@@ -170,14 +180,14 @@ def _requested(candidates: dict[int, Candidate]) -> Candidate | None:
 @login_required
 def picture(query_id: str) -> Response:
     """The submitted picture, or the part of it."""
-    return _jpeg(uploads().picture_of(visible(query_id)))
+    return _jpeg(uploads().picture_of(visible(query_id, also_shared=True)))
 
 
 @blueprint.get("/answers/<query_id>/thumbnail.jpg")
 @login_required
 def thumbnail(query_id: str) -> Response:
     """A small version of it; created on first use."""
-    name = name_of(visible(query_id))
+    name = name_of(visible(query_id, also_shared=True))
     if not uploads().path(name).exists():
         abort(404)
     return _jpeg(uploads().small(name))
@@ -187,7 +197,7 @@ def thumbnail(query_id: str) -> Response:
 @login_required
 def attention(query_id: str) -> Response:
     """Where the network looked, as an overlay of the picture."""
-    response = make_response(heat_map(visible(query_id).answer.content))
+    response = make_response(heat_map(visible(query_id, also_shared=True).answer.content))
     response.mimetype = "image/png"
     response.add_etag()
     return _private(response).make_conditional(request)

@@ -91,7 +91,7 @@ def test_cookies_over_plain_http_are_a_setting(make_site):
 
 
 def test_no_page_has_scripts_styles_or_handlers_of_its_own_or_from_other_sites(admin):
-    for address in ("/", "/collection", "/history", "/profile", "/admin/users", "/api", "/nowhere"):
+    for address in ("/", "/collection", "/history", "/batches", "/profile", "/admin/users", "/api", "/nowhere"):
         page = admin.get(address).get_data(as_text=True)
         assert not re.search(r"<script(?![^>]*\bsrc=)", page), address
         assert not re.search(r"\sstyle=|<style|\son\w+=|javascript:", page), address

@@ -219,6 +219,7 @@ ROUTES = [
     ("post", "/batches/{batch}/files"),
     ("post", "/batches/{batch}/review/{id}"),
     ("post", "/batches/{batch}/undo"),
+    ("post", "/batches/{batch}/share"),
     ("post", "/batches/{batch}/delete"),
 ]
 
@@ -245,6 +246,34 @@ def test_each_route_is_for_the_owner_and_for_administrators(site, client, member
     assert member.get(f"/batches/{batch}/review/{row.id + 1}").status_code == 404
     assert member.get(f"/batches/{batch}?show=nonsense").status_code == 400
     assert count(site, Batch) == 1 and count(site, Job) == 1
+
+
+def test_colleagues_review_what_is_shared_and_change_nothing_else(site, client, member, other, painting):
+    batch = create(member, **{"1.png": painting})
+    answer_all(site, batch)
+    (row,) = rows_of(site, batch)
+    post(member, f"/batches/{batch}/share", {"shared": "on"}, page="/batches")
+    answer = f"/answers/{row.query_id}"
+    for method, route in ROUTES:
+        address = route.format(batch=batch, id=row.id)
+        asked = other.get(address) if method == "get" else post(other, address, page="/batches")
+        may_not = route.rsplit("/", 1)[1] in ("delete", "files", "share")
+        refused = (400,) if route.endswith(("undo", "{id}")) and method == "post" else (200, 302, 303)
+        assert asked.status_code in ((403,) if may_not else refused), (address, asked.status_code)
+        assert client.get(address).status_code in (302, 405)
+    assert "Depot seven" in other.get("/batches").get_data(as_text=True)
+    for part in ("", "/picture.jpg", "/thumbnail.jpg", "/attention.png"):
+        assert other.get(answer + part).status_code == 200
+    assert "Delete this answer" not in other.get(answer).get_data(as_text=True)
+    assert other.get(f"{answer}/delete").status_code == other.get(f"{answer}/correct").status_code == 404
+    assert post(other, f"{answer}/delete", page="/batches").status_code == 404
+    data = {"feedback": "right", "seen": ""}
+    assert post(other, f"/batches/{batch}/review/{row.id}", data, page="/batches").status_code == 303
+    with site.app_context():
+        assert db.session.get(Query, row.query_id).judge.username == "bob"
+
+    post(member, f"/batches/{batch}/share", {"shared": "off"}, page="/batches")
+    assert other.get(f"/batches/{batch}").status_code == other.get(answer).status_code == 404
 
 
 def test_nothing_is_changed_without_the_forms_secret(site, member, painting):

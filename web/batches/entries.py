@@ -41,10 +41,13 @@ class Entry:
 
 
 def visible(batch_id: str, user: User | None = None) -> Batch:
-    """The batch, if this person may see it (the owner, or an administrator); else aborts with 404."""
+    """The batch, if this person may see and review it; else aborts with 404.
+
+    That is the owner, an administrator and, where it is shared, everybody with an account.
+    """
     user = user or current_user
     batch = db.session.get(Batch, batch_id) if ID.fullmatch(batch_id) else None
-    if batch is None or (batch.user_id != user.id and not user.is_admin):
+    if batch is None or not (batch.shared or batch.user_id == user.id or user.is_admin):
         abort(404)
     return batch
 

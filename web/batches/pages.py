@@ -31,10 +31,10 @@ files_limit = limiter.shared_limit("600 per minute; 20000 per day", scope="batch
 @blueprint.get("")
 @for_members
 def batches() -> str:
-    """One's own batches, newest first; an administrator sees everybody's."""
+    """One's own batches and those that are shared, newest first; an administrator sees everybody's."""
     asked = select(Batch).options(joinedload(Batch.user)).order_by(Batch.created_at.desc(), Batch.id)
     if not current_user.is_admin:
-        asked = asked.where(Batch.user_id == current_user.id)
+        asked = asked.where(Batch.shared | (Batch.user_id == current_user.id))
     page = db.paginate(asked, per_page=BATCHES)
     return render_template("batches/batches.html", page=page, counts=_counts([batch.id for batch in page.items]))
 
@@ -120,6 +120,24 @@ def _own(batch_id: str) -> Batch:
     return batch
 
 
+def _to_change(batch_id: str) -> Batch:
+    """The batch, for its owner and for administrators; a colleague may review it, but not delete or share it."""
+    batch = visible(batch_id)
+    if batch.user_id != current_user.id and not current_user.is_admin:
+        abort(403, "Only the person whose batch it is can do this.")
+    return batch
+
+
+@blueprint.post("/<batch_id>/share")
+@for_members
+def share(batch_id: str) -> werkzeug.Response:
+    """Let everybody with an account review the batch, or no longer."""
+    batch = _to_change(batch_id)
+    batch.shared = request.form.get("shared") == "on"
+    db.session.commit()
+    return redirect(url_for(".batch", batch_id=batch.id), 303)
+
+
 @blueprint.post("/<batch_id>/start")
 @for_members
 def start(batch_id: str) -> Response | werkzeug.Response:
@@ -150,6 +168,7 @@ def batch(batch_id: str) -> str:
         shown=shown,
         kinds=SHOWN,
         review_of=review_of,
+        is_mine=found.user_id == current_user.id or current_user.is_admin,
     )
 
 
@@ -164,7 +183,7 @@ def progress(batch_id: str) -> Response:
 @for_members
 def confirm_deletion(batch_id: str) -> str:
     """Ask for confirmation before deleting a batch."""
-    found = visible(batch_id)
+    found = _to_change(batch_id)
     return render_template("batches/delete.html", batch=found, progress=answering.progress(found))
 
 
@@ -172,7 +191,7 @@ def confirm_deletion(batch_id: str) -> str:
 @for_members
 def delete(batch_id: str) -> werkzeug.Response:
     """Delete a batch with its photographs and their answers."""
-    found = visible(batch_id)
+    found = _to_change(batch_id)
     name = found.name
     delete_batch(found.id)
     flash(f"The batch {name} and its photographs have been deleted.", "success")
