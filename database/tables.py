@@ -344,6 +344,7 @@ class BatchPhotograph(Model):
     attempts = db.Column(db.Integer, nullable=False, default=0)  # that were begun
     archive = db.Column(db.String(22))  # uploads/ID.zip has its file, until it is read; null: it came alone
     member = db.Column(db.Integer)  # its place in this ZIP
+    probability = db.Column(db.Float)  # that the first candidate is right; here, so that lists need not read answers
     doubt = db.Column(db.Float, nullable=False, default=0)  # what a review begins with: see web/batches/answering.py
     photograph_id = db.Column(db.ForeignKey("photographs.id", ondelete="CASCADE"), index=True)
     query_id = db.Column(db.ForeignKey("queries.id", ondelete="CASCADE"), index=True)

@@ -68,7 +68,8 @@ def add_answered(site: Flask, person: str, answers: dict[str, Answer]) -> str:
             with kept(user.id, GREY, "batch", name) as photograph:
                 db.session.flush()
                 query = asking._query(photograph, 0, Region(), answer)
-                row = BatchPhotograph(batch_id=batch.id, name=name, state="answered", doubt=answering.doubt(query))
+                row = BatchPhotograph(batch_id=batch.id, name=name, state="answered", probability=answer.probability)
+                row.doubt = answering.doubt(query, answer.probability)
                 row.photograph_id, row.query_ = photograph.id, query
                 db.session.add_all([query, row])
                 db.session.commit()

@@ -6,12 +6,14 @@ import re
 
 import openpyxl
 import pytest
+from sqlalchemy import event
 
 from database.tables import Picture, Query, User, Work, db
 from models.answer import Answer
 from tests.web.asked import ask_for, work_of
 from tests.web.batched import GREY, add_answered, rows_of
 from tests.web.conftest import post
+from web.batches.answering import doubt
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +77,26 @@ def test_it_begins_with_the_most_doubtful_and_goes_through_all(site, member, bat
 
 
 def test_the_doubt_is_that_of_the_verdict():
-    from database.tables import Answer as Stored
-    from web.batches.answering import doubt
-
     def of(verdict: str, probability: float | None = None, inliers: int = 0) -> float:
-        return doubt(Query(verdict=verdict, inliers=inliers, answer=Stored(content={"probability": probability})))
+        return doubt(Query(verdict=verdict, inliers=inliers), probability)
 
     assert of("found", 0.999) == pytest.approx(0.002) and of("maybe", 0.5) == 2 and of("not found", 0.25) == 0.5
     assert of("found", inliers=10) == 0.5 and of("found", inliers=90) == pytest.approx(0.1)
     assert of("not found", inliers=0) == 0 and of("maybe", inliers=10) == 1.5
+
+
+@pytest.mark.parametrize("page", ["", "/answers.csv", "/sheet"])
+def test_it_asks_the_database_as_often_for_many_photographs_as_for_few(site, member, answers, page):
+    def statements(count: int) -> int:
+        batch = add_answered(site, "ada", {f"{number}.png": answers["portrait.png"] for number in range(count)})
+        asked = []
+        with site.app_context():
+            engine = db.engine
+        event.listen(engine, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
+        assert member.get(f"/batches/{batch}{page}").status_code == 200
+        return len(asked)
+
+    assert statements(2) == statements(9) > 0
 
 
 def test_a_page_narrowed_to_a_verdict_stays_so(site, member, batch, ids):

@@ -207,7 +207,7 @@ def _answer(entry: Entry) -> dict:
         "state": entry.row.state,
         "problem": entry.row.problem,
         "verdict": query.verdict if query else None,
-        "probability": query.answer.content.get("probability") if query else None,
+        "probability": entry.row.probability,
         "work": work_json(entry.work) if entry.work else None,
         "review": review_of(entry),
         "reviewed_by": query.judge.username if query and query.judge else "",

@@ -51,7 +51,8 @@ def _answer(photograph: BatchPhotograph, alive: Alive) -> None:
         db.session.rollback()
         _note(id, state="failed", problem=sentence(problem))
     else:
-        _note(id, state="answered", query_id=query.id, doubt=doubt(query))
+        probability = query.answer.content.get("probability")
+        _note(id, state="answered", query_id=query.id, probability=probability, doubt=doubt(query, probability))
 
 
 def _note(id: int, **values: object) -> None:
@@ -79,12 +80,11 @@ def _query_of(photograph: Photograph, alive: Alive) -> Query:
     return query
 
 
-def doubt(query: Query) -> float:
+def doubt(query: Query, probability: float | None) -> float:
     """How much a person should look at an answer, 0..2: most where the verdict is "not sure".
 
     By the calibrated probability; without one, by the details that match: few of what is found, many of what is not.
     """
-    probability = query.answer.content.get("probability")
     if probability is None:
         strength = (query.inliers or 0) / (10 + (query.inliers or 0))
         unsure = strength if query.verdict == "not found" else 1 - strength

@@ -77,7 +77,7 @@ def _row(entry: Entry) -> Row:
         artist=work.author if work else "",
         image=printable(picture.path) if picture else "",
         verdict=VERDICTS[query.verdict],
-        probability=query.answer.content.get("probability"),
+        probability=entry.row.probability,
         review=review_of(entry),
         reviewed_by=query.judge.username if query.judge else "",
         link=url_for("history.answer", query_id=query.id, _external=True),

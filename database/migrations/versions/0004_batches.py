@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("archive", sa.String(length=22), nullable=True),
         sa.Column("member", sa.Integer(), nullable=True),
+        sa.Column("probability", sa.Float(), nullable=True),
         sa.Column("doubt", sa.Float(), nullable=False),
         sa.Column("photograph_id", sa.String(length=22), nullable=True),
         sa.Column("query_id", sa.String(length=22), nullable=True),
