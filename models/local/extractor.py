@@ -25,6 +25,7 @@ class Extractor(ABC):
     kind: ClassVar[str]  # its name in models.local.kinds.KINDS; at most 16 bytes
     width: ClassVar[int]  # numbers in a descriptor
     dtype: ClassVar[type[np.generic]]  # of these numbers: uint8, float16 or float32
+    binary: ClassVar[bool] = False  # whether their bits are compared, rather than the numbers
 
     keypoints: int  # at most
     side: int  # pixels; the picture's long side is reduced to this first

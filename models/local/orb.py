@@ -20,6 +20,7 @@ class Orb(Extractor):
     kind = "orb"
     width = 32
     dtype = np.uint8
+    binary = True
     nearest_two = staticmethod(distances.hamming)
     approximate_nearest_two = staticmethod(distances.approximate_hamming)
 
