@@ -24,7 +24,8 @@ MOST = 10  # works on a view
 LEAST = 2  # of them clear
 CLEAR = (0.03, 0.5)  # a clear work fills this share of the view at least, and shows this share of itself
 LARGEST = 0.2  # share of the view that one work fills at most
-NEAR = 0.25  # what is nearer to the camera than this is not seen whole, and not hung
+NOTHING = -1  # the label of a pixel that shows no work
+NEAR = 0.7  # what is nearer to the camera than this is not seen whole, and not hung
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def hall(
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray | None]]:
     """The view before camera and light disturb it, which pixels show which work, and the works' outlines.
 
-    Returns (height, width, 3) uint8 BGR; (height, width) int: the place in `pictures`, -1 for none; and for each of
+    Returns (height, width, 3) uint8 BGR; (height, width) int8: the place in `pictures`, or NOTHING; and for each of
     `pictures` (4, 2) float32, or None where it is not hung.
     """
     long = int(generator.integers(*SIDES, endpoint=True))
@@ -99,18 +100,16 @@ def hall(
     scene = furnishing.walls(room, camera, generator)
     for hung in hangings:  # first, so that no label lies on a work
         furnishing.label(scene, hung.plane, hung.middle, hung.size, camera, generator)
-    labels = np.full((height, width), -1)
+    labels = np.full((height, width), NOTHING, np.int8)
     outlines: list[np.ndarray | None] = []
     style = generator.random()
     for number, (picture, hung) in enumerate(zip(pictures, hangings, strict=True)):
         placed = _placed(picture, hung, camera, style, generator)
         outlines.append(None if placed is None else placed.outline)
         if placed is not None:
-            covered, seen = _hang(scene, placed, generator)
-            labels[covered > 0.5] = -1
-            labels[seen > 0.5] = number
+            _hang(scene, labels, number, placed, generator)
     scene *= furnishing.light(height, width, generator)[:, :, None]
-    labels[furnishing.before(scene, room, camera, generator)] = -1
+    labels[furnishing.before(scene, room, camera, generator)] = NOTHING
     return furnishing.to_bytes(scene), labels, outlines
 
 
@@ -254,22 +253,34 @@ def _aged(work: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return furnishing.to_bytes(work * field[:, :, None])
 
 
-def _hang(scene: np.ndarray, placed: Placed, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Hang the work into the scene (changed in place), with its shadow.
-
-    Returns where the framed work covers the wall, and where the work itself is seen: (height, width) float32, 0..1.
-    """
-    height, width = scene.shape[:2]
-    matrix = cv2.getPerspectiveTransform(placed.corners, placed.outline)
-    warped = cv2.warpPerspective(placed.framed, matrix, (width, height), flags=cv2.INTER_LINEAR)
-    cover = warped[:, :, 3].astype(np.float32) / 255
+def _hang(scene: np.ndarray, labels: np.ndarray, number: int, placed: Placed, generator: np.random.Generator) -> None:
+    """Hang the work into the scene, with its shadow, and write its number into the labels where it is seen."""
     drop = max(1.5, generator.uniform(0.01, 0.035) * cv2.arcLength(placed.outline, True) / 4)
+    matrix = cv2.getPerspectiveTransform(placed.corners, placed.outline)
+    left, top, right, bottom = _around(placed.framed.shape[:2], matrix, 4 * drop, scene.shape[:2])
+    part, size = scene[top:bottom, left:right], (right - left, bottom - top)
+    matrix = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]]) @ matrix
+    warped = cv2.warpPerspective(placed.framed, matrix, size, flags=cv2.INTER_LINEAR)
+    cover = warped[:, :, 3].astype(np.float32) / 255
     aside = np.array([[1, 0, generator.uniform(-1, 1) * drop], [0, 1, drop]], np.float32)
-    shadow = cv2.GaussianBlur(cv2.warpAffine(cover, aside, (width, height)), (0, 0), drop)
-    scene *= (1 - generator.uniform(0.2, 0.6) * shadow)[:, :, None]
-    scene += (warped[:, :, :3] - scene) * cover[:, :, None]
-    seen = cv2.warpPerspective(placed.work, matrix, (width, height), flags=cv2.INTER_LINEAR)
-    return cover, seen.astype(np.float32) / 255
+    shadow = cv2.GaussianBlur(cv2.warpAffine(cover, aside, size), (0, 0), drop)
+    part *= (1 - generator.uniform(0.2, 0.6) * shadow)[:, :, None]
+    part += (warped[:, :, :3] - part) * cover[:, :, None]
+    seen = cv2.warpPerspective(placed.work, matrix, size, flags=cv2.INTER_LINEAR)
+    labels[top:bottom, left:right][cover > 0.5] = NOTHING
+    labels[top:bottom, left:right][seen > 127] = number
+
+
+def _around(
+    framed: tuple[int, int], matrix: np.ndarray, margin: float, size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the part of a photograph that a framed work with this margin reaches over."""
+    height, width = framed
+    corners = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float64)
+    reached = cv2.perspectiveTransform(corners, matrix)[0]
+    left, top = np.clip(reached.min(0) - margin, 0, (size[1] - 1, size[0] - 1)).astype(int)
+    right, bottom = np.clip(reached.max(0) + margin, (left + 1, top + 1), (size[1], size[0])).astype(int)
+    return int(left), int(top), int(right), int(bottom)
 
 
 # Photographing

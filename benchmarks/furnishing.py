@@ -139,23 +139,32 @@ def walls(room: Room, camera: Camera, generator: np.random.Generator) -> np.ndar
         (Plane.level(room.ceiling), _plain((225, 228, 230), 4, generator), generator.uniform(0.5, 1.0)),
     ]
     height, width = camera.size
-    down, across = np.mgrid[0:height, 0:width].astype(np.float32)
-    scene, nearest = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
-    for plane, (texture, scale), lit in planes:
-        back = np.linalg.inv(camera.onto(plane)).astype(np.float32)
-        u, v, closeness = (row[0] * across + row[1] * down + row[2] for row in back)
-        seen = closeness > nearest  # in a box, what is nearest is what is seen
-        nearest[seen] = closeness[seen]
-        u, v = (np.where(seen, axis / np.where(seen, closeness, 1), 0) * np.float32(scale) for axis in (u, v))
-        # A fine texture far away is its mean.
-        fine = np.clip(closeness * camera.focal / scale * 1.5, 0, 1)[:, :, None]
-        painted = cv2.remap(texture, np.abs(u) % texture.shape[1], v % texture.shape[0], cv2.INTER_LINEAR,
-                            borderMode=cv2.BORDER_WRAP)  # fmt: skip
-        painted = fine * painted + (1 - fine) * texture.mean((0, 1))
-        scene[seen] = painted[seen] * np.float32(lit)
+    down, across = np.ogrid[0 : np.float32(height), 0 : np.float32(width)]
+    back = [np.linalg.inv(camera.onto(plane)).astype(np.float32) for plane, _, _ in planes]
+    # In a box, what is nearest is what is seen.
+    nearest = np.argmax([row[2][0] * across + row[2][1] * down + row[2][2] for row in back], 0)
+    scene = np.zeros((height, width, 3), np.float32)
+    for number, (_, (texture, scale), lit) in enumerate(planes):
+        seen = nearest == number
+        if seen.any():
+            part = _bounds(seen)
+            u, v, closeness = (row[0] * across[:, part[1]] + row[1] * down[part[0]] + row[2] for row in back[number])
+            closeness = np.maximum(closeness, 1e-4)
+            u, v = np.abs(u / closeness * scale) % texture.shape[1], v / closeness * scale % texture.shape[0]
+            painted = cv2.remap(texture, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+            # A fine texture far away is its mean.
+            fine = np.clip(closeness * np.float32(camera.focal / scale * 1.5), 0, 1)[:, :, None]
+            mean = texture.mean((0, 1))
+            np.copyto(scene[part], np.float32(lit) * (mean + fine * (painted - mean)), where=seen[part][:, :, None])
     if generator.random() < 0.5:
         _skirting(scene, room, camera, generator)
     return np.maximum(scene, 0)
+
+
+def _bounds(seen: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns that a mask reaches over."""
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _plain(colour: Sequence[float], grain: float, generator: np.random.Generator) -> tuple[np.ndarray, float]:
