@@ -7,6 +7,7 @@ the site is asked or the terminal.
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from web import jpeg
 SOURCES = ("file", "drop", "paste", "camera", "address", "api")
 QUALITY = 90  # of the JPEG that is kept
 NAME = 200  # characters kept of a file's name
+SETTING = "RETRIEVAL_UPLOAD_PIXELS"  # that limits uploads
 QUICK = (cv2.IMWRITE_PNG_COMPRESSION, 1)  # of the exact copy, which is kept for a short time
 SMALL = 320  # pixels; the long side of the small version for lists
 
@@ -54,7 +56,7 @@ class Uploads:
         Of a JPEG or JPEG 2000 the engine reads a reduced version; all else is the same, its long side at most `side`.
         notes: receives a sentence for each defect of a picture that could be read nevertheless.
         """
-        limits = {"max_pixels": self.max_pixels, "min_side": self.min_side, "setting": "RETRIEVAL_UPLOAD_PIXELS"}
+        limits: dict[str, Any] = {"max_pixels": self.max_pixels, "min_side": self.min_side, "setting": SETTING}
         with _decoding:
             info = images.probe(content, **limits)
             read = images.load(content, at_least=self.at_least, notes=notes, **limits)
