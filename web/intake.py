@@ -81,7 +81,7 @@ def keep_photograph(
     content: the untrusted bytes of a file. source: one of SOURCES. name: the sender's name for it.
     notes: receives a sentence for each defect of a picture that could be read nevertheless.
     """
-    pixels = uploads().decode(content, notes)
+    pixels, exact = uploads().decode(content, notes)
     photograph = Photograph(
         id=random_id(),
         user_id=user.id,
@@ -90,8 +90,9 @@ def keep_photograph(
         height=pixels.shape[0],
         width=pixels.shape[1],
     )
-    uploads().write(photograph.id, pixels)
     try:
+        uploads().write(photograph.id, pixels)
+        uploads().write_exact(photograph.id, exact)
         db.session.add(photograph)
         db.session.commit()
     except Exception:
