@@ -73,8 +73,8 @@ class Settings:
     keypoints: int = 500  # of a work, at most
     indexed: int = 500  # keypoints of a work that can vote, at most; 40 bytes each
     feature_side: int = 800  # pixels; a work's long side is reduced to this for local features
-    query_keypoints: int = 2000  # of a query, at most; it shows more than the work
-    query_side: int = 1024  # pixels; the same for a query
+    query_keypoints: int = 4000  # of a query, at most; it shows more than the work
+    query_side: int = 1600  # pixels; the same for a query, on which a work may be small
 
     # Search
     index: str = "SQfp16"  # of descriptors: FAISS factory string, or KIND:OPTIONS (models/collection/vector_index.py)

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Container, Iterator, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -148,7 +148,7 @@ class Engine:
         others = dict(self.similar(image, self.settings.shortlist))
         features = self.extractor.extract(self.pixels(self.dataset / self.images[image]))
         twins = set()
-        for other, (_, evidence) in self.examine(features, list(others)).items():
+        for other, (_, evidence) in self.examine(features, list(others), others).items():
             area = max(evidence.query_area, evidence.work_area)  # a detail covers little of the whole
             grounds = Grounds(others[other], inliers=evidence.inliers, work_area=area)
             if TWINS.decide(grounds) is Verdict.FOUND:
@@ -176,17 +176,23 @@ class Engine:
             image: float(other.astype(np.float32) @ descriptor) for image, other in stored.items() if other is not None
         }
 
-    def examine(self, query: Features, images: list[int]) -> dict[int, tuple[tuple[int, int], Evidence]]:
-        """For each image the frame, and the evidence that the query shows it.
+    def examine(
+        self, query: Features, images: Sequence[int], likely: Container[int]
+    ) -> dict[int, tuple[tuple[int, int], Evidence]]:
+        """For each image the frame, and for the likely ones the evidence that the query shows it.
+
+        Nearly all time is spent on comparing descriptors, and nearly all images of a shortlist are wrong.
 
         An image without local features of the query's kind gets an empty frame and no evidence: a step that is just
         changing the store may have deleted them.
         """
         works = dict(zip(images, self.store.features(images), strict=True))
         known = {image: work for image, work in works.items() if work and work.kind == query.kind}
-        evidence = dict(zip(known, examine(query, list(known.values())), strict=True))
+        matched = [image for image in known if image in likely]
+        evidence = dict(zip(matched, examine(query, [known[image] for image in matched]), strict=True))
         return {
-            image: (known[image].frame, evidence[image]) if image in known else ((0, 0), Evidence()) for image in images
+            image: (known[image].frame if image in known else (0, 0), evidence.get(image, Evidence()))
+            for image in images
         }
 
     def _warm_up(self) -> None:

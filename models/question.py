@@ -1,7 +1,7 @@
 """One query in progress: a picture, the candidates so far, and the attempts that lead to the answer."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +30,9 @@ from models.verdict.rules import LED_SOMEWHERE
 from utils import images
 from utils.images import ImageProblem
 
+TILES = 4  # parts of each side of a picture, each with its own share of the keypoints
+# Of the candidates that come of one look, so many are compared with the picture keypoint by keypoint.
+MOST_VOTED, MOST_SIMILAR = 32, 12
 # If no attempt led to a work, the likeliest candidates are compared by other local features, which blurred pictures and
 # sparse drawings have as well. They are extracted at query time, so they need not be stored.
 CLOSER = Sift(keypoints=1000, side=512)
@@ -68,7 +71,9 @@ class Answering(Protocol):
 
     def similarities(self, descriptor: np.ndarray, images: Sequence[int]) -> dict[int, float]: ...
 
-    def examine(self, query: Features, images: list[int]) -> dict[int, tuple[tuple[int, int], Evidence]]: ...
+    def examine(
+        self, query: Features, images: Sequence[int], likely: Container[int]
+    ) -> dict[int, tuple[tuple[int, int], Evidence]]: ...
 
 
 class Question:
@@ -80,7 +85,7 @@ class Question:
         with self.stopwatch.stage("decode"):
             self.pixels = engine.pixels(picture)
         with self.stopwatch.stage("features"):
-            self.features = engine.extractor.extract(self.pixels)
+            self.features = engine.extractor.extract(self.pixels, TILES)
         self.candidates: dict[int, Candidate] = {}
         self.ranking: list[Candidate] = []  # the candidates by score, best first
         self.grounds = Grounds()  # for and against the first of them
@@ -147,7 +152,8 @@ class Question:
             similar |= engine.similarities(descriptor, others)
         with self.stopwatch.stage("reranking"):
             new = [image for image in similar if image not in self.candidates]
-            examined = engine.examine(self.features, new)
+            likely = {*list(voted)[:MOST_VOTED], *[image for image in similar if image in new][:MOST_SIMILAR]}
+            examined = engine.examine(self.features, new, likely)
             for image, similarity in similar.items():
                 known = self.candidates.get(image)
                 if known is None:

@@ -22,7 +22,6 @@ class Orb(Extractor):
     dtype = np.uint8
     binary = True
     nearest_two = staticmethod(distances.hamming)
-    approximate_nearest_two = staticmethod(distances.approximate_hamming)
 
     def enlargement(self, frame: tuple[int, int]) -> float:
         """Small pictures are enlarged, because ORB's patches and margins are 31 pixels wide."""
