@@ -298,7 +298,7 @@ def test_nothing_is_similar_to_an_image_that_is_not_there(engine, image):
 def test_a_painting_detected_on_a_photograph_is_found_once_it_is_straightened(engine, pictures):
     wall = np.full((1500, 2048, 3), (178, 186, 190), np.uint8)
     wall[400:1100, 600:1500] = cv2.resize(pictures[3], (900, 700))
-    assert engine.ask(wall).frame == (750, 1024)
+    assert engine.ask(wall).frame == (1172, 1600)
     expected = np.float32([[600, 400], [1500, 400], [1500, 1100], [600, 1100]])
     nearest = min(paintings(wall), key=lambda corners: np.abs(corners - expected).max())
     assert engine.ask(straighten(wall, nearest)).after[0].id == 3

@@ -13,7 +13,7 @@ from models.collection.features import Features
 from utils import images
 
 MIN_FRAME = 32  # pixels; the patches of detectors do not fit into a smaller frame
-MIN_TILE = 160  # pixels; side of a part that is searched by itself, at least ...
+MIN_TILE = 200  # pixels; side of a part that is searched by itself, at least ...
 MARGIN = 48  # ... and what of its surroundings is searched with it
 
 
