@@ -21,8 +21,7 @@ PREFIX = "RETRIEVAL_"
 # The settings that shape an answer besides what the store keeps: how finely pictures are read, what of a query is
 # described, and how the collection is searched. Answers and calibrations made with others do not go together; no other
 # setting may part them. `precision` is not among them: the engine's versions name the one that "auto" became.
-ANSWER_SETTINGS = ("feature_side", "query_keypoints", "query_side", "index", "shortlist", "long_shortlist",
-                   "second_looks")  # fmt: skip
+ANSWER_SETTINGS = ("feature_side", "query_keypoints", "query_side", "index", "shortlist", "voted", "second_looks")
 POOLINGS = ("cam", "cam_gem", "crow", "spoc", "mac", "gem", "rmac")
 MAX_SIDE = 4096  # pixels of the network's input
 
@@ -81,15 +80,16 @@ class Settings:
     # Local features
     feature: str = "orb"  # a kind that models/local knows: orb or sift
     keypoints: int = 500  # of a work, at most
+    indexed: int = 500  # keypoints of a work that can vote, at most; 40 bytes each
     feature_side: int = 800  # pixels; a work's long side is reduced to this for local features
-    query_keypoints: int = 2000  # of a query, at most; it shows more than the work
-    query_side: int = 1024  # pixels; the same for a query
+    query_keypoints: int = 4000  # of a query, at most; it shows more than the work
+    query_side: int = 1600  # pixels; the same for a query, on which a work may be small
 
     # Search
     index: str = "SQfp16"  # of descriptors: FAISS factory string, or KIND:OPTIONS (models/collection/vector_index.py)
-    shortlist: int = 100  # candidates that are re-ranked
-    long_shortlist: int = 3000  # the same where the shortlist leads nowhere
-    second_looks: int = setting(2, least=0)  # paintings on a photograph to look at where the whole leads nowhere
+    shortlist: int = 100  # candidates that are re-ranked: the most similar by descriptor
+    voted: int = setting(100, least=0)  # candidates more: those with most votes of the local features
+    second_looks: int = setting(2, least=0)  # paintings on a photograph to describe where these lead nowhere
 
     # Work
     store_gigabytes: int = 256  # the collection store may grow to this; it takes only what it needs

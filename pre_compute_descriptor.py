@@ -39,8 +39,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         if chosen != stored:
             if stored:
                 print(f"The local features were {stored}; all are computed again as {chosen}.")
-            store.restart_features(local_features=chosen)
-        outcome = find_features(store, Reading.of(options.dataset, settings), extractor, settings.workers)
+            store.restart_features(local_features=chosen, votes=None)
+        reading = Reading.of(options.dataset, settings)
+        outcome = find_features(store, reading, extractor, settings.workers, settings.indexed)
         outcome.print_skipped()
         lists.write_skipped(options.lists, outcome.skipped, "pre_compute_descriptor.py")
         print(f"{store.count('features')} images with local features in {store.path}: {outcome}")

@@ -3,14 +3,16 @@
 Examples:
   python benchmarks/museum.py
   python benchmarks/museum.py --distractors 20 --sets crops --output output/museum_small      a quick look
+  python benchmarks/museum.py --collection /data/pictures --output output/full      at the size of a real collection
 
-The pictures are those of RETRIEVAL_DATA (museum/gallery, museum/queries, distractors), linked into OUTPUT/images. Each
-step continues where it was interrupted. The reports are in OUTPUT/statistics, a folder a set.
+The pictures are those of RETRIEVAL_DATA (museum/gallery, museum/queries, distractors) and of the folder that
+--collection names, linked into OUTPUT/images. Each step continues where it was interrupted. The reports are in
+OUTPUT/statistics, a folder a set.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -23,7 +25,7 @@ from benchmarks import measure
 from config import Settings
 from models.evaluation import metrics, records
 from models.evaluation.records import Record
-from models.evaluation.summary import CUTS, figure
+from models.evaluation.summary import CUTS, figure, global_average_precision
 from utils import script
 from utils.errors import WrongUse
 from utils.statistics import share, spread
@@ -35,15 +37,7 @@ def main(argv=None) -> None:
     settings = Settings.read()
     options = _options(argv)
     museum = folder_of(settings)
-    count = link(settings.data, options.output / "images", options.distractors)
-    folders = [
-        *("--dataset", str(options.output / "images")),
-        *("--lists", str(options.output / "lists")),
-        *("--output", str(options.output)),
-    ]
-    create_list.main(folders)
-    train.main([*folders, "--weights", "bundled", "--update"])
-    pre_compute_descriptor.main([*folders, "--update"])
+    folders, count = built(settings, options)
     for name in options.sets:
         test_with_statistics.main([*folders, "-n", str(museum / "queries" / name), "--name", name])
     rows = {name: _rows(options.output / "statistics" / name) for name in options.sets}
@@ -62,13 +56,47 @@ def folder_of(settings: Settings) -> Path:
     return museum
 
 
-def link(data: Path, images: Path, distractors: int | None) -> int:
-    """Link the gallery and so many distractors (all) into the folder `images`; returns how many there are."""
-    others = sorted(path for path in (data / "distractors").glob("*/*") if path.is_file())[:distractors]
-    gallery = sorted(path for path in (data / "museum" / "gallery").iterdir() if path.is_file())
-    links = {images / "gallery" / path.name: path for path in gallery}
+def built(settings: Settings, options: argparse.Namespace) -> tuple[list[str], int]:
+    """Make the collection, or what is missing of it: the folders as options of the steps, and how many images.
+
+    options: of `add_collection`.
+    """
+    count = link(settings.data, options.output / "images", options.distractors, options.collection)
+    folders = [
+        *("--dataset", str(options.output / "images")),
+        *("--lists", str(options.output / "lists")),
+        *("--output", str(options.output)),
+    ]
+    create_list.main(folders)
+    train.main([*folders, "--weights", "bundled", "--update"])
+    pre_compute_descriptor.main([*folders, "--update"])
+    return folders, count
+
+
+def works(data: Path, distractors: int | None = None) -> dict[str, Path]:
+    """The gallery and so many distractors (all), by their paths relative to the dataset."""
+    others = _files((data / "distractors").glob("*/*"))[:distractors]
+    gallery = _files((data / "museum" / "gallery").iterdir())
     # Files of different styles share their names, so each style keeps its folder.
-    links |= {images / "distractors" / path.parent.name / path.name: path for path in others}
+    return {f"gallery/{path.name}": path for path in gallery} | {
+        f"distractors/{path.parent.name}/{path.name}": path for path in others
+    }
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    return sorted(path for path in paths if path.is_file())
+
+
+def link(data: Path, images: Path, distractors: int | None, further: Path | None = None) -> int:
+    """Link the `works` into the folder `images`, with all files of `further`; returns how many there are.
+
+    Raises WrongUse where `further` is not a folder.
+    """
+    links = {images / name: path for name, path in works(data, distractors).items()}
+    if further:
+        if not further.is_dir():
+            raise WrongUse(f"There is no folder {further}: --collection names one with further pictures.")
+        links |= {images / "further" / path.relative_to(further): path for path in _files(further.rglob("*"))}
     for there in images.rglob("*"):
         if there.is_symlink() and there not in links:
             there.unlink()
@@ -93,6 +121,7 @@ def measures(rows: Sequence[Record]) -> dict[str, str]:
         precisions = [getattr(row, f"precision_{when}") for row in inside]
         shown[f"mAP {when}"] = figure(share(sum(precisions), len(precisions)))
     shortlisted = [rank for rank in ranks if rank is not None]
+    shown["GAP after"] = figure(global_average_precision(rows, "after"))
     shown["first of those shortlisted"] = figure(metrics.recall_at(1, shortlisted))
     verdicts = metrics.verdicts(
         [row.verdict for row in rows], [bool(row.in_collection) for row in rows], [row.is_first_right for row in rows]
@@ -103,11 +132,18 @@ def measures(rows: Sequence[Record]) -> dict[str, str]:
     return shown | {"p50, seconds": figure(seconds["p50"])}
 
 
-def _options(argv) -> argparse.Namespace:
-    parser = script.plain_parser(__doc__)
+def add_collection(parser: argparse.ArgumentParser) -> None:
+    """Options for the collection that is searched."""
     add = parser.add_argument
     add("--output", type=Path, default=Path("output/museum"), metavar="DIR", help="(%(default)s)")
     add("--distractors", type=int, metavar="N", help="no more than these (all)")
+    add("--collection", type=Path, metavar="DIR", help="further pictures to search among (none)")
+
+
+def _options(argv) -> argparse.Namespace:
+    parser = script.plain_parser(__doc__)
+    add = parser.add_argument
+    add_collection(parser)
     add("--sets", nargs="+", choices=SETS, default=SETS, metavar="SET", help="of queries (all: %(default)s)")
     return parser.parse_args(argv)
 

@@ -5,8 +5,8 @@ from enum import Enum
 
 import numpy as np
 
-# The timed stages of a query; "detection" looks for paintings in the picture if the whole leads nowhere.
-STAGES = ("decode", "network", "pooling", "search", "features", "reranking", "detection")
+# The timed stages of a query: "search" is by descriptor, "votes" by local features; "detection" looks for paintings.
+STAGES = ("decode", "network", "pooling", "search", "features", "votes", "reranking", "detection")
 
 
 class Verdict(str, Enum):
@@ -57,6 +57,7 @@ class Candidate:
     frame: tuple[int, int]  # (height, width) of the work at the scale of the points
     evidence: Evidence
     score: float  # re-ranking score
+    votes: float = 0.0  # of the local features, 0..1 (see models.local.votes); 0 if others had more
     agreement: float | None = None  # as in Grounds; only of works that were once first in the ranking
 
 
@@ -81,10 +82,21 @@ class Grounds:
 
 
 @dataclass(frozen=True)
+class Sighting:
+    """One work on the photograph."""
+
+    candidate: Candidate
+    verdict: Verdict  # FOUND or MAYBE
+    grounds: Grounds
+    probability: float | None  # that it is this work, 0..1; None without a calibration
+    outline: np.ndarray | None  # see models.local.outlines.of_work
+
+
+@dataclass(frozen=True)
 class Answer:
     """The engine's answer to one query."""
 
-    verdict: Verdict
+    verdict: Verdict  # on the first candidate after re-ranking, whatever else the query shows
     before: list[Candidate]  # by similarity, best first
     after: list[Candidate]  # the same candidates by score, best first
     keypoints: int  # in the query
@@ -94,3 +106,6 @@ class Answer:
     attention: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
     grounds: Grounds = Grounds()  # of the verdict; the defaults without a candidate
     probability: float | None = None  # that the first candidate is right, 0..1; None without a calibration
+    works: list[Sighting] = field(default_factory=list)  # all works that the query shows, none twice; surest first
+    # Outlines, (4, 2) float32 in pixels of the query's frame, of what looks like a work but leads to none.
+    unknown: list[np.ndarray] = field(default_factory=list)

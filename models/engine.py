@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Iterator, Set
+from collections.abc import Container, Iterator, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from models.description.filling import whitening_of
 from models.description.recipe import Recipe, fingerprint
 from models.local.kinds import kind_of
 from models.local.verification import examine
+from models.local.votes import Votes
 from models.question import Question, Stopwatch
 from models.verdict.calibration import stamp_of
 from models.verdict.grounds import GROUNDS
@@ -52,6 +53,7 @@ class Engine:
             descriptors = now.descriptors()
             self.images = {image: stamp.path for image, stamp in now.images().items()}
             kind = now.get_meta("local_features")["kind"]
+            self.votes = Votes.reading(now)
             self.fingerprint = fingerprint(now) | settings.shaping_answers() | {"grounds": GROUNDS}
         self.index = vector_index.build(*descriptors, settings.index)
         self.extractor = kind_of(kind)(settings.query_keypoints, settings.query_side)
@@ -117,10 +119,10 @@ class Engine:
     def ask(self, picture: Path | bytes | np.ndarray, exclude: Set[int] = frozenset()) -> Answer:
         """Find the work that a picture shows.
 
-        If the picture as a whole does not lead to a work, the engine also queries with the paintings detected in it,
-        because in a photograph with much wall the wall dominates the descriptor; with the picture rotated, because the
-        network was trained on upright pictures; and finally compares the likeliest works more closely. So a picture
-        that leads nowhere takes several times as long.
+        Candidates are the images most similar to the whole picture, and those that most of its local features vote
+        for. If none of them is the work, the engine also describes the paintings detected in the picture, because in a
+        photograph with much wall the wall dominates the descriptor, and finally compares the likeliest works more
+        closely. So a picture that leads nowhere takes longer.
 
         picture: a file, its content, or (height, width, 3) uint8 BGR. exclude: ids that must not be in the answer.
         Raises ImageProblem for a picture that cannot be read.
@@ -146,7 +148,7 @@ class Engine:
         others = dict(self.similar(image, self.settings.shortlist))
         features = self.extractor.extract(self.pixels(self.dataset / self.images[image]))
         twins = set()
-        for other, (_, evidence) in self.examine(features, list(others)).items():
+        for other, (_, evidence) in self.examine(features, list(others), others).items():
             area = max(evidence.query_area, evidence.work_area)  # a detail covers little of the whole
             grounds = Grounds(others[other], inliers=evidence.inliers, work_area=area)
             if TWINS.decide(grounds) is Verdict.FOUND:
@@ -167,17 +169,30 @@ class Engine:
                 descriptor = self.whitening.descriptor(self.describer.pool(layers, activations, maps))
             yield descriptor, maps
 
-    def examine(self, query: Features, images: list[int]) -> dict[int, tuple[tuple[int, int], Evidence]]:
-        """For each image the frame, and the evidence that the query shows it.
+    def similarities(self, descriptor: np.ndarray, images: Sequence[int]) -> dict[int, float]:
+        """The cosine similarity of each image to a descriptor, (dimensions,); of those that still have one."""
+        stored = {image: self.store.descriptor(image) for image in images}
+        return {
+            image: float(other.astype(np.float32) @ descriptor) for image, other in stored.items() if other is not None
+        }
+
+    def examine(
+        self, query: Features, images: Sequence[int], likely: Container[int]
+    ) -> dict[int, tuple[tuple[int, int], Evidence]]:
+        """For each image the frame, and for the likely ones the evidence that the query shows it.
+
+        Nearly all time is spent on comparing descriptors, and nearly all images of a shortlist are wrong.
 
         An image without local features of the query's kind gets an empty frame and no evidence: a step that is just
         changing the store may have deleted them.
         """
         works = dict(zip(images, self.store.features(images), strict=True))
         known = {image: work for image, work in works.items() if work and work.kind == query.kind}
-        evidence = dict(zip(known, examine(query, list(known.values())), strict=True))
+        matched = [image for image in known if image in likely]
+        evidence = dict(zip(matched, examine(query, [known[image] for image in matched]), strict=True))
         return {
-            image: (known[image].frame, evidence[image]) if image in known else ((0, 0), Evidence()) for image in images
+            image: (known[image].frame if image in known else (0, 0), evidence.get(image, Evidence()))
+            for image in images
         }
 
     def _warm_up(self) -> None:

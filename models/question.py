@@ -1,25 +1,28 @@
 """One query in progress: a picture, the candidates so far, and the attempts that lead to the answer."""
 
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Container, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 
 from config import Settings
-from models.answer import STAGES, Answer, Candidate, Evidence, Grounds, Verdict
+from models.answer import STAGES, Answer, Candidate, Evidence, Grounds, Sighting, Verdict
 from models.collection.features import Features
 from models.collection.vector_index import VectorIndex
 from models.description import pooling
 from models.local.agreement import agreement
-from models.local.detection import quadrilaterals, straighten, without_frame
+from models.local.detection import paintings, quadrilaterals, straighten, without_frame
 from models.local.extractor import Extractor, in_frame
 from models.local.matching import match
+from models.local.outlines import of_work, same_place
 from models.local.sift import Sift
 from models.local.verification import verify
+from models.local.votes import Votes
 from models.verdict.grounds import grounds_of
 from models.verdict.judge import Judge
 from models.verdict.ranking import score
@@ -27,10 +30,14 @@ from models.verdict.rules import LED_SOMEWHERE
 from utils import images
 from utils.images import ImageProblem
 
+TILES = 4  # parts of each side of a picture, each with its own share of the keypoints
+# Of the candidates that come of one look, so many are compared with the picture keypoint by keypoint.
+MOST_VOTED, MOST_SIMILAR = 32, 12
 # If no attempt led to a work, the likeliest candidates are compared by other local features, which blurred pictures and
 # sparse drawings have as well. They are extracted at query time, so they need not be stored.
 CLOSER = Sift(keypoints=1000, side=512)
 LIKELIEST = 10  # candidates that are compared more closely
+MOST_WORKS = 24  # that an answer tells of one picture
 
 
 class Stopwatch:
@@ -54,6 +61,7 @@ class Answering(Protocol):
     dataset: Path
     images: dict[int, str]
     index: VectorIndex
+    votes: Votes
     extractor: Extractor
     judge: Judge
 
@@ -61,7 +69,11 @@ class Answering(Protocol):
 
     def describe(self, views: list[np.ndarray], stopwatch: Stopwatch) -> Iterator[tuple[np.ndarray, np.ndarray]]: ...
 
-    def examine(self, query: Features, images: list[int]) -> dict[int, tuple[tuple[int, int], Evidence]]: ...
+    def similarities(self, descriptor: np.ndarray, images: Sequence[int]) -> dict[int, float]: ...
+
+    def examine(
+        self, query: Features, images: Sequence[int], likely: Container[int]
+    ) -> dict[int, tuple[tuple[int, int], Evidence]]: ...
 
 
 class Question:
@@ -73,76 +85,79 @@ class Question:
         with self.stopwatch.stage("decode"):
             self.pixels = engine.pixels(picture)
         with self.stopwatch.stage("features"):
-            self.features = engine.extractor.extract(self.pixels)
+            self.features = engine.extractor.extract(self.pixels, TILES)
         self.candidates: dict[int, Candidate] = {}
         self.ranking: list[Candidate] = []  # the candidates by score, best first
         self.grounds = Grounds()  # for and against the first of them
 
     def answer(self) -> Answer:
-        """Make one attempt after the other, until one leads to a work or none is left."""
+        """Look at the picture in one way after the other, until one leads to a work or none is left."""
         [(whole, maps)] = self._described([self.pixels])
-        for descriptor, count in self._looks(whole):
-            self._look_up(descriptor, count)
-            self._rank()
+        self._look_up(whole, self._voted())
+        self._rank()
+        for look in (self._look_at_paintings, self._look_closer):
             if LED_SOMEWHERE.decide(self.grounds) is Verdict.FOUND:
                 break
-        else:
-            self._look_closer()
+            look()
             self._rank()
         rule = self.engine.judge.rule
+        works = self._works()
         return Answer(
-            rule.decide(self.grounds) if self.ranking else Verdict.NOT_FOUND,
-            self._by_similarity(),
-            self.ranking,
-            len(self.features.keypoints),
-            self.features.frame,
-            self.stopwatch.seconds,
-            pooling.attention(maps),
-            self.grounds,
-            rule.probability(self.grounds) if self.ranking else None,
+            verdict=rule.decide(self.grounds) if self.ranking else Verdict.NOT_FOUND,
+            before=self._by_similarity(),
+            after=self.ranking,
+            keypoints=len(self.features.keypoints),
+            frame=self.features.frame,
+            seconds=self.stopwatch.seconds,
+            attention=pooling.attention(maps),
+            grounds=self.grounds,
+            probability=rule.probability(self.grounds) if self.ranking else None,
+            works=works,
+            unknown=self._unknown(works),
         )
 
     # Looks
 
-    def _looks(self, whole: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-        """The descriptor of one view of the picture after the other, with the length of the shortlist.
+    def _voted(self) -> dict[int, float]:
+        """The images with most votes of the picture's local features, and these votes."""
+        if not self.engine.settings.voted:
+            return {}
+        with self.stopwatch.stage("votes"):
+            among = self.engine.images.keys() - self.exclude
+            return dict(self.engine.votes.candidates(self.features, self.engine.settings.voted, among))
 
-        Each is computed only when it is needed. The views: the whole picture; the same with a much longer shortlist,
-        which takes no longer than another view; the paintings detected in it; the whole upside down and sideways.
-
-        whole: the descriptor of the whole picture.
-        """
-        settings = self.engine.settings
-        yield whole, settings.shortlist
-        if settings.long_shortlist > settings.shortlist and len(self.engine.images) > settings.shortlist:
-            yield whole, settings.long_shortlist
-        yield from ((descriptor, settings.shortlist) for descriptor, _ in self._other_views())
-
-    def _other_views(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _look_at_paintings(self) -> None:
+        """Describe the paintings that are detected in the picture, those of one orientation in one pass."""
         with self.stopwatch.stage("detection"):
             outlines = quadrilaterals(self.pixels, most=self.engine.settings.second_looks)
-        for corners in outlines:
-            yield from self._described([straighten(self.pixels, without_frame(corners))])
-        yield from self._described([np.rot90(self.pixels, 2)])
-        yield from self._described([np.rot90(self.pixels, 1), np.rot90(self.pixels, 3)])
+            views = [straighten(self.pixels, without_frame(corners)) for corners in outlines]
+        horizontal = [view for view in views if view.shape[1] >= view.shape[0]]
+        vertical = [view for view in views if view.shape[1] < view.shape[0]]
+        for alike in filter(None, (horizontal, vertical)):
+            for descriptor, _ in self._described(alike):
+                self._look_up(descriptor)
 
     def _described(self, views: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         return self.engine.describe(views, self.stopwatch)
 
-    def _look_up(self, descriptor: np.ndarray, count: int) -> None:
-        """Add the `count` images most similar to a view of the picture to the candidates, with their evidence.
+    def _look_up(self, descriptor: np.ndarray, voted: Mapping[int, float] = MappingProxyType({})) -> None:
+        """Add the images most similar to a view of the picture, and those voted for, to the candidates.
 
-        descriptor: of the view. The local features are always those of the whole picture.
+        descriptor: of the view. voted: image -> votes. The local features are always those of the whole picture.
         """
+        engine = self.engine
         with self.stopwatch.stage("search"):
-            similar = dict(self.engine.index.search(descriptor, count, self.exclude))
+            similar = dict(engine.index.search(descriptor, engine.settings.shortlist, self.exclude))
+            others = [image for image in (*self.candidates, *voted) if image not in similar]
+            similar |= engine.similarities(descriptor, others)
         with self.stopwatch.stage("reranking"):
             new = [image for image in similar if image not in self.candidates]
-            examined = self.engine.examine(self.features, new)
+            likely = {*list(voted)[:MOST_VOTED], *[image for image in similar if image in new][:MOST_SIMILAR]}
+            examined = engine.examine(self.features, new, likely)
             for image, similarity in similar.items():
                 known = self.candidates.get(image)
                 if known is None:
-                    self.candidates[image] = self._candidate(image, similarity, *examined[image])
+                    self.candidates[image] = self._candidate(image, similarity, *examined[image], voted.get(image, 0.0))
                 elif similarity > known.similarity:
                     better = score(similarity, known.evidence)
                     self.candidates[image] = replace(known, similarity=similarity, score=better)
@@ -162,14 +177,16 @@ class Question:
                 features = in_frame(CLOSER.extract(work), candidate.frame)
                 evidence = verify(query, features, match(query, [features])[0])
                 if evidence.inliers > candidate.evidence.inliers:
-                    better = self._candidate(candidate.id, candidate.similarity, candidate.frame, evidence)
-                    self.candidates[candidate.id] = better
+                    better = score(candidate.similarity, evidence)
+                    self.candidates[candidate.id] = replace(candidate, evidence=evidence, score=better, agreement=None)
 
     # Candidates
 
-    def _candidate(self, image: int, similarity: float, frame: tuple[int, int], evidence: Evidence) -> Candidate:
+    def _candidate(
+        self, image: int, similarity: float, frame: tuple[int, int], evidence: Evidence, votes: float
+    ) -> Candidate:
         path = self.engine.images[image]
-        return Candidate(image, path, similarity, frame, evidence, score(similarity, evidence))
+        return Candidate(image, path, similarity, frame, evidence, score(similarity, evidence), votes)
 
     def _by_similarity(self) -> list[Candidate]:
         return sorted(self.candidates.values(), key=lambda candidate: -candidate.similarity)
@@ -177,11 +194,45 @@ class Question:
     def _rank(self) -> None:
         """Sort the candidates by score, and compute the grounds for the first."""
         self.ranking = sorted(self._by_similarity(), key=lambda candidate: -candidate.score)
-        if self.ranking and self.ranking[0].agreement is None:
-            with self.stopwatch.stage("reranking"):
-                first = replace(self.ranking[0], agreement=self._agreement(self.ranking[0]))
-            self.ranking[0] = self.candidates[first.id] = first
+        if self.ranking:
+            self.ranking[0] = self._compared(self.ranking[0])
         self.grounds = grounds_of(self.ranking, len(self.features.keypoints))
+
+    def _compared(self, candidate: Candidate) -> Candidate:
+        """The candidate with its agreement, which is computed only once."""
+        if candidate.agreement is None:
+            with self.stopwatch.stage("reranking"):
+                candidate = replace(candidate, agreement=self._agreement(candidate))
+            self.candidates[candidate.id] = candidate
+        return candidate
+
+    # All works
+
+    def _works(self) -> list[Sighting]:
+        """Every work that the picture shows, surest first.
+
+        The best candidate explains the part of the picture that its outline covers: the candidates that lie there as
+        well are its rivals, and none of them is told. Then the same is asked of the rest.
+        """
+        rule, works, rest = self.engine.judge.rule, list[Sighting](), self.ranking
+        while rest and len(works) < MOST_WORKS:
+            rest = [self._compared(rest[0]), *rest[1:]]
+            first = rest[0]
+            grounds = grounds_of(rest, len(self.features.keypoints))
+            verdict, outline = rule.decide(grounds), of_work(first.evidence, first.frame)
+            # What is no more than similar may be the first work, but nobody could say where another one is.
+            if verdict is Verdict.NOT_FOUND or (works and outline is None):
+                break
+            works.append(Sighting(first, verdict, grounds, rule.probability(grounds), outline))
+            rest = [other for other in rest[1:] if not same_place(outline, of_work(other.evidence, other.frame))]
+        return works
+
+    def _unknown(self, works: list[Sighting]) -> list[np.ndarray]:
+        """The outlines of what looks like a work where none of these is."""
+        with self.stopwatch.stage("detection"):
+            shrunk = images.stretch(self.pixels, *self.features.frame)
+            detected = paintings(shrunk)
+        return [corners for corners in detected if not any(same_place(corners, work.outline) for work in works)]
 
     def _agreement(self, candidate: Candidate) -> float:
         """How well the picture agrees with a candidate pixel by pixel, 0..1; 0 if the two cannot be compared."""

@@ -42,4 +42,4 @@ def make(folder: Path, model, network, recipe: Recipe = RECIPE) -> None:
         store.set_meta(complete=True)
         extractor = Orb(SETTINGS.keypoints, SETTINGS.feature_side)
         store.restart_features(local_features=extractor.settings())
-        assert find_features(store, reading, extractor, workers=1).added == IMAGES
+        assert find_features(store, reading, extractor, workers=1, indexed=SETTINGS.indexed).added == IMAGES

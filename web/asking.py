@@ -32,8 +32,8 @@ def ask(
     turn: what to wait for; that of a person, unless it is given.
     Raises Unavailable, in which case nothing is stored, or ImageProblem if the photograph has been deleted.
     """
-    pixels = uploads().read(photograph.id)
-    views = [region.cut(pixels) for region in regions]
+    kept, exact = uploads().read(photograph.id), uploads().read_exact(photograph.id)
+    views = [region.cut(_pixels(region, kept, exact)) for region in regions]
     first = len(photograph.queries)
     db.session.commit()  # releases the connection while waiting for a turn
     with turn or service().turn() as engine:
@@ -54,6 +54,16 @@ def ask(
             raise ImageProblem("it has been deleted in the meantime") from None
         raise
     return queries
+
+
+def _pixels(region: Region, kept: np.ndarray, exact: np.ndarray | None) -> np.ndarray:
+    """What a region is cut from: the pixels as the engine reads them, unless these are reduced and it is only a part.
+
+    Corners are in pixels of the photograph as it is kept, which may be larger.
+    """
+    if exact is None or (region.corners is not None and exact.shape != kept.shape):
+        return kept
+    return exact
 
 
 def _query(photograph: Photograph, number: int, region: Region, answer: engine_answer.Answer) -> Query:

@@ -4,6 +4,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 from flask import Flask, current_app
 
@@ -14,7 +15,7 @@ from web.uploads import uploads
 from web.worker import Worker
 
 BATCH = 500  # ids per statement; databases limit them
-LEFTOVER = timedelta(days=1)  # how long a photograph without a query, or a file without a row, is kept
+LEFTOVER = timedelta(days=1)  # how long a photograph without a query, a file without a row, or an exact copy is kept
 A_LONG_TIME = 365_000  # days; further back there are no dates
 FIRST_SECONDS = 60.0  # from the start of the site to its first sweep
 PAUSE_SECONDS = 24 * 3600.0  # from one sweep to the next
@@ -77,6 +78,7 @@ def sweep(moment: datetime | None = None) -> tuple[int, int]:
     chosen = db.session.scalars(db.select(Photograph.id).where(db.or_(*old))).all()
     delete_photographs(chosen)
     files = _delete_leftovers(moment - LEFTOVER)
+    _delete_exact(moment - LEFTOVER)
     if chosen or files:
         log.info("Deleted %d expired photographs and %d leftover files.", len(chosen), files)
     return len(chosen), files
@@ -133,8 +135,7 @@ def _delete_leftovers(before: datetime) -> int:
     """Delete files in the uploads folder that have no row and were written before a time (UTC); returns how many."""
     limit = before.replace(tzinfo=timezone.utc).timestamp()
     old: dict[str, list] = {}
-    folder = uploads().folder
-    for path in folder.iterdir() if folder.is_dir() else ():
+    for path in _files(uploads().folder):
         with contextlib.suppress(FileNotFoundError):  # another process may be sweeping too
             if path.suffix in (".jpg", ".zip", PART) and path.stat().st_mtime < limit:
                 old.setdefault(path.name.split(".")[0], []).append(path)
@@ -149,6 +150,19 @@ def _delete_leftovers(before: datetime) -> int:
     for path in unknown:
         path.unlink(missing_ok=True)
     return len(unknown)
+
+
+def _delete_exact(before: datetime) -> None:
+    """Delete the exact copies that were written before a time (UTC): later questions are asked with what is kept."""
+    limit = before.replace(tzinfo=timezone.utc).timestamp()
+    for path in _files(uploads().exact):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < limit:
+                path.unlink()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return folder.iterdir() if folder.is_dir() else iter(())
 
 
 def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -91,7 +91,7 @@ def kept(
     user_id: int, content: bytes, source: str, name: str | None, notes: list[str] | None = None
 ) -> Iterator[Photograph]:
     """The same, for a block that commits; if it fails, nothing is left of the photograph."""
-    pixels = uploads().decode(content, notes)
+    pixels, exact = uploads().decode(content, notes)
     photograph = Photograph(
         id=random_id(),
         user_id=user_id,
@@ -101,8 +101,9 @@ def kept(
         width=pixels.shape[1],
     )
     file = photograph.id
-    uploads().write(file, pixels)
     try:
+        uploads().write(file, pixels)
+        uploads().write_exact(file, exact)
         db.session.add(photograph)
         yield photograph
     except Exception:

@@ -1,20 +1,29 @@
-"""Pictures that people bring: checked, re-encoded without metadata, and kept under random names."""
+"""Pictures that people bring: checked, re-encoded without metadata, and kept under random names.
+
+For a day there is also a copy without loss, of the pixels as the engine reads a file: one file gets one answer, whether
+the site is asked or the terminal.
+"""
 
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 from flask import current_app
 
 from config import Settings
 from database.tables import Photograph, Query
-from utils import images
+from models.collection.reading import Reading
+from utils import files, images
 from web import jpeg
 
 SOURCES = ("file", "drop", "paste", "camera", "address", "api", "batch")
 QUALITY = 90  # of the JPEG that is kept
 NAME = 200  # characters kept of a file's name
+SETTING = "RETRIEVAL_UPLOAD_PIXELS"  # that limits uploads
+QUICK = (cv2.IMWRITE_PNG_COMPRESSION, 1)  # of the exact copy, which is kept for a short time
 SMALL = 320  # pixels; the long side of the small version for lists
 
 _decoding = threading.BoundedSemaphore(2)  # large pictures that are in memory at the same time
@@ -24,36 +33,51 @@ _decoding = threading.BoundedSemaphore(2)  # large pictures that are in memory a
 class Uploads:
     """The folder of uploads: ID.jpg for each photograph and each query on a part of one, ID.small.jpg for lists.
 
-    ID.zip holds photographs of a batch until they are read.
+    ID.zip holds photographs of a batch until they are read. The folder of exact copies: ID.png for each photograph of
+    the last day; those of a batch only until they are answered.
     """
 
     folder: Path
+    exact: Path
     max_pixels: int
     min_side: int
     side: int  # pixels; the long side of kept pictures
+    at_least: int  # pixels; as in models.collection.reading.Reading
 
     @classmethod
     def of(cls, settings: Settings) -> "Uploads":
         """As the settings say."""
-        return cls(
-            settings.database.absolute() / "uploads", settings.upload_pixels, settings.min_side, settings.upload_side
-        )
+        database, at_least = settings.database.absolute(), Reading.of(settings.dataset, settings).at_least
+        limits = settings.upload_pixels, settings.min_side, settings.upload_side
+        return cls(database / "uploads", database / "exact", *limits, at_least)
 
-    def decode(self, content: bytes, notes: list[str] | None = None) -> np.ndarray:
-        """(height, width, 3) uint8 BGR, its long side at most `side`. Raises ImageProblem.
+    def decode(self, content: bytes, notes: list[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """An upload as it is kept, and as the engine reads it: (height, width, 3) uint8 BGR. Raises ImageProblem.
 
+        Of a JPEG or JPEG 2000 the engine reads a reduced version; all else is the same, its long side at most `side`.
         notes: receives a sentence for each defect of a picture that could be read nevertheless.
         """
+        limits: dict[str, Any] = {"max_pixels": self.max_pixels, "min_side": self.min_side, "setting": SETTING}
         with _decoding:
-            pixels = images.load(
-                content,
-                max_pixels=self.max_pixels,
-                min_side=self.min_side,
-                at_least=self.side,
-                setting="RETRIEVAL_UPLOAD_PIXELS",
-                notes=notes,
-            )
-            return images.fit(pixels, self.side)
+            info = images.probe(content, **limits)
+            read = images.load(content, at_least=self.at_least, notes=notes, **limits)
+            reduced = read.shape[:2] != (info.height, info.width)
+            kept = images.load(content, at_least=self.side, **limits) if reduced else read
+            return images.fit(kept, self.side), images.fit(read, self.side)
+
+    def write_exact(self, name: str, pixels: np.ndarray) -> None:
+        """Keep the pixels that the engine is asked with, (height, width, 3) uint8 BGR, without loss."""
+        self.exact.mkdir(parents=True, exist_ok=True)
+        files.write(self.exact / f"{name}.png", cv2.imencode(".png", pixels, QUICK)[1].tobytes())
+
+    def delete_exact(self, name: str) -> None:
+        """Delete what `write_exact` kept, if it is still there."""
+        (self.exact / f"{name}.png").unlink(missing_ok=True)
+
+    def read_exact(self, name: str) -> np.ndarray | None:
+        """What `write_exact` kept; None once it has been swept."""
+        path = self.exact / f"{name}.png"
+        return images.load(path, max_pixels=self.max_pixels, min_side=1) if path.exists() else None
 
     def write(self, name: str, pixels: np.ndarray) -> None:
         """Keep pixels (height, width, 3) uint8 BGR under a random id."""
@@ -87,6 +111,7 @@ class Uploads:
         for name in names:
             self.path(name).unlink(missing_ok=True)
             (self.folder / f"{name}.small.jpg").unlink(missing_ok=True)
+            self.delete_exact(name)
 
     def picture_of(self, query: Query) -> Path:
         """The file of the picture that was queried: the photograph, or the part of it."""

@@ -320,6 +320,11 @@ class Store:
             every = read.cursor(self.tables["images"]).iternext(values=False)
             return [_number(key) for key in every if key not in have]
 
+    def with_features(self) -> list[int]:
+        """The ids of images with local features, ascending."""
+        with self._read() as read:
+            return [_number(key) for key in read.cursor(self.tables["features"]).iternext(values=False)]
+
     def put_features(self, features: Iterable[tuple[int, Features]]) -> None:
         """Store local features in one transaction; images that no longer exist are ignored."""
         with self._write() as write:

@@ -1,4 +1,4 @@
-"""Retrieval measures: recall@k, mAP, precision and recall of the verdict, and their uncertainty.
+"""Retrieval measures: recall@k, mAP, GAP, precision and recall of the verdict, and their uncertainty.
 
 An undefined measure (no query, no such answer) is None, which is null in JSON; never 0 and never NaN.
 """
@@ -42,6 +42,24 @@ def average_precision(ranking: Sequence[int], relevant: Collection[int]) -> floa
             hits += 1
             total += hits / rank
     return share(total, len(relevant))
+
+
+def global_average_precision(
+    confidences: Sequence[float | None], in_collection: Sequence[bool], first_is_right: Sequence[bool]
+) -> float | None:
+    """GAP: whether right first answers are given with more confidence than wrong ones, over all queries together; 0..1.
+
+    All first answers in one ranking, the most confident first: the mean over the queries that show something in the
+    collection of the precision at the rank of their answer, 0 where it is wrong. An answer to another query counts as
+    wrong. Of equally confident answers the wrong ones come first, so that a tie never helps.
+    The three sequences have one entry per query; confidence None: no answer.
+    Formula: Ypsilantis et al., The Met dataset, NeurIPS Datasets and Benchmarks 2021, section 3.
+    """
+    rows = zip(confidences, in_collection, first_is_right, strict=True)
+    answers = [(confidence, inside and right) for confidence, inside, right in rows if confidence is not None]
+    ranking = [right for _, right in sorted(answers, key=lambda answer: (-answer[0], answer[1]))]
+    places = [rank for rank, right in enumerate(ranking, start=1) if right]
+    return share(sum(hits / rank for hits, rank in enumerate(places, start=1)), sum(in_collection))
 
 
 def verdicts(verdicts: Sequence[str], in_collection: Sequence[bool], first_is_right: Sequence[bool]) -> dict:

@@ -17,7 +17,7 @@ from models.evaluation import ground_truth
 from utils.errors import WrongUse
 from utils.text import printable
 
-FORMAT = 2  # "format" in summary.json; increased when a column or field is added, removed or changes its meaning
+FORMAT = 3  # "format" in summary.json; increased when a column or field is added, removed or changes its meaning
 TABLE, SUMMARY, LOG = "queries.csv", "summary.json", "answers.jsonl"
 
 RIGHT, WRONG_FIRST, FALSE_FOUND, MISSED = "right", "wrong first", "false found", "missed"

@@ -32,9 +32,10 @@ def summarise(records: Sequence[Record], engine: "Engine") -> dict:
         "without_ground_truth": len(answered) - len(known),
         "skipped": [{"file": printable(record.file), "reason": record.skipped} for record in records if record.skipped],
         "collection_size": len(engine.images),
-        "before": _ranking(inside, "before"),
+        "before": _ranking(inside, "before") | {"GAP": global_average_precision(known, "before")},
         "after": _ranking(inside, "after")
         | {
+            "GAP": global_average_precision(known, "after"),
             "shortlisted": len(shortlisted),
             "first_of_shortlisted": metrics.recall_at(1, [record.rank_after for record in shortlisted]),
         },
@@ -59,7 +60,7 @@ def table(summary: dict) -> str:
     """The summary as a few lines for a terminal."""
     lines = []
     if summary["in_collection"]:
-        names = [f"recall@{k}" for k in CUTS] + ["mAP"]
+        names = [*(f"recall@{k}" for k in CUTS), "mAP", "GAP"]
         lines.append(" " * 18 + "".join(f"{name:>12}" for name in names))
         for row, label in (("before", "before re-ranking"), ("after", "after re-ranking")):
             lines.append(f"{label:18}" + "".join(f"{figure(summary[row][name]):>12}" for name in names))
@@ -96,6 +97,21 @@ def verdict_line(verdict: dict) -> str:
     return (
         f"{', '.join(shares)}, false found {verdict['false_found']}, wrong found {verdict['wrong_found']}, "
         f"not sure {verdict['maybe']}"
+    )
+
+
+def global_average_precision(known: Sequence[Record], when: str) -> float | None:
+    """GAP of records with ground truth, before or after re-ranking.
+
+    An answer is as sure as its similarity before re-ranking, and after it as its probability, or as the score it was
+    ranked by where none is calibrated.
+    """
+    after = "first_after_score" if all(record.probability is None for record in known) else "probability"
+    confidence = {"before": "first_before_similarity", "after": after}[when]
+    return metrics.global_average_precision(
+        [getattr(record, confidence) for record in known],
+        [bool(record.in_collection) for record in known],
+        [getattr(record, f"rank_{when}") == 1 for record in known],
     )
 
 

@@ -7,6 +7,7 @@ import cv2
 from models.collection.features import Features
 from models.collection.reading import Outcome, Reading
 from models.collection.store import Stamp, Store
+from models.local import votes
 from models.local.extractor import Extractor
 from utils import work
 from utils.images import ImageProblem
@@ -19,14 +20,18 @@ _reading: Reading
 _extractor: Extractor
 
 
-def find_features(store: Store, reading: Reading, extractor: Extractor, workers: int) -> Outcome:
-    """Step 3: compute the local features of every image without them, in several processes.
+def find_features(store: Store, reading: Reading, extractor: Extractor, workers: int, indexed: int) -> Outcome:
+    """Step 3: compute the local features of every image without them, in several processes, and index them.
 
+    indexed: keypoints of an image that can vote, at most (see models.local.votes).
     A picture that has changed since step 2 is skipped: its descriptor has to be computed again first.
     """
     outcome = Outcome()
     stamps = store.images()
     todo = store.without_features()
+    broken_off = store.get_meta("votes_pending")  # features were stored, but not indexed: nobody knows which
+    if todo:
+        store.set_meta(votes_pending=True)
     prepare = partial(_prepare_process, reading, extractor)
     with (
         progress(total=len(stamps), what="Finding features") as bar,
@@ -41,6 +46,7 @@ def find_features(store: Store, reading: Reading, extractor: Extractor, workers:
             outcome.skipped += [(stamps[image].path, result) for image, result in rows if isinstance(result, str)]
             bar.update(len(several))
     outcome.added = len(todo) - len(outcome.skipped)
+    votes.update(store, indexed, None if broken_off else set(todo))
     return outcome
 
 

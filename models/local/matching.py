@@ -12,9 +12,7 @@ RATIO = 0.8  # nearest against second nearest (Lowe 2004)
 Nearest = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # see models.local.distances
 
 
-def match(
-    query: Features, works: Sequence[Features], *, approximate: bool = False, ratio: float = RATIO
-) -> list[np.ndarray]:
+def match(query: Features, works: Sequence[Features], *, ratio: float = RATIO) -> list[np.ndarray]:
     """The matches of a query with each of the works: (matches, 2) int, positions in query and in work.
 
     For each keypoint of a work, the nearest neighbour in the query is found, and kept if the second nearest is clearly
@@ -22,14 +20,13 @@ def match(
     work, and its other keypoints would otherwise produce false matches. If two keypoints of a work have the same
     neighbour, the nearer one is kept. All works are searched at once, which is twice as fast as one after the other.
 
-    approximate: by the kind's faster search. Raises ValueError if query and works are of different kinds.
+    Raises ValueError if query and works are of different kinds.
     """
     if any(work.kind != query.kind for work in works):
         raise ValueError("Local features of different kinds cannot be matched.")
     if len(query.descriptors) < 2 or not any(len(work.descriptors) for work in works):
         return [np.zeros((0, 2), np.int64) for _ in works]
-    kind = kind_of(query.kind)
-    nearest: Nearest = kind.approximate_nearest_two if approximate else kind.nearest_two
+    nearest: Nearest = kind_of(query.kind).nearest_two
     distances, positions = nearest(np.concatenate([work.descriptors for work in works]), query.descriptors)
     ends = np.cumsum([len(work.descriptors) for work in works])[:-1]
     pairs = zip(np.split(distances, ends), np.split(positions, ends), strict=True)

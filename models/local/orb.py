@@ -20,8 +20,8 @@ class Orb(Extractor):
     kind = "orb"
     width = 32
     dtype = np.uint8
+    binary = True
     nearest_two = staticmethod(distances.hamming)
-    approximate_nearest_two = staticmethod(distances.approximate_hamming)
 
     def enlargement(self, frame: tuple[int, int]) -> float:
         """Small pictures are enlarged, because ORB's patches and margins are 31 pixels wide."""

@@ -1,4 +1,4 @@
-"""Validates outlines of four corners that come from outside: can a part of a picture be cut out along them?
+"""Outlines of four corners: those of works in a photograph, and checks of those that come from outside.
 
 Corners are (4, 2) arrays of finite x, y in pixels of a picture that is `width` x `height` pixels.
 """
@@ -6,6 +6,9 @@ Corners are (4, 2) arrays of finite x, y in pixels of a picture that is `width` 
 import cv2
 import numpy as np
 
+from models.answer import Evidence
+
+SHARED = 0.5  # of the smaller of two outlines, above which they are of the same place
 BEYOND = 0.05  # fraction of a side by which a corner may lie outside the picture; it is then moved to the border
 
 
@@ -32,3 +35,30 @@ def is_large(corners: np.ndarray, least: int) -> bool:
     lengths = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
     # The area rules out slivers, whose sides may be long though there is nothing between them.
     return bool(lengths.min() >= least and cv2.contourArea(corners.astype(np.float32)) >= least * lengths.max() / 2)
+
+
+def of_work(evidence: Evidence, frame: tuple[int, int]) -> np.ndarray | None:
+    """Where the work is in the query, by the homography: (4, 2) float32, in pixels of the query's frame.
+
+    The corners are clockwise from the work's upper left, and may lie outside the query. Where the homography folds a
+    corner over, because it is known only where the inliers are, it is the rectangle around these. None without one.
+    frame: (height, width) of the work.
+    """
+    if evidence.homography is None:
+        return None
+    height, width = frame
+    corners = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float64)
+    placed = cv2.perspectiveTransform(corners, np.linalg.inv(evidence.homography))[0].astype(np.float32)
+    if np.isfinite(placed).all() and is_convex_clockwise(placed):
+        return placed
+    x, y, wide, high = cv2.boundingRect(evidence.query_points)
+    return np.array([[x, y], [x + wide, y], [x + wide, y + high], [x, y + high]], np.float32)
+
+
+def same_place(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    """Whether two convex outlines, (4, 2) x, y, share much of the smaller one; not if there is none."""
+    if one is None or other is None:
+        return False
+    common, _ = cv2.intersectConvexConvex(one.astype(np.float32), other.astype(np.float32))
+    smaller = min(cv2.contourArea(one.astype(np.float32)), cv2.contourArea(other.astype(np.float32)))
+    return bool(common > SHARED * smaller)

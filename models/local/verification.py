@@ -13,11 +13,6 @@ TOLERANCE = 4.0  # pixels between a keypoint of the work and the mapped position
 ESTIMATOR = cv2.USAC_MAGSAC  # of the homography: MAGSAC++ (Barath et al. 2020)
 MIN_MATCHES = 5  # four points always fit a homography, so a fifth has to confirm it
 
-# All works are matched approximately first, and then the likeliest of them in full.
-EVERY = 3  # the first matching uses every third keypoint
-LIKELY = 15  # minimum number of works matched in full; or one in ...
-ONE_IN = 8  # ... of a long list, in which more wrong works have chance matches
-
 # Limits of the local distortion at a matched point in a photograph of a flat picture.
 SCALE = (0.12, 8.0)  # pixels of the work per pixel of the query
 STRETCH = 4.0  # ratio of the scales of two orthogonal directions
@@ -25,22 +20,9 @@ TILT = 4.0  # ratio of the scales at two matched points
 
 
 def examine(query: Features, works: Sequence[Features]) -> list[Evidence]:
-    """The evidence that `query` shows each of the works, in their order.
-
-    Nearly all time is spent on comparing descriptors, and in a shortlist of a hundred nearly all works are wrong. So a
-    third of the keypoints, compared approximately, decides which works are matched in full. The others get no inliers.
-    """
-    first = match(query, [_thinned(work) for work in works], approximate=True)
-    evidence = [Evidence(matches=len(matches)) for matches in first]
-    likely = sorted(range(len(works)), key=lambda place: -len(first[place]))[: max(LIKELY, len(works) // ONE_IN)]
-    for place, matches in zip(likely, match(query, [works[place] for place in likely]), strict=True):
-        evidence[place] = verify(query, works[place], matches)
-    return evidence
-
-
-def _thinned(work: Features) -> Features:
-    """Every third keypoint, which keeps all scales: detectors list them scale by scale."""
-    return Features(work.frame, work.keypoints[::EVERY], np.ascontiguousarray(work.descriptors[::EVERY]), work.kind)
+    """The evidence that `query` shows each of the works, in their order."""
+    matched = zip(works, match(query, works), strict=True)
+    return [verify(query, work, matches) for work, matches in matched]
 
 
 def verify(

@@ -37,6 +37,18 @@ def test_average_precision_by_hand():
     assert metrics.average_precision([], {4}) == 0
 
 
+def test_global_average_precision_by_hand():
+    # Sorted: right .9, of another collection .8, right .7, wrong .6, no answer: (1/1 + 2/3) of four queries inside.
+    confidences = [0.7, 0.9, None, 0.6, 0.8]
+    inside, right = [True, True, True, True, False], [True, True, False, False, True]
+    assert metrics.global_average_precision(confidences, inside, right) == pytest.approx((1 + 2 / 3) / 4)
+    # The right one of two equally sure answers counts as the second.
+    assert metrics.global_average_precision([0.5, 0.5], [True, True], [True, False]) == pytest.approx(1 / 2 / 2)
+    assert metrics.global_average_precision([0.5, 0.4], [True, True], [True, True]) == 1
+    assert metrics.global_average_precision([0.5], [False], [False]) is None
+    assert metrics.global_average_precision([], [], []) is None
+
+
 def test_wilson_by_hand():
     # With z = 2: (p + 2/n -+ 2 sqrt(p(1-p)/n + 1/n^2)) / (1 + 4/n); for 8 of 10 that is (1 -+ 2 sqrt(0.026)) / 1.4.
     low, high = wilson(8, 10, z=2)

@@ -29,6 +29,9 @@ def test_summary_holds_the_measures_worked_out_by_hand(engine, museum, place):
     assert (after["recall@1"], after["recall@10"], after["recall@100"]) == pytest.approx((2 / 3, 1, 1))
     assert before["mAP"] == pytest.approx((1 / 2 + 1 / 6 + 1) / 3)
     assert after["mAP"] == pytest.approx((1 + 1 / 6 + 1) / 3)
+    # Before: a right answer leads. After: of three equally sure answers one is right, then a wrong and a right one.
+    assert before["GAP"] == pytest.approx(1 / 3)
+    assert after["GAP"] == pytest.approx((1 / 3 + 2 / 5) / 3)
     assert after["first_of_shortlisted"] == pytest.approx(2 / 3)
     assert summary["before_and_after"] == {"right_right": 1, "right_wrong": 0, "wrong_right": 1, "wrong_wrong": 1}
     verdict = summary["verdict"]
@@ -36,7 +39,7 @@ def test_summary_holds_the_measures_worked_out_by_hand(engine, museum, place):
     assert (verdict["false_found"], verdict["wrong_found"], verdict["maybe"]) == (1, 1, 1)
     assert verdict["thresholds"] == engine.thresholds
     assert verdict["calibration"] == engine.calibration
-    assert summary["format"] == 2
+    assert summary["format"] == 3
     assert verdict["maybe_share"] == pytest.approx(1 / 5)
     assert verdict["precision_interval"] == pytest.approx(wilson(1, 3))
     assert verdict["recall_interval"] == pytest.approx(wilson(1, 3))
@@ -56,6 +59,7 @@ def test_without_ground_truth_there_are_answers_and_times_but_no_measures(engine
     summary = run(engine, museum, place)
     assert (summary["queries"], summary["without_ground_truth"], summary["in_collection"]) == (6, 6, 0)
     assert summary["after"]["recall@1"] is None and summary["after"]["mAP"] is None
+    assert summary["before"]["GAP"] is None and summary["after"]["GAP"] is None
     assert summary["verdict"]["precision"] is None
     assert summary["seconds"]["p50"] is not None
     assert "There is no ground truth" in table(summary)

@@ -143,3 +143,34 @@ def test_root_sift_by_hand():
     assert roots[0].tolist() == [0] * 3 + [255] + [0] * 124  # sqrt(1) * 512, held at 255
     assert set(roots[1]) == {45}  # sqrt(1 / 128) * 512 = 45.25
     assert not roots[2].any()
+
+
+def test_each_tile_has_its_own_share_of_the_keypoints():
+    """A work of strong contrast beside a faint one: searched as a whole, it takes nearly all keypoints."""
+    generator = np.random.default_rng(0)
+    blocks = cv2.resize(generator.random((80, 80)), (800, 800), interpolation=cv2.INTER_NEAREST)
+    picture = np.full((800, 1600, 3), 128, np.float64)
+    picture[:, :800] += 200 * (blocks[..., None] - 0.5)
+    picture[:, 800:] += 40 * (blocks[..., None] - 0.5)
+    picture = picture.astype(np.uint8)
+    orb = Orb(2000, 1600)
+    whole, tiled = orb.extract(picture), orb.extract(picture, tiles=4)
+    faint = [np.mean(each.keypoints[:, 0] >= 800) for each in (whole, tiled)]
+    assert faint[0] < 0.2 < 0.4 < faint[1] < 0.6
+    assert 1600 < len(tiled.keypoints) <= 2000
+    assert len(tiled.keypoints) == len(tiled.descriptors)
+    assert len(np.unique(tiled.keypoints, axis=0)) == len(tiled.keypoints), "none is found from two tiles"
+
+
+def test_corners_on_the_border_of_two_tiles_are_found_as_well():
+    """A detector finds nothing within 31 pixels of an edge; each tile is searched with what surrounds it."""
+    table = Orb(8000, 640).extract(texture(640, 640), tiles=4).keypoints
+    inner = table[(table[:, :2] > 60).all(1) & (table[:, :2] < 580).all(1), :2]
+    near = (np.abs((inner + 80) % 160 - 80) < 20).any(1)  # of x or y = 160, 320 or 480
+    assert near.mean() > 0.25  # of an area of which they are 0.41; without a margin there would be next to none
+
+
+def test_a_small_picture_is_not_divided():
+    picture = np.random.default_rng(1).integers(0, 256, (300, 310, 3), np.uint8)
+    whole, tiled = Orb(500, 1600).extract(picture), Orb(500, 1600).extract(picture, tiles=4)
+    np.testing.assert_array_equal(whole.keypoints, tiled.keypoints)

@@ -70,7 +70,7 @@ def work_of(site: Flask, path: str) -> int:
 
 
 def files(site: Flask) -> set[str]:
-    """The names of all files in the folder of uploads."""
+    """The names of all files in the folder of uploads; each photograph that was sent has an exact copy besides."""
     folder: Path = site.extensions["uploads"].folder
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 

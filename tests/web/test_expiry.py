@@ -4,6 +4,7 @@ import os
 import threading
 from datetime import datetime, timedelta, timezone
 
+import numpy as np
 import pytest
 
 import app as command
@@ -44,6 +45,18 @@ def test_what_is_older_than_the_setting_goes_with_all_that_belongs_to_it(site, s
         photograph = db.session.get(Query, young).photograph_id
     assert count(site, Answer) == count(site, Photograph) == 1
     assert files(site) == {f"{photograph}.jpg"}
+
+
+def test_the_exact_copy_of_a_photograph_is_kept_for_a_day(site, swept):
+    uploads = site.extensions["uploads"]
+    for name, age in (("old", DAY + SECOND), ("young", DAY - SECOND)):
+        uploads.write_exact(name, np.zeros((60, 80, 3), np.uint8))
+        written = (MOMENT - age).replace(tzinfo=timezone.utc).timestamp()
+        os.utime(uploads.exact / f"{name}.png", (written, written))
+    swept()
+    assert uploads.read_exact("old") is None and uploads.read_exact("young").shape == (60, 80, 3)
+    uploads.delete("young")
+    assert not list(uploads.exact.iterdir())
 
 
 def test_the_setting_decides_how_long(make_site, swept):

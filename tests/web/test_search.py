@@ -14,6 +14,7 @@ from database.tables import Photograph, Query, db
 from tests.web.asked import count, files
 from tests.web.conftest import browser, csrf_token, signed_in
 from tests.web.test_addresses import Pages, local, serve_pages, server  # noqa: F401  (fixtures)
+from utils import transforms
 from web.addresses import Network
 from web.service import Service
 
@@ -310,6 +311,53 @@ def test_several_parts_are_asked_for_at_once_and_found(site, member, collection)
         queries = db.session.scalars(db.select(Query).order_by(Query.number)).all()
         assert [query.work_path for query in queries] == [path.name for path in paths]
         assert queries[0].id == answer.json["id"]
+
+
+def photographed(collection: Path, width: int) -> bytes:
+    """A JPEG of a dim photograph of a work, so many pixels wide."""
+    work = cv2.imread(str(sorted((collection / "images").iterdir())[0]))
+    dim = transforms.noise(transforms.light(hung(work), gamma=2.0), 6, np.random.default_rng(0))
+    return cv2.imencode(".jpg", cv2.resize(dim, (width, width)), [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
+
+
+@pytest.mark.parametrize("width", [600, 2600])  # the larger one is reduced while it is decoded
+def test_a_file_gets_the_answer_that_the_terminal_gives(site, member, engine, collection, width):
+    content = photographed(collection, width)
+    photograph = upload(member, content).json
+    answer = ask(member, photograph, {}).json["id"]
+    assert told(site, answer) == asked(engine, content)
+    kept = site.extensions["uploads"].path(photograph["id"])
+    assert asked(engine, kept) != told(site, answer)  # what is kept would not do
+    assert b"Exif" not in kept.read_bytes()
+
+
+def test_a_part_is_cut_from_the_pixels_as_they_came(site, member, engine, collection):
+    content = photographed(collection, 600)
+    part = engine.pixels(content)[100:450, 50:550]
+    corners = [[50, 100], [550, 100], [550, 450], [50, 450]]
+    answer = ask(member, upload(member, content).json, {"corners": corners}).json["id"]
+    assert told(site, answer) == asked(engine, np.ascontiguousarray(part))
+
+
+def test_a_part_of_a_large_photograph_is_cut_from_the_larger_copy(site, member, collection):
+    photograph = upload(member, photographed(collection, 2600)).json
+    assert (photograph["width"], photograph["height"]) == (2048, 2048)
+    corners = [[0, 0], [1500, 0], [1500, 1500], [0, 1500]]
+    answer = ask(member, photograph, {"corners": corners}).json["id"]
+    assert cv2.imread(str(site.extensions["uploads"].path(answer))).shape == (1500, 1500, 3)
+
+
+def asked(engine, picture) -> list[tuple]:
+    answer = engine.ask(picture)
+    return [(one.id, one.evidence.matches, one.evidence.inliers) for one in answer.after] + [answer.keypoints]
+
+
+def told(site, query: str) -> list[tuple]:
+    """The same of what the site stored."""
+    with site.app_context():
+        content = db.session.get(Query, query).answer.content
+    known = [(image, content["candidates"][str(image)]) for image in content["after"]]
+    return [(image, one["matches"], one["inliers"]) for image, one in known] + [content["keypoints"]]
 
 
 def test_a_turned_part_is_asked_for_upright(site, member, collection):

@@ -194,6 +194,8 @@ def test_the_plots_hold_what_the_tables_hold(admin, run):
     assert after["y"][:2] == [0.8, 1.0]
     point = figures["0-precision-recall"]["data"][1]
     assert (point["x"], point["y"]) == ([0.4], [0.5])
+    # At the right answers of the list below: (1/1 + 2/2 + 3/4 + 4/6) of five queries with works in the collection.
+    assert f"(GAP) is {(1 + 1 + 3 / 4 + 4 / 6) / 5:.3f}." in page
 
 
 def test_precision_and_recall_at_every_threshold():

@@ -9,6 +9,7 @@ from web.batches.files import delete_read_archives, read_member, sentence
 from web.intake import Region, kept
 from web.jobs import Alive
 from web.service import service
+from web.uploads import uploads
 
 KIND = "batch"
 SOME = 20  # photographs that are answered before another batch has its turn
@@ -77,6 +78,7 @@ def _query_of(photograph: Photograph, alive: Alive) -> Query:
     if photograph.queries:
         return photograph.queries[0]
     query, *_ = asking.ask(photograph, [Region()], service().spare(alive))
+    uploads().delete_exact(photograph.id)  # five hundred of them would fill a disk
     return query
 
 

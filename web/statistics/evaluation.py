@@ -42,6 +42,7 @@ class Panel:
     crossed: list
     recall: list
     precision_recall: list
+    gap: float | None  # global average precision
     similarities: list
     inliers: list
     stages: list
@@ -271,6 +272,7 @@ def _panel(run: Run, probability: dict[int, float] | None, values: dict[str, flo
         crossed=measures.crossed(inside),
         recall=[row for row in recall if row[0] in (1, 2, 5, 10, 20, 50, 100)],
         precision_recall=_some(curve),
+        gap=measures.global_average_precision(rows, confidence),
         similarities=similarities,
         inliers=inliers,
         stages=stages,

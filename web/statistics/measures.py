@@ -157,6 +157,12 @@ def precision_recall(rows: Sequence[Row], confidence: np.ndarray) -> list[tuple[
     return [(right[place] / inside, right[place] / (place + 1), value[place]) for place in places]
 
 
+def global_average_precision(rows: Sequence[Row], confidence: np.ndarray) -> float | None:
+    """GAP of rows with ground truth. confidence: of `confidence_of`."""
+    inside, right = [bool(row.in_collection) for row in rows], [row.is_first_right for row in rows]
+    return metrics.global_average_precision(confidence.tolist(), inside, right)
+
+
 def histogram(rows: Sequence[Row], measure: str, edges: Sequence[float]) -> list[tuple[float, int, int]]:
     """(left edge, right first answers, wrong ones) of each bin; the last bin includes all higher values."""
 

@@ -257,6 +257,7 @@ def _storage(_span: Span, _most: int | None) -> Table:
     settings = current_app.extensions["settings"]
     folders = {
         "uploads": current_app.extensions["uploads"].folder,
+        "exact copies of the last day": current_app.extensions["uploads"].exact,
         "thumbnails": settings.output.absolute() / "thumbnails",
         "collection store": settings.output.absolute() / STORE,
     }
