@@ -7,7 +7,7 @@ import numpy as np
 
 from models.answer import Candidate, Grounds
 
-GROUNDS = 1  # increased when the code computes different grounds: a calibration is valid only for its own version
+GROUNDS = 2  # increased when the code computes different grounds: a calibration is valid only for its own version
 
 CHANCE = 5  # inliers of a plausible homography between unrelated pictures
 COHORT = 100  # the most similar other candidates, with which a similarity is compared
