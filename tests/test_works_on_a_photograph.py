@@ -19,9 +19,16 @@ from tests.small_collection import SETTINGS
 from tests.test_engine import calibrated
 
 WALL = (176, 186, 190)  # BGR
+SEARCHED = replace(SETTINGS, query_keypoints=2000)  # for several works and a wall
 SIDE = 1024  # pixels; the wall's long side, so that the frame of the answer is the wall
 # x, y, width of what hangs on the wall, by image.
 PLACES = {4: (40, 60, 300), 7: (380, 90, 270), 11: (690, 40, 300)}
+TWO = {image: PLACES[image] for image in (7, 11)}  # those with most keypoints
+
+
+@pytest.fixture(scope="module")
+def engine(engine) -> Engine:
+    return Engine(engine.store, engine.reading, engine.describer, SEARCHED)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +38,7 @@ def pictures(engine) -> dict[int, np.ndarray]:
 
 def wall_with(hung: dict[tuple[int, int, int], np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
     """A wall with pictures at (x, y, width), and the outline of each."""
-    wall, outlines = np.full((560, SIDE, 3), WALL, np.uint8), []
+    wall, outlines = np.full((700, SIDE, 3), WALL, np.uint8), []
     for (x, y, width), picture in hung.items():
         height = width * picture.shape[0] // picture.shape[1]
         wall[y : y + height, x : x + width] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
@@ -62,7 +69,7 @@ def test_three_works_on_a_wall_are_told_with_their_outlines_and_none_twice(engin
     assert sorted(found(answer)) == sorted(places)
     assert len(answer.works) == 3
     for work in answer.works:
-        assert overlap(work.outline, places[work.candidate.id]) > 0.9
+        assert overlap(work.outline, places[work.candidate.id]) > 0.85
         assert work.grounds.inliers == work.candidate.evidence.inliers
         assert work.probability is None
     assert answer.unknown == []
@@ -103,7 +110,7 @@ def test_another_image_of_the_same_work_is_not_told_again(engine, collection, ha
             store.put_features([(image, Orb(SETTINGS.keypoints, SETTINGS.feature_side).extract(picture))])
         votes.update(store, SETTINGS.indexed, {13, 14})
     reading = Reading.of(tmp_path / "images", SETTINGS)
-    larger = Engine(Store.reading(tmp_path / "output"), reading, engine.describer, SETTINGS)
+    larger = Engine(Store.reading(tmp_path / "output"), reading, engine.describer, SEARCHED)
     answer = larger.ask(hall[0])
     assert {candidate.id for candidate in answer.after if candidate.evidence.inliers > 12} >= {7, 13, 14}
     assert sorted({13: 7, 14: 7}.get(image, image) for image in found(answer)) == sorted(PLACES)
@@ -130,7 +137,7 @@ def test_outlines_are_in_pixels_of_the_frame(engine, hall):
     assert answer.frame == wall.shape[:2]
     assert sorted(found(answer)) == sorted(places)
     for work in answer.works:
-        assert overlap(work.outline, places[work.candidate.id]) > 0.9
+        assert overlap(work.outline, places[work.candidate.id]) > 0.85
 
 
 @pytest.mark.parametrize("picture", ["a wall", "a sky", "noise"])
@@ -155,7 +162,7 @@ def test_what_is_only_similar_can_be_the_first_work_and_no_other(engine, copy_of
         kept = dict(zip(pictures, store.features(list(pictures)), strict=True))
         store.restart_features(local_features=store.get_meta("local_features"))
         store.put_features([(image, features) for image, features in kept.items() if image != 2])
-    lacking = Engine(Store.reading(copy_of_the_store), engine.reading, engine.describer, SETTINGS)
+    lacking = Engine(Store.reading(copy_of_the_store), engine.reading, engine.describer, SEARCHED)
     (work,) = lacking.ask(pictures[2]).works
     assert (work.candidate.id, work.verdict, work.outline) == (2, Verdict.MAYBE, None)
 
@@ -166,7 +173,7 @@ def test_a_calibration_judges_each_work(engine, copy_of_the_store, hall):
     rule = calibrated(engine)
     between = sum(rule.probability(Grounds(inliers=count)) for count in inliers[:2]) / 2
     replace(rule, found=between).write(copy_of_the_store)
-    its = Engine(Store.reading(copy_of_the_store), engine.reading, engine.describer, SETTINGS)
+    its = Engine(Store.reading(copy_of_the_store), engine.reading, engine.describer, SEARCHED)
     works = its.ask(hall[0]).works
     assert [work.probability for work in works] == [rule.probability(work.grounds) for work in works]
     assert {work.grounds.inliers: work.verdict for work in works} == dict(

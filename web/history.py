@@ -26,12 +26,13 @@ from sqlalchemy.orm import joinedload
 from werkzeug import Response
 
 from database import works
-from database.tables import ID, Query, Work, db, now
+from database.tables import ID, Picture, Query, Work, db, now
 from models.answer import VERDICTS
 from utils.text import printable
 from web import spreadsheet
 from web.evidence import COLOURS, draw, heat_map, reason
 from web.expiry import delete_queries
+from web.sightings import sightings, unknown
 from web.uploads import name_of, uploads
 
 FEEDBACK = ("right", "wrong", "absent")
@@ -90,11 +91,14 @@ def answer(query_id: str) -> str:
     """One answer, with its evidence; ?candidate=ID draws that of another candidate."""
     query = _visible(query_id)
     content = query.answer.content
-    candidates = _candidates(content)
+    pictures = _pictures(content)
+    candidates = _candidates(content, pictures)
     before, after = (_ranked(candidates, order) for order in ("before", "after"))
     best = after[0] if after else None
     shown = _requested(candidates) or (best if query.verdict != "not found" else None)
-    others = [each for each in after if query.verdict == "not found" or each is not best]
+    found = sightings(content, pictures)
+    named = {sighting.image for sighting in found}
+    others = [each for each in after if query.verdict == "not found" or (each is not best and each.id not in named)]
     return render_template(
         "history/answer.html",
         query=query,
@@ -104,6 +108,8 @@ def answer(query_id: str) -> str:
         shown=shown,
         drawing=shown and draw(content, shown.content),
         colours=COLOURS,
+        sightings=found,
+        unknown=unknown(content),
         others=others[:OTHERS],
         before=before,
         after=after,
@@ -126,16 +132,20 @@ def _ranked(candidates: dict[int, Candidate], order: str) -> list[Candidate]:
     return [places[place] for place in sorted(places)]
 
 
-def _candidates(content: dict) -> dict[int, Candidate]:
+def _pictures(content: dict) -> dict[int, Picture]:
+    """id -> picture, of the candidates that are still in the collection."""
+    pictures = works.pictures_of(int(image) for image in content["candidates"])
+    paths = {int(image): candidate["path"] for image, candidate in content["candidates"].items()}
+    # Another path: the id is of another picture now.
+    return {image: picture for image, picture in pictures.items() if printable(picture.path) == paths[image]}
+
+
+def _candidates(content: dict, pictures: dict[int, Picture]) -> dict[int, Candidate]:
     """id -> candidate of an answer, with the works as they are in the collection now.
 
     Of a work's pictures only the best of each ranking has a place: the one that matched stands for the work.
     """
     ids = [int(image) for image in content["candidates"]]
-    pictures = works.pictures_of(ids)
-    for image in ids:
-        if image in pictures and printable(pictures[image].path) != content["candidates"][str(image)]["path"]:
-            del pictures[image]  # the id is of another picture now
     before, after = (
         {image: place for place, image in enumerate(works.once_a_work(content[key], pictures), 1)}
         for key in ("before", "after")
