@@ -25,8 +25,8 @@ class Sighting:
 
     @property
     def middle(self) -> tuple[float, float]:
-        """Where its number stands: x, y as shares, within the picture."""
-        x, y = np.clip(np.mean(self.outline, axis=0), 0.03, 0.97)
+        """Where its number stands: x, y as shares, within the picture. Only of a work with an outline."""
+        x, y = np.clip(np.mean(self.outline or [], axis=0), 0.03, 0.97)
         return float(x), float(y)
 
 

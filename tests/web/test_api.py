@@ -203,7 +203,7 @@ def test_all_works_on_a_picture_are_told(site, program, engine):
         assert told[image]["work"]["id"] == image and told[image]["verdict"] == "found"
         assert told[image]["probability"] is None and told[image]["inliers"] > 10
         assert np.allclose(told[image]["outline"], outline / wall.shape[1::-1], atol=0.03)
-    assert np.allclose(said["unknown"], [outlines[2] / wall.shape[1::-1]], atol=0.03)
+    assert np.allclose(said["unidentified"], [outlines[2] / wall.shape[1::-1]], atol=0.03)
     assert said["works"][0]["picture"] == said["ranking"]["after"][0]["picture"]
     with site.app_context():
         db.session.delete(db.session.get(Work, 7))

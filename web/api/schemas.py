@@ -89,7 +89,7 @@ class Place(Schema):
 OUTLINE = [[0.12, 0.08], [0.91, 0.1], [0.9, 0.88], [0.11, 0.9]]
 
 
-def outline_of_a_work() -> fields.List:
+def outline_of_a_work() -> fields.Field:
     return described(
         fields.List,
         "Where the work's corners are in the submitted picture: four [x, y] as shares of its width and height, "
@@ -160,7 +160,7 @@ class AnswerSchema(Schema):
         None,
         fields.Nested(Sighting),
     )
-    unknown = described(
+    unidentified = described(
         fields.List,
         "Outlines of what looks like a work, but leads to none in the collection: four [x, y] each, as above.",
         [OUTLINE],

@@ -195,7 +195,7 @@ def answer_json(query: Query) -> dict:
         "work": work_json(query.work) if has_work and query.work else None,
         "evidence": _evidence(content) if has_work else None,
         "works": [_sighting(sighting) for sighting in sightings(content, pictures)],
-        "unknown": unknown(content),
+        "unidentified": unknown(content),
         "ranking": {
             order: [
                 {
