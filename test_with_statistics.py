@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING
 from config import Settings
 from database import catalog, kept
 from database.register.files import Matcher
-from models.answer import Answer
+from models.answer import Answer, Sighting
 from models.answer_table import Described
 from models.evaluation.queries import Query, folder_queries, groups, transformed_queries
 from models.evaluation.run import ANSWERS_CSV, ANSWERS_XLSX, evaluate
@@ -260,7 +260,7 @@ def _one(engine: "Engine", picture: Path) -> None:
 
 
 def describe(answer: Answer) -> str:
-    """An answer as a few lines for a terminal: the first five, and the seconds of each stage."""
+    """An answer as a few lines for a terminal: the first five, all works, and the seconds of each stage."""
     lines = ["    similarity  matches  inliers  area of query, work  image"]
     for place, candidate in enumerate(answer.after[:5], start=1):
         evidence = candidate.evidence
@@ -268,9 +268,22 @@ def describe(answer: Answer) -> str:
             f"{place:2}  {candidate.similarity:10.3f}  {evidence.matches:7}  {evidence.inliers:7}  "
             f"{evidence.query_area:13.0%}, {evidence.work_area:4.0%}  {printable(candidate.path)}"
         )
+    lines.append("works on the picture:" if answer.works else "works on the picture: none")
+    lines += [f"{place:2}  {_told(work)}" for place, work in enumerate(answer.works, start=1)]
+    if answer.unknown:
+        places = len(answer.unknown)
+        lines.append(f"looks like a work, but leads to none: {places} place{'s' if places > 1 else ''}")
     lines.append(f"{answer.keypoints} keypoints in the query")
     lines.append("seconds: " + ", ".join(f"{stage} {seconds:.3f}" for stage, seconds in answer.seconds.items()))
     return "\n".join(lines)
+
+
+def _told(work: Sighting) -> str:
+    sure = "" if work.probability is None else f"  {work.probability:.3f}"
+    corners = [] if work.outline is None else work.outline.round().astype(int).tolist()
+    where = ", corners at " + " ".join(f"{x},{y}" for x, y in corners) if corners else ""
+    inliers = work.candidate.evidence.inliers
+    return f"{work.verdict.value:5}{sure}  {inliers:4} inliers  {printable(work.candidate.path)}{where}"
 
 
 if __name__ == "__main__":

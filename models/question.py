@@ -214,17 +214,21 @@ class Question:
         The best candidate explains the part of the picture that its outline covers: the candidates that lie there as
         well are its rivals, and none of them is told. Then the same is asked of the rest.
         """
-        rule, works, rest = self.engine.judge.rule, list[Sighting](), self.ranking
-        while rest and len(works) < MOST_WORKS:
-            rest = [self._compared(rest[0]), *rest[1:]]
-            first = rest[0]
-            grounds = grounds_of(rest, len(self.features.keypoints))
-            verdict, outline = rule.decide(grounds), of_work(first.evidence, first.frame)
+        rule, works = self.engine.judge.rule, list[Sighting]()
+        places = {candidate.id: of_work(candidate.evidence, candidate.frame) for candidate in self.ranking}
+        rest = {candidate.id: candidate for candidate in self.ranking}
+        for candidate in self.ranking:
+            place = places[candidate.id]
             # What is no more than similar may be the first work, but nobody could say where another one is.
-            if verdict is Verdict.NOT_FOUND or (works and outline is None):
+            if candidate.id not in rest or (works and place is None):
+                continue
+            first = self._compared(rest.pop(candidate.id))
+            grounds = grounds_of([first, *rest.values()], len(self.features.keypoints))
+            verdict = rule.decide(grounds)
+            if verdict is Verdict.NOT_FOUND or len(works) == MOST_WORKS:
                 break
-            works.append(Sighting(first, verdict, grounds, rule.probability(grounds), outline))
-            rest = [other for other in rest[1:] if not same_place(outline, of_work(other.evidence, other.frame))]
+            works.append(Sighting(first, verdict, grounds, rule.probability(grounds), place))
+            rest = {image: other for image, other in rest.items() if not same_place(place, places[image])}
         return works
 
     def _unknown(self, works: list[Sighting]) -> list[np.ndarray]:

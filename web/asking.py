@@ -96,9 +96,11 @@ def to_json(answer: engine_answer.Answer) -> dict:
     candidates: the id as text -> path, similarity, score, matches, inliers, query_area and work_area (0..1), frame
     [height, width] of the work; where there are inliers also homography (3 x 3, query -> work), query_points and
     work_points ([[x, y], ...] in pixels of the frames). before, after: ids, best first, the best KEPT of each.
+    works: all works on the query, surest first: candidate (id), verdict, probability, outline ([[x, y], ...] in pixels
+    of the query's frame, or null). unknown: outlines of what looks like a work but leads to none.
     """
     before, after = answer.before[:KEPT], answer.after[:KEPT]
-    kept = {candidate.id: candidate for candidate in [*before, *after]}
+    kept = {candidate.id: candidate for candidate in [*before, *after, *(work.candidate for work in answer.works)]}
     return {
         "frame": list(answer.frame),
         "keypoints": answer.keypoints,
@@ -109,7 +111,22 @@ def to_json(answer: engine_answer.Answer) -> dict:
         "before": [candidate.id for candidate in before],
         "after": [candidate.id for candidate in after],
         "candidates": {str(image): _candidate(candidate) for image, candidate in kept.items()},
+        "works": [_sighting(work) for work in answer.works],
+        "unknown": [_corners(outline) for outline in answer.unknown],
     }
+
+
+def _sighting(work: engine_answer.Sighting) -> dict:
+    return {
+        "candidate": work.candidate.id,
+        "verdict": work.verdict.value,
+        "probability": work.probability,
+        "outline": None if work.outline is None else _corners(work.outline),
+    }
+
+
+def _corners(outline: np.ndarray) -> list[list[float]]:
+    return np.round(outline.astype(float), 1).tolist()
 
 
 def _candidate(candidate: engine_answer.Candidate) -> dict:

@@ -147,8 +147,8 @@ def reason(query: Query, content: dict) -> str:
         )
     if query.verdict == "not found":
         return (
-            "We compared the whole picture, any paintings detected in it, and the picture turned sideways and upside "
-            "down. No work in the collection matches well enough."
+            "We compared the whole picture, its details, and any paintings detected in it. No work in the collection "
+            "matches well enough."
         )
     if best["inliers"] >= DETAILS:
         return (

@@ -26,13 +26,14 @@ from sqlalchemy.orm import joinedload
 from werkzeug import Response
 
 from database import works
-from database.tables import ID, Batch, BatchPhotograph, Query, Work, db, now
+from database.tables import ID, Batch, BatchPhotograph, Picture, Query, Work, db, now
 from models.answer import VERDICTS
 from utils import spreadsheet
 from utils.text import printable
 from web.evidence import COLOURS, draw, heat_map, reason
 from web.expiry import delete_queries
 from web.judging import confirmed, judge, mark
+from web.sightings import sightings, unknown
 from web.uploads import name_of, uploads
 
 PAGE = 24  # answers on a page of the history
@@ -91,11 +92,14 @@ def answer(query_id: str) -> str:
     """One answer, with its evidence; ?candidate=ID draws that of another candidate."""
     query = visible(query_id, also_shared=True)
     content = query.answer.content
-    candidates = candidates_of(content)
+    pictures = pictures_of(content)
+    candidates = candidates_of(content, pictures)
     before, after = (ranked(candidates, order) for order in ("before", "after"))
     best = after[0] if after else None
     shown = _requested(candidates) or (best if query.verdict != "not found" else None)
-    others = [each for each in after if query.verdict == "not found" or each is not best]
+    found = sightings(content, pictures)
+    named = {sighting.image for sighting in found}
+    others = [each for each in after if query.verdict == "not found" or (each is not best and each.id not in named)]
     return render_template(
         "history/answer.html",
         query=query,
@@ -105,6 +109,8 @@ def answer(query_id: str) -> str:
         shown=shown,
         drawing=shown and draw(content, shown.content),
         colours=COLOURS,
+        sightings=found,
+        unknown=unknown(content),
         others=others[:OTHERS],
         before=before,
         after=after,
@@ -139,16 +145,20 @@ def ranked(candidates: dict[int, Candidate], order: str) -> list[Candidate]:
     return [places[place] for place in sorted(places)]
 
 
-def candidates_of(content: dict) -> dict[int, Candidate]:
+def pictures_of(content: dict) -> dict[int, Picture]:
+    """id -> picture, of the candidates that are still in the collection."""
+    pictures = works.pictures_of(int(image) for image in content["candidates"])
+    paths = {int(image): candidate["path"] for image, candidate in content["candidates"].items()}
+    # Another path: the id is of another picture now.
+    return {image: picture for image, picture in pictures.items() if printable(picture.path) == paths[image]}
+
+
+def candidates_of(content: dict, pictures: dict[int, Picture]) -> dict[int, Candidate]:
     """id -> candidate of an answer, with the works as they are in the collection now.
 
     Of a work's pictures only the best of each ranking has a place: the one that matched stands for the work.
     """
     ids = [int(image) for image in content["candidates"]]
-    pictures = works.pictures_of(ids)
-    for image in ids:
-        if image in pictures and printable(pictures[image].path) != content["candidates"][str(image)]["path"]:
-            del pictures[image]  # the id is of another picture now
     before, after = (
         {image: place for place, image in enumerate(works.once_a_work(content[key], pictures), 1)}
         for key in ("before", "after")

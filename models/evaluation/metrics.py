@@ -1,4 +1,4 @@
-"""Retrieval measures: recall@k, mAP, GAP, precision and recall of the verdict, and their uncertainty.
+"""Retrieval measures: recall@k, mAP, GAP, precision and recall of the verdict and of works, and their uncertainty.
 
 An undefined measure (no query, no such answer) is None, which is null in JSON; never 0 and never NaN.
 """
@@ -94,6 +94,27 @@ def verdicts(verdicts: Sequence[str], in_collection: Sequence[bool], first_is_ri
         "found": found,
         "right_found": right,
         "not_found": sum(verdict == "not found" for verdict, _, _ in rows),
+    }
+
+
+def works(told: Sequence[int], right: Sequence[int], expected: Sequence[int]) -> dict:
+    """How many of all works on the queries are told; the three sequences have one number per query.
+
+    told: works told as found. right: works that the query shows and that are among them; a work told twice is right
+    once. expected: works of the collection that the query shows.
+
+    recall: right / expected; precision: right / told, each over all queries together.
+    recall_interval, precision_interval: [low, high], 95 % (see `wilson`). told, right, expected: the sums.
+    """
+    all_told, all_right, all_expected = sum(told), sum(right), sum(expected)
+    return {
+        "recall": share(all_right, all_expected),
+        "recall_interval": _listed(wilson(all_right, all_expected)),
+        "precision": share(all_right, all_told),
+        "precision_interval": _listed(wilson(all_right, all_told)),
+        "told": all_told,
+        "right": all_right,
+        "expected": all_expected,
     }
 
 

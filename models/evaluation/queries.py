@@ -23,6 +23,7 @@ class Query:
     name: str  # in tables
     path: Path
     expected: frozenset[int] | None = None  # ids; empty: not in the collection; None: no ground truth
+    works: tuple[frozenset[int], ...] = ()  # the same ids, those of one work together
     exclude: frozenset[int] = frozenset()  # ids held out of the collection for this query
     seed: tuple[int, ...] | None = None  # query with a copy transformed with this seed instead
     on_wall: bool = False  # the copy is a photograph of the picture, framed on a wall
@@ -59,8 +60,16 @@ def folder_queries(
     for path in files:
         relevant = expected.get(path.name)
         group = collection[min(relevant)] if relevant else path.name  # two photographs of a work belong together
-        queries.append(Query(path.name, path, relevant, group=group))
+        shown = _by_work(relevant or frozenset(), [ids for _, ids in works])
+        queries.append(Query(path.name, path, relevant, shown, group=group))
     return queries
+
+
+def _by_work(images: frozenset[int], works: Collection[frozenset[int]]) -> tuple[frozenset[int], ...]:
+    """The images of each work; one that is in none of the works is a work of its own."""
+    several = [ids & images for ids in works if ids & images]
+    rest = images.difference(*several)
+    return (*several, *(frozenset({image}) for image in sorted(rest)))
 
 
 def transformed_queries(
@@ -92,11 +101,12 @@ def transformed_queries(
         path = collection[image]
         for copy in range(copies):
             name, drawn_by = f"{path} (copy {copy + 1})", (seed, image, copy)
-            queries.append(Query(name, dataset / path, alike[image], frozenset(), drawn_by, walls, path))
+            shown = alike[image]
+            queries.append(Query(name, dataset / path, shown, (shown,), frozenset(), drawn_by, walls, path))
     for image in held_out:
         path = collection[image]
         name, drawn_by = f"{path} (held out)", (seed, image, copies)
-        queries.append(Query(name, dataset / path, frozenset(), alike[image], drawn_by, walls, path))
+        queries.append(Query(name, dataset / path, frozenset(), (), alike[image], drawn_by, walls, path))
     return queries
 
 

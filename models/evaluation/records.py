@@ -37,6 +37,9 @@ class Record:
     expected: list[str] | None = None  # paths relative to the dataset; None: no ground truth
     result: str | None = None  # RIGHT, WRONG_FIRST, FALSE_FOUND or MISSED; None: no ground truth
     verdict: str | None = None
+    works: list[str] = field(default_factory=list)  # paths of those told as found, surest first
+    works_expected: int | None = None  # how many works the query shows; None: no ground truth
+    works_right: int | None = None  # how many of these are among `works`
     changes: list[str] = field(default_factory=list)  # of a transformed copy
     first_before: str | None = None
     first_before_similarity: float | None = None
@@ -167,7 +170,8 @@ def _row(record: Record) -> list:
     cells = {item.name: getattr(record, item.name) for item in PLAIN}
     for name in ("file", "group", "first_before", "first_after"):
         cells[name] = printable(cells[name]) if cells[name] else None
-    cells["expected"] = printable(ground_truth.join(record.expected or []))
+    for name in ("expected", "works"):
+        cells[name] = printable(ground_truth.join(cells[name] or []))
     cells["changes"] = "; ".join(record.changes)
     inside = {None: "", True: "yes", False: "no"}[record.in_collection]
     return [inside, *cells.values(), *(record.stages.get(stage) for stage in STAGES)]
@@ -181,6 +185,7 @@ def _record(cells: dict[str, str], earlier: bool) -> Record:
     values: dict[str, Any] = {item.name: PARSERS[item.type](cells[item.name]) for item in PLAIN if item.name in cells}
     has_truth = {"yes": True, "no": True, "": False}[cells["in_collection"]]
     values["expected"] = ground_truth.split(cells["expected"]) if has_truth else None
+    values["works"] = ground_truth.split(cells.get("works", ""))
     values["changes"] = cells["changes"].split("; ") if cells.get("changes") else []
     seconds = {stage: _number(cells.get(f"seconds_{stage}", "")) for stage in STAGES}
     values["stages"] = {stage: number for stage, number in seconds.items() if number is not None}
@@ -209,7 +214,7 @@ def _whole(cell: str) -> int | None:
     return None if (number := _number(cell)) is None else int(number)
 
 
-# The type of a record's field -> how its cell is read; `expected` and `changes` are read by `_record`.
+# The type of a record's field -> how its cell is read; the lists are read by `_record`.
 PARSERS: dict[object, Callable[[str], object]] = {
     str: str,
     str | None: _text,

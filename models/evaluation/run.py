@@ -137,6 +137,7 @@ def _record(query: Query, answer: Answer, collection: dict[int, str]) -> Record:
         group=query.group,
         result=_result(expected, answer),
         verdict=answer.verdict.value,
+        works=[work.candidate.path for work in answer.works if work.verdict is Verdict.FOUND],
         keypoints=answer.keypoints,
         stages={stage: float(answer.seconds.get(stage, 0.0)) for stage in STAGES},
     )
@@ -153,11 +154,14 @@ def _record(query: Query, answer: Answer, collection: dict[int, str]) -> Record:
             **asdict(answer.grounds),
         )
     if expected is not None:
+        told = {work.candidate.id for work in answer.works if work.verdict is Verdict.FOUND}
         before = [candidate.id for candidate in answer.before]
         after = [candidate.id for candidate in answer.after]
         record = replace(
             record,
             expected=sorted(collection[image] for image in expected),
+            works_expected=len(query.works),
+            works_right=sum(not told.isdisjoint(images) for images in query.works),
             rank_before=metrics.first_rank(before, expected),
             rank_after=metrics.first_rank(after, expected),
             precision_before=metrics.average_precision(before, expected),
@@ -190,7 +194,8 @@ def _identity(engine: "Engine", queries: Sequence[Query], settings: Settings) ->
             status = query.path.stat()
             rows.append([status.st_size, status.st_mtime_ns])
         expected = None if query.expected is None else sorted(query.expected)
-        rows.append([query.name, str(query.path), expected, sorted(query.exclude), query.seed, query.on_wall])
+        works = [sorted(images) for images in query.works]
+        rows.append([query.name, str(query.path), expected, works, sorted(query.exclude), query.seed, query.on_wall])
     collection = [str(engine.dataset.absolute()), sorted(engine.images.items())]
     judge = [engine.thresholds, engine.calibration]
     reading = [settings.max_pixels, settings.min_side]  # decide which pictures are answered at all

@@ -47,6 +47,7 @@ def summarise(records: Sequence[Record], engine: "Engine") -> dict:
         )
         | {"thresholds": engine.thresholds, "calibration": engine.calibration}
         | _calibrated(known),
+        "works": works(known),
         "wrong_answers": {
             result: sum(record.result == result for record in known) for result in (WRONG_FIRST, FALSE_FOUND, MISSED)
         },
@@ -74,6 +75,7 @@ def table(summary: dict) -> str:
             f"verdict: {verdict_line(verdict)} "
             f"({summary['in_collection']} queries in the collection, {summary['not_in_collection']} not)"
         )
+        lines.append(f"works: {works_line(summary['works'])}")
         lines.append(verdict["calibration"]["sentence"])
         if summary["without_ground_truth"]:
             lines.append(f"not measured, for lack of ground truth: {summary['without_ground_truth']} queries")
@@ -91,13 +93,23 @@ def table(summary: dict) -> str:
 
 def verdict_line(verdict: dict) -> str:
     """The figures of metrics.verdicts in one line, with their 95 % intervals."""
-    shares = [
-        f"{name} {figure(verdict[name])}{_interval(verdict[name + '_interval'])}" for name in ("precision", "recall")
-    ]
     return (
-        f"{', '.join(shares)}, false found {verdict['false_found']}, wrong found {verdict['wrong_found']}, "
-        f"not sure {verdict['maybe']}"
+        f"{_precision_and_recall(verdict)}, false found {verdict['false_found']}, "
+        f"wrong found {verdict['wrong_found']}, not sure {verdict['maybe']}"
     )
+
+
+def works_line(works: dict) -> str:
+    """The figures of metrics.works in one line, with their 95 % intervals."""
+    return (
+        f"{_precision_and_recall(works)}, {works['right']} right of {works['told']} told and of "
+        f"{works['expected']} on the pictures"
+    )
+
+
+def _precision_and_recall(measures: dict) -> str:
+    names = ("precision", "recall")
+    return ", ".join(f"{name} {figure(measures[name])}{_interval(measures[f'{name}_interval'])}" for name in names)
 
 
 def global_average_precision(known: Sequence[Record], when: str) -> float | None:
@@ -112,6 +124,16 @@ def global_average_precision(known: Sequence[Record], when: str) -> float | None
         [getattr(record, confidence) for record in known],
         [bool(record.in_collection) for record in known],
         [getattr(record, f"rank_{when}") == 1 for record in known],
+    )
+
+
+def works(known: Sequence[Record]) -> dict:
+    """Precision and recall of the works told, of records with ground truth (see `metrics.works`)."""
+    counted = [record for record in known if record.works_expected is not None]  # earlier versions told one work
+    return metrics.works(
+        [len(record.works) for record in counted],
+        [record.works_right or 0 for record in counted],
+        [record.works_expected or 0 for record in counted],
     )
 
 

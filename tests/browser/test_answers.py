@@ -1,12 +1,15 @@
 """An answer and the history, as a person uses them: in a real browser."""
 
 import csv
+import re
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.browser.conftest import PHONE, shot, sign_in, until
+from dataset.painting import paint
+from tests.browser.conftest import PHONE, check_accessibility, shot, sign_in, until
+from tests.test_works_on_a_photograph import TWO, wall_with
 from tests.web.asked import ask_for
 
 GREY = cv2.imencode(".png", np.full((300, 400, 3), 120, np.uint8))[1].tobytes()
@@ -60,6 +63,36 @@ def test_where_the_search_looked_lies_over_the_picture(page, address, found_answ
     until(page, "document.querySelector('.layer-attention').naturalWidth > 0")
     assert overlay.bounding_box() == pytest.approx(under.bounding_box(), abs=1)
     shot(page, "answer-attention")
+
+
+@pytest.mark.parametrize("size", [PHONE, {"width": 1366, "height": 900}], ids=["phone", "desk"])
+def test_an_outline_on_the_picture_leads_to_the_entry_of_its_work(visit, site, address, engine, size):
+    pictures = {place: cv2.imread(str(engine.dataset / engine.images[image])) for image, place in TWO.items()}
+    wall, outlines = wall_with(pictures | {(60, 330, 270): paint("abstract", "grid", 77, 400)})
+    page = visit(address, viewport=size)
+    sign_in(page, site, address)
+    (query,) = ask_for(site, "ada", cv2.imencode(".png", wall)[1].tobytes())
+    page.goto(f"{address}/answers/{query}")
+    picture = page.get_by_alt_text("The picture that was submitted").bounding_box()
+    for image, outline in zip(TWO, outlines, strict=False):
+        link = page.get_by_role(
+            "link", name=re.compile(rf"Work \d: {engine.images[image].removesuffix('.png')}, found")
+        )
+        drawn = link.locator("polygon").first.bounding_box()
+        left, top = outline.min(axis=0) * picture["width"] / wall.shape[1]
+        assert (drawn["x"] - picture["x"], drawn["y"] - picture["y"]) == pytest.approx((left, top), abs=8)
+        page.mouse.click(drawn["x"] + drawn["width"] / 4, drawn["y"] + drawn["height"] / 4)
+        number = link.get_attribute("href").removeprefix("#work-")
+        entry = page.locator(f"#work-{number}")
+        assert page.url.endswith(f"#work-{number}") and entry.is_visible()
+        assert engine.images[image].removesuffix(".png") in entry.inner_text()
+        page.goto(f"{address}/answers/{query}")
+    assert page.get_by_role("img", name="Looks like a work, but leads to none").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    check_accessibility(page)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        shot(page, f"answer-works-{size['width']}-{scheme}")
 
 
 def test_the_page_works_without_scripts(visit, site, address, collection):

@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 
 from config import Settings
-from models.answer import Answer, Candidate, Evidence, Verdict
+from models.answer import Answer, Candidate, Evidence, Sighting, Verdict
 from models.evaluation.queries import folder_queries
 from models.evaluation.run import evaluate
 from models.verdict.grounds import grounds_of
 
-STAGES = ["decode", "network", "pooling", "search", "features", "reranking", "detection"]
+STAGES = ["decode", "network", "pooling", "search", "features", "votes", "reranking", "detection"]
 
 
 class StandIn:
@@ -47,12 +47,15 @@ def candidate(engine_images, image, similarity=0.8, inliers=30, score=1.0):
 SAID = {Verdict.FOUND: 0.95, Verdict.MAYBE: 0.5, Verdict.NOT_FOUND: 0.05}  # probabilities
 
 
-def answer(verdict, before, after=None):
+def answer(verdict, before, after=None, others=()):
+    """others: further works that are told as found, besides the first."""
     after = after or before
     grounds = grounds_of(after, 123)
     said = SAID[verdict] if after else None
     stages = dict.fromkeys(STAGES, 0.25)
-    return Answer(verdict, before, after, 123, (60, 80), stages, grounds=grounds, probability=said)
+    works = [Sighting(one, verdict, grounds, said, None) for one in after[:1] if verdict is not Verdict.NOT_FOUND]
+    works += [Sighting(one, Verdict.FOUND, grounds_of([one], 123), 0.95, None) for one in others]
+    return Answer(verdict, before, after, 123, (60, 80), stages, grounds=grounds, probability=said, works=works)
 
 
 def paint(path: Path, seed: int):

@@ -37,6 +37,17 @@ def test_average_precision_by_hand():
     assert metrics.average_precision([], {4}) == 0
 
 
+def test_works_by_hand():
+    # Three works told, of which two are right, of three; one, wrongly, of one; none of two.
+    found = metrics.works([3, 1, 0], [2, 0, 0], [3, 1, 2])
+    assert (found["told"], found["right"], found["expected"]) == (4, 2, 6)
+    assert (found["precision"], found["recall"]) == pytest.approx((2 / 4, 2 / 6))
+    assert found["precision_interval"] == pytest.approx(wilson(2, 4))
+    assert found["recall_interval"] == pytest.approx(wilson(2, 6))
+    nothing = metrics.works([0], [0], [0])
+    assert nothing["precision"] is nothing["recall"] is nothing["recall_interval"] is None
+
+
 def test_global_average_precision_by_hand():
     # Sorted: right .9, of another collection .8, right .7, wrong .6, no answer: (1/1 + 2/3) of four queries inside.
     confidences = [0.7, 0.9, None, 0.6, 0.8]

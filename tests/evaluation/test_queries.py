@@ -23,6 +23,7 @@ def test_twins_are_as_right_as_the_image_and_held_out_with_it():
         shown = int(query.path.stem)
         assert (query.expected or query.exclude) == {shown, shown ^ 1}
         assert query.group == f"{shown}.png"
+        assert query.works == ((query.expected,) if query.expected else ())
 
 
 def test_transformed_queries_are_seeded_and_keep_held_out_images_apart():

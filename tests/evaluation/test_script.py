@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 import test_with_statistics
@@ -31,7 +33,7 @@ def test_script_writes_the_folder_and_ends_with_one_summary_line(script, museum,
     assert {file.name for file in place.iterdir()} == written
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == f"6 queries, 3 wrong answers, 1 skipped; report: {place / 'report.html'}"
-    assert any(line.split() == ["after", "re-ranking", "0.667", "1.000", "1.000", "0.722"] for line in lines)
+    assert any(line.split() == ["after", "re-ranking", "0.667", "1.000", "1.000", "0.722", "0.244"] for line in lines)
 
 
 def test_script_calibrates_on_the_run_that_it_asked(script, engine, tmp_path):
@@ -77,10 +79,36 @@ def test_script_prints_the_answer_to_one_picture(script, museum, capsys):
     script(["-i", str(museum / "1 right.png")])
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["1", "0.900", "40", "30", "25%,", "50%", "a/one.png"]
-    assert lines[-1].endswith("1 right.png: found (a/one.png, probability 0.950) in 1.75 s")
+    assert lines[-1].endswith("1 right.png: found (a/one.png, probability 0.950) in 2.00 s")
     assert any("network 0.250" in line for line in lines)
+    assert "works on the picture:" in lines
+    assert lines[lines.index("works on the picture:") + 1].split()[:6] == [
+        "1",
+        "found",
+        "0.950",
+        "30",
+        "inliers",
+        "a/one.png",
+    ]
     with pytest.raises(WrongUse, match="not a picture"):
         script(["-i", str(museum / "7 text.jpg")])
+
+
+def test_script_prints_all_works_of_a_picture(script, engine, museum, capsys):
+    one, two, three, five = (candidate(IMAGES, image) for image in IMAGES)
+    said = answer(Verdict.FOUND, [one, two, three, five], others=[three, five])
+    corners = np.float32([[10, 20], [30, 20], [30, 50], [10, 50]])
+    works = [replace(work, outline=corners) for work in said.works]
+    engine.answers["1 right.png"] = replace(said, works=works, unknown=[corners, corners])
+    script(["-i", str(museum / "1 right.png")])
+    lines = capsys.readouterr().out.splitlines()
+    first = lines.index("works on the picture:") + 1
+    assert [line.split()[0] for line in lines[first : first + 3]] == ["1", "2", "3"]
+    assert "a/one.png, corners at 10,20 30,20 30,50 10,50" in lines[first]
+    assert "b/<three> & four.png" in lines[first + 1] and "b/five.png" in lines[first + 2]
+    assert lines[first + 3] == "looks like a work, but leads to none: 2 places"
+    script(["-i", str(museum / "3 missed.png")])
+    assert "works on the picture: none" in capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize("name", ["", ".hidden", "../up", "a/b", "with blank", "ü", "x" * 101, "a\n"])

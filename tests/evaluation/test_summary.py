@@ -4,8 +4,12 @@ import json
 
 import pytest
 
+from config import Settings
+from models.answer import Verdict
+from models.evaluation.queries import folder_queries
+from models.evaluation.run import evaluate
 from models.evaluation.summary import table
-from tests.evaluation.stand_in import STAGES, paint, run
+from tests.evaluation.stand_in import IMAGES, STAGES, answer, candidate, paint, rows, run
 from utils.images import ImageProblem
 from utils.statistics import wilson
 
@@ -46,12 +50,38 @@ def test_summary_holds_the_measures_worked_out_by_hand(engine, museum, place):
     # Said 0.95 of three, of which one is right; 0.5 of one that is wrong; 0.05 of one that is right.
     assert [row["count"] for row in verdict["reliability"]] == [1, 1, 3]
     assert verdict["calibration_error"] == pytest.approx((0.95 + 0.5 + 3 * (0.95 - 1 / 3)) / 5)
+    # Told: one, right, of one; another than the two; nothing, of one; one that is not expected.
+    assert summary["works"] == {
+        "recall": pytest.approx(1 / 4),
+        "recall_interval": pytest.approx(wilson(1, 4)),
+        "precision": pytest.approx(1 / 3),
+        "precision_interval": pytest.approx(wilson(1, 3)),
+        "told": 3,
+        "right": 1,
+        "expected": 4,
+    }
+    assert "works: precision 0.333 (0.061 to 0.792), recall 0.250 (0.046 to 0.699), 1 right of 3 told" in table(summary)
     assert summary["wrong_answers"] == {"wrong first": 1, "false found": 1, "missed": 1}
     assert list(summary["seconds"]) == ["mean", "p50", "p95", "stages"]
     assert list(summary["seconds"]["stages"]) == STAGES
     assert summary["seconds"]["stages"]["search"]["p95"] == 0.25
     assert summary["fingerprint"] == engine.fingerprint
     assert summary["versions"] == engine.versions
+
+
+def test_each_work_of_a_photograph_counts_and_a_work_of_several_images_once(engine, museum, place):
+    one, two, three, five = (candidate(IMAGES, image) for image in IMAGES)
+    engine.answers["1 right.png"] = answer(Verdict.FOUND, [one, two, three, five], others=[two, five])
+    (museum / "ground_truth.csv").write_text("query,relevant\n1 right.png,one.png two.png\n2 wrong.png,\n")
+    works = [("1921.2", frozenset({2, 5})), ("", frozenset({1, 8}))]  # so five, 8, is of the work of one
+    queries = folder_queries(museum, None, engine.images, works)
+    summary = evaluate(engine, queries, place, Settings())
+    # On the first: one and two are right, and five is one again. On the second: one that is not expected.
+    assert (summary["works"]["told"], summary["works"]["right"], summary["works"]["expected"]) == (4, 2, 2)
+    first = rows(place)[0]
+    assert first["works"] == "a/one.png a/two.png b/five.png"
+    assert (first["works_expected"], first["works_right"]) == ("2", "2")
+    assert [row["works_expected"] for row in rows(place)[1:]] == ["0", "", "", "", "", ""]
 
 
 def test_without_ground_truth_there_are_answers_and_times_but_no_measures(engine, museum, place):

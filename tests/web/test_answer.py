@@ -68,7 +68,7 @@ def test_what_is_found_is_named_first_and_explained(site, member, found_answer):
 def test_what_is_not_found_says_what_was_tried_and_shows_what_comes_near(member, missing):
     page = member.get(f"/answers/{missing}")
     text = _text(page)
-    assert "Not found in the collection" in text and "the picture turned sideways and upside down" in text
+    assert "Not found in the collection" in text and "its details, and any paintings detected in it" in text
     assert "Most similar works" in text and "Matching details" not in text
     assert page.get_data(as_text=True).count('class="wall-item"') == 6
 

@@ -14,6 +14,8 @@ from PIL import Image
 from database.catalog import Work as Row
 from database.tables import Answer, Photograph, Picture, Query, Token, User, Work, db
 from database.works import load_catalog
+from dataset.painting import paint
+from tests.test_works_on_a_photograph import TWO, wall_with
 from tests.web.conftest import add_user, browser, signed_in
 from web import addresses
 from web.security import limiter
@@ -189,6 +191,25 @@ def test_what_shows_nothing_is_not_found(program):
     said = program.post(**form(cv2.imencode(".png", noise)[1].tobytes())).json
     assert said["verdict"] == "not found" and said["work"] is None and said["evidence"] is None
     assert said["ranking"]["before"]
+
+
+def test_all_works_on_a_picture_are_told(site, program, engine):
+    pictures = {place: cv2.imread(str(engine.dataset / engine.images[image])) for image, place in TWO.items()}
+    wall, outlines = wall_with(pictures | {(60, 330, 270): paint("abstract", "grid", 77, 400)})
+    said = program.post(**form(cv2.imencode(".png", wall)[1].tobytes())).json
+    told = {work["picture"]: work for work in said["works"]}
+    assert len(said["works"]) == 2 and set(told) == set(TWO)
+    for image, outline in zip(TWO, outlines, strict=False):
+        assert told[image]["work"]["id"] == image and told[image]["verdict"] == "found"
+        assert told[image]["probability"] is None and told[image]["inliers"] > 10
+        assert np.allclose(told[image]["outline"], outline / wall.shape[1::-1], atol=0.03)
+    assert np.allclose(said["unidentified"], [outlines[2] / wall.shape[1::-1]], atol=0.03)
+    assert said["works"][0]["picture"] == said["ranking"]["after"][0]["picture"]
+    with site.app_context():
+        db.session.delete(db.session.get(Work, 7))
+        db.session.commit()
+    again = program.get(f"/api/v1/queries/{said['id']}").json
+    assert {work["picture"]: work["work"] is None for work in again["works"]} == {7: True, 11: False}
 
 
 def test_an_answer_is_for_its_owner_and_for_administrators(site, program, photograph):
@@ -443,6 +464,7 @@ def test_answers_are_as_the_description_says(client, program, photograph):
     assert set(said["work"]) == set(schemas["Work"]["properties"])
     assert set(said["evidence"]) == set(schemas["Evidence"]["properties"])
     assert set(said["ranking"]["after"][0]) == set(schemas["Place"]["properties"])
+    assert set(said["works"][0]) == set(schemas["Sighting"]["properties"])
 
 
 def test_a_page_shows_the_description(client, member):

@@ -86,20 +86,41 @@ class Place(Schema):
     work_area = described(fields.Float, "Share of the work that they cover, 0 to 1.", 0.87)
 
 
-class Evidence(Place):
-    """Why the first candidate is the answer."""
+OUTLINE = [[0.12, 0.08], [0.91, 0.1], [0.9, 0.88], [0.11, 0.9]]
 
-    outline = described(
+
+def outline_of_a_work() -> fields.Field:
+    return described(
         fields.List,
         "Where the work's corners are in the submitted picture: four [x, y] as shares of its width and height, "
         "clockwise from the work's upper left; they may lie outside the picture. null if unknown.",
-        [[0.12, 0.08], [0.91, 0.1], [0.9, 0.88], [0.11, 0.9]],
+        OUTLINE,
         fields.List(fields.Float()),
         allow_none=True,
     )
 
+
+class Evidence(Place):
+    """Why the first candidate is the answer."""
+
+    outline = outline_of_a_work()
+
     class Meta:
         exclude = ("work", "picture", "file", "score")
+
+
+class Sighting(Place):
+    """One work on the picture."""
+
+    verdict = described(fields.String, "found or maybe.", "found", validate=validate.OneOf(("found", "maybe")))
+    probability = described(
+        fields.Float, "That it is this work, 0 to 1; null where no calibration was made.", 0.998, allow_none=True
+    )
+    outline = outline_of_a_work()
+    work = described(fields.Nested, "The work; null if it has left the collection.", None, WorkSchema, allow_none=True)
+
+    class Meta:
+        exclude = ("score",)
 
 
 class Ranking(Schema):
@@ -132,6 +153,19 @@ class AnswerSchema(Schema):
         allow_none=True,
     )
     evidence = described(fields.Nested, "null if the verdict is not found.", None, Evidence, allow_none=True)
+    works = described(
+        fields.List,
+        "All works on the picture, each once, surest first; the first one decides the verdict above. "
+        "Answers of versions before 1.1 have none.",
+        None,
+        fields.Nested(Sighting),
+    )
+    unidentified = described(
+        fields.List,
+        "Outlines of what looks like a work, but leads to none in the collection: four [x, y] each, as above.",
+        [OUTLINE],
+        fields.List(fields.List(fields.Float())),
+    )
     ranking = fields.Nested(Ranking)
     seconds = described(
         fields.Dict, "Seconds per stage.", {"network": 0.21, "search": 0.001}, fields.String(), fields.Float()

@@ -37,6 +37,7 @@ from web.collection import similar_works, work_with
 from web.intake import BadCorners, Region
 from web.security import csrf, limiter
 from web.service import service
+from web.sightings import Sighting, sightings, unknown
 from web.tokens import refuse, user_of_request
 
 OPEN = ("v1.list_works", "v1.get_work", "v1.similar")  # without a token if the collection is not private
@@ -193,6 +194,8 @@ def answer_json(query: Query) -> dict:
         "verdict": query.verdict,
         "work": work_json(query.work) if has_work and query.work else None,
         "evidence": _evidence(content) if has_work else None,
+        "works": [_sighting(sighting) for sighting in sightings(content, pictures)],
+        "unidentified": unknown(content),
         "ranking": {
             order: [
                 {
@@ -214,6 +217,17 @@ def answer_json(query: Query) -> dict:
 
 def _place(candidate: dict) -> dict:
     return {"file": candidate["path"], **candidate}
+
+
+def _sighting(sighting: Sighting) -> dict:
+    return {
+        **_place(sighting.content),
+        "work": work_json(sighting.work) if sighting.work else None,
+        "picture": sighting.image,
+        "verdict": sighting.verdict,
+        "probability": sighting.probability,
+        "outline": sighting.outline,
+    }
 
 
 def _evidence(content: dict) -> dict:

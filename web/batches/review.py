@@ -10,7 +10,7 @@ from database.tables import Batch, BatchPhotograph, Picture, Query, db
 from web.batches.entries import SHOWN, chosen, counts, entries, read_shown, visible, with_answers
 from web.batches.tables import review_of
 from web.evidence import reason
-from web.history import Candidate, candidates_of, ranked
+from web.history import Candidate, candidates_of, pictures_of, ranked
 from web.judging import judge, mark
 from web.search import for_members
 
@@ -65,7 +65,8 @@ def _page(batch: Batch, id: int, shown: str, problem: str = "") -> str:
     (entry,) = entries([_row(batch, id)])
     query = entry.query
     assert query is not None
-    candidates = ranked(candidates_of(query.answer.content), "after")
+    content = query.answer.content
+    candidates = ranked(candidates_of(content, pictures_of(content)), "after")
     best = candidates[0] if candidates else None
     beside = _beside(candidates) or (entry.picture and _of_picture(entry.picture)) or best
     text = request.args.get("q", "").strip()[:LONGEST]

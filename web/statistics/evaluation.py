@@ -11,6 +11,7 @@ import numpy as np
 from flask import abort, current_app, flash, redirect, render_template, request, send_file, url_for
 from werkzeug import Response
 
+from models.evaluation import summary
 from models.evaluation.records import RIGHT
 from models.verdict.calibration import NAME as VERDICT
 from models.verdict.calibration import Calibration, Damaged
@@ -43,6 +44,7 @@ class Panel:
     recall: list
     precision_recall: list
     gap: float | None  # global average precision
+    works: dict  # as models.evaluation.metrics.works
     similarities: list
     inliers: list
     stages: list
@@ -273,6 +275,7 @@ def _panel(run: Run, probability: dict[int, float] | None, values: dict[str, flo
         recall=[row for row in recall if row[0] in (1, 2, 5, 10, 20, 50, 100)],
         precision_recall=_some(curve),
         gap=measures.global_average_precision(rows, confidence),
+        works=summary.works(rows),
         similarities=similarities,
         inliers=inliers,
         stages=stages,
