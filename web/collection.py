@@ -3,9 +3,10 @@
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 import werkzeug
-from flask import Blueprint, Flask, Response, abort, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Response, abort, current_app, g, redirect, render_template, request, url_for
 from flask_user import current_user
 
 from database import works
@@ -86,18 +87,17 @@ def _is_private() -> bool:
 def browse() -> str:
     """The works that all words and facets of the address fit."""
     wanted = _wanted()
-    counts = works.count_facets(wanted, works.FACETS, TOP + 1)
+    total = works.count_works(wanted)
+    counts = works.count_facets(wanted, works.FACETS, TOP + 1, total)
     catalogued = any(counts.values())
     if not catalogued and not wanted.facets:
-        counts = works.count_facets(wanted, [works.FOLDER], TOP + 1)
+        counts = works.count_facets(wanted, [works.FOLDER], TOP + 1, total)
     sort = request.args.get("sort", "")
     sorts = {key: name for key, name in SORTS.items() if key != "relevance" or wanted.text}
     if sort not in sorts:
         sort = "relevance" if wanted.text else "author" if catalogued else "file"
-    total = works.count_works(wanted)
     last = max(1, -(-total // PAGE))
     page = min(max(request.args.get("page", 1, type=int), 1), last)
-    found = works.select_works(wanted, sort).offset((page - 1) * PAGE).limit(PAGE)
     return render_template(
         "collection/browse.html",
         wanted=wanted,
@@ -106,8 +106,9 @@ def browse() -> str:
         names=NAMES,
         sorts=sorts,
         sort=sort,
-        works=db.session.scalars(found).all(),
+        works=works.find_works(wanted, sort, (page - 1) * PAGE, PAGE),
         total=total,
+        counted=works.COUNTED if total > works.COUNTED and not wanted.is_everything else None,
         page=page,
         last=last,
         pages=_numbers(page, last),
@@ -120,13 +121,20 @@ def values(facet: str) -> str:
     """All values of a facet, of the works that the rest of the address fits."""
     if facet not in (*works.FACETS, works.FOLDER):
         abort(404)
-    wanted = _wanted()
-    wanted.facets.pop(facet, None)
+    asked = _wanted()
+    wanted = replace(asked, facets={name: value for name, value in asked.facets.items() if name != facet})
     found = sorted(works.count_facets(wanted, [facet])[facet], key=lambda row: works.fold(row[0]))
     return render_template("collection/values.html", facet=facet, values=found, names=NAMES, wanted=wanted, link=_link)
 
 
 def _wanted() -> works.Wanted:
+    """What the address asks for; looked at once a request."""
+    if "wanted" not in g:
+        g.wanted = _read_address()
+    return g.wanted
+
+
+def _read_address() -> works.Wanted:
     def text(name: str) -> str:
         return request.args.get(name, "").strip()[:LONGEST]
 
@@ -135,7 +143,7 @@ def _wanted() -> works.Wanted:
 
     facets = {facet: text(facet) for facet in (*works.FACETS, works.FOLDER)}
     facets = {facet: value for facet, value in facets.items() if value}
-    return works.Wanted(text("q"), facets, year("from"), year("to"))
+    return works.Wanted.typed(text("q"), facets, year("from"), year("to"))
 
 
 def _link(endpoint: str = "collection.browse", **changes) -> str:

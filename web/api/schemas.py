@@ -142,7 +142,8 @@ class AnswerSchema(Schema):
 class WorkFilters(Schema):
     q = described(
         fields.String,
-        "Words that must all occur, each as the beginning of a word; accents are ignored; in double quotes, a phrase.",
+        "Words that must all occur, each as the beginning of a word; accents are ignored; in double quotes, a phrase. "
+        "1500-1899 among them are years, where no years are given.",
         "marveen",
         load_default="",
         validate=validate.Length(max=200),

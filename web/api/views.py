@@ -236,14 +236,13 @@ def list_works(filters, pagination_parameters):
     """List or search the works of the collection"""
     sort, text = filters.pop("sort"), filters.pop("q")
     years = filters.pop("first_year", None), filters.pop("last_year", None)
-    wanted = works.Wanted(text, filters, *years)
+    wanted = works.Wanted.typed(text, filters, *years)
     here = pagination_parameters
     here.item_count = works.count_works(wanted)
     pages = math.ceil(here.item_count / here.page_size)
     on_page = []
     if here.page <= pages:
-        page = works.select_works(wanted, sort).offset(here.first_item).limit(here.page_size)
-        on_page = [work_json(work) for work in db.session.scalars(page)]
+        on_page = [work_json(work) for work in works.find_works(wanted, sort, here.first_item, here.page_size)]
     return {"total": here.item_count, "page": here.page, "pages": pages, "works": on_page}
 
 
