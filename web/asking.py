@@ -19,9 +19,10 @@ from web.uploads import is_whole, uploads
 KEPT = 20  # candidates of each ranking that are stored with an answer
 
 
-def ask(photograph: Photograph, regions: Sequence[Region]) -> list[Query]:
+def ask(photograph: Photograph, regions: Sequence[Region], notes: Sequence[str] = ()) -> list[Query]:
     """Query the engine with each region of a photograph, and store the answers (committed); in the regions' order.
 
+    notes: sentences on what is amiss with the photograph, which are stored with the answers.
     Raises Unavailable, in which case nothing is stored, or ImageProblem if the photograph has been deleted.
     """
     pixels = uploads().read(photograph.id)
@@ -33,6 +34,9 @@ def ask(photograph: Photograph, regions: Sequence[Region]) -> list[Query]:
     queries = [
         _query(photograph, first + place, *both) for place, both in enumerate(zip(regions, answers, strict=True))
     ]
+    if notes:
+        for query in queries:
+            query.answer.content["notes"] = list(notes)
     try:
         for query, view in zip(queries, views, strict=True):
             if not is_whole(query):
@@ -75,6 +79,7 @@ def to_json(answer: engine_answer.Answer) -> dict:
     probability: that the first candidate is right, 0..1; null without a calibration. grounds: the numbers that decided
     the verdict, with the names of models.answer.Grounds.
     attention: base64 of a small PNG (grey, 0..255), where the network looked on the whole query.
+    notes: what is amiss with the photograph, where something is.
     candidates: the id as text -> path, similarity, score, matches, inliers, query_area and work_area (0..1), frame
     [height, width] of the work; where there are inliers also homography (3 x 3, query -> work), query_points and
     work_points ([[x, y], ...] in pixels of the frames). before, after: ids, best first, the best KEPT of each.

@@ -1,6 +1,6 @@
 """Pictures that people bring: checked, re-encoded without metadata, and kept under random names."""
 
-import threading
+import queue
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from flask import current_app
 from config import Settings
 from database.tables import Photograph, Query
 from utils import images
+from utils.images.apart import Decoder
 from web import jpeg
 
 SOURCES = ("file", "drop", "paste", "camera", "address", "api")
@@ -17,7 +18,10 @@ QUALITY = 90  # of the JPEG that is kept
 NAME = 200  # characters kept of a file's name
 SMALL = 320  # pixels; the long side of the small version for lists
 
-_decoding = threading.BoundedSemaphore(2)  # large pictures that are in memory at the same time
+# As many large pictures are in memory at the same time; a second process is only started where the first is busy.
+_decoders: queue.LifoQueue[Decoder] = queue.LifoQueue()
+for _ in range(2):
+    _decoders.put(Decoder())
 
 
 @dataclass(frozen=True)
@@ -27,13 +31,20 @@ class Uploads:
     folder: Path
     max_pixels: int
     min_side: int
+    max_side: int
+    seconds: int  # of processor time that decoding may take
     side: int  # pixels; the long side of kept pictures
 
     @classmethod
     def of(cls, settings: Settings) -> "Uploads":
         """As the settings say."""
         return cls(
-            settings.database.absolute() / "uploads", settings.upload_pixels, settings.min_side, settings.upload_side
+            settings.database.absolute() / "uploads",
+            settings.upload_pixels,
+            settings.min_side,
+            settings.max_side,
+            settings.upload_seconds,
+            settings.upload_side,
         )
 
     def decode(self, content: bytes, notes: list[str] | None = None) -> np.ndarray:
@@ -41,16 +52,21 @@ class Uploads:
 
         notes: receives a sentence for each defect of a picture that could be read nevertheless.
         """
-        with _decoding:
-            pixels = images.load(
-                content,
-                max_pixels=self.max_pixels,
-                min_side=self.min_side,
-                at_least=self.side,
-                setting="RETRIEVAL_UPLOAD_PIXELS",
-                notes=notes,
+        limits: dict[str, int | str] = {
+            "max_pixels": self.max_pixels,
+            "min_side": self.min_side,
+            "max_side": self.max_side,
+            "at_least": self.side,
+            "setting": "RETRIEVAL_UPLOAD_PIXELS",
+        }
+        decoder = _decoders.get()
+        try:
+            pixels = decoder.load(
+                content, seconds=self.seconds, setting="RETRIEVAL_UPLOAD_SECONDS", limits=limits, notes=notes
             )
-            return images.fit(pixels, self.side)
+        finally:
+            _decoders.put(decoder)
+        return images.fit(pixels, self.side)
 
     def write(self, name: str, pixels: np.ndarray) -> None:
         """Keep pixels (height, width, 3) uint8 BGR under a random id."""

@@ -136,6 +136,12 @@ class AnswerSchema(Schema):
     seconds = described(
         fields.Dict, "Seconds per stage.", {"network": 0.21, "search": 0.001}, fields.String(), fields.Float()
     )
+    notes = described(
+        fields.List,
+        "What is amiss with the submitted picture, which could be read nevertheless.",
+        ["its end is missing, and with it up to 2.1% of the picture"],
+        fields.String(),
+    )
     links = fields.Nested(AnswerLinks)
 
 

@@ -113,9 +113,13 @@ def search():
     question, file = _question()
     service().engine  # noqa: B018  (raises Unavailable before a picture is decoded in vain)
     user = _user()
-    photograph = intake.keep_file(user, file, "api") if file else intake.keep_address(user, question["address"])
+    notes: list[str] = []
+    if file:
+        photograph = intake.keep_file(user, file, "api", notes)
+    else:
+        photograph = intake.keep_address(user, question["address"], notes)
     with intake.deleted_on_failure(photograph):
-        query, *_ = ask(photograph, [_region(question, photograph)])
+        query, *_ = ask(photograph, [_region(question, photograph)], notes)
     return answer_json(query), 201, {"Location": url_for("v1.get_query", id=query.id)}
 
 
@@ -205,6 +209,7 @@ def answer_json(query: Query) -> dict:
             for order in ("before", "after")
         },
         "seconds": content["seconds"],
+        "notes": content.get("notes", []),
         "links": {
             "page": url_for("history.answer", query_id=query.id, _external=True),
             "picture": url_for("history.picture", query_id=query.id, _external=True),
