@@ -4,10 +4,12 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import werkzeug
 from flask import Blueprint, Flask, Response, abort, current_app, g, redirect, render_template, request, url_for
 from flask_user import current_user
+from sqlalchemy.orm import lazyload
 
 from database import works
 from database.tables import Picture, Work, db
@@ -48,7 +50,15 @@ SORTS = {
     "date": "date",
     "file": "file name",
 }
-FOR_OTHER_SITES = ("collection.thumbnail", "collection.picture", "collection.manifest")
+IIIF_PAGE = 1000  # works on a page of the IIIF collection
+CONTEXT = "http://iiif.io/api/presentation/3/context.json"
+FOR_OTHER_SITES = (
+    "collection.thumbnail",
+    "collection.picture",
+    "collection.manifest",
+    "collection.iiif_collection",
+    "collection.iiif_page",
+)
 
 blueprint = Blueprint("collection", __name__)
 
@@ -241,10 +251,13 @@ def manifest(id: int) -> Response:
     canvases = [_canvas(shown, picture, size) for picture in shown.pictures if (size := _size(picture))]
     if not canvases:
         abort(404, "This work's picture cannot be shown.")
-    content = json.dumps(_manifest(shown, canvases), ensure_ascii=False)
-    return Response(
-        content, content_type='application/ld+json;profile="http://iiif.io/api/presentation/3/context.json"'
-    )
+    return _for_viewers(_manifest(shown, canvases))
+
+
+def _for_viewers(content: dict) -> Response:
+    """A document of IIIF Presentation 3 with its context, which stands first."""
+    text = json.dumps({"@context": CONTEXT} | content, ensure_ascii=False)
+    return Response(text, content_type=f'application/ld+json;profile="{CONTEXT}"')
 
 
 def _size(picture: Picture) -> tuple[int, int] | None:
@@ -293,7 +306,6 @@ def _manifest(work: Work, canvases: list[dict]) -> dict:
     title = current_app.extensions["settings"].title
     entry = [(NAMES[name], getattr(work, name)) for name in NAMES if name != works.FOLDER]
     return {
-        "@context": "http://iiif.io/api/presentation/3/context.json",
         "id": address("manifest"),
         "type": "Manifest",
         "label": {"none": [work.caption]},
@@ -303,3 +315,43 @@ def _manifest(work: Work, canvases: list[dict]) -> dict:
         + ([page(work.url, "Page about the work")] if is_link(work.url) else []),
         "items": canvases,
     }
+
+
+# All works, for viewers and for harvesting: a collection of collections, because IIIF has no pages
+
+
+@blueprint.get("/collection/iiif.json")
+def iiif_collection() -> Response:
+    """The works as collections of IIIF_PAGE each, in the order of their ids."""
+    total = works.count_works(works.Wanted())
+    pages = [_iiif_page(number, total) for number in range(1, -(-total // IIIF_PAGE) + 1)]
+    title = current_app.extensions["settings"].title
+    content = {"id": _address_of("iiif_collection"), "type": "Collection", "label": {"none": [title]}}
+    home = {"id": _address_of("browse"), "type": "Text", "label": {"none": [title]}, "format": "text/html"}
+    return _for_viewers(content | {"homepage": [home], "items": pages})
+
+
+@blueprint.get("/collection/iiif/<int(min=1, max=2147483):number>.json")
+def iiif_page(number: int) -> Response:
+    """One of these collections, with the manifests of its works."""
+    asked = db.select(Work).options(lazyload(Work.pictures)).order_by(Work.id)
+    found = db.session.scalars(asked.offset((number - 1) * IIIF_PAGE).limit(IIIF_PAGE)).all()
+    if not found:
+        abort(404)
+    items = [
+        {"id": _address_of("manifest", id=work.id), "type": "Manifest", "label": {"none": [work.caption]}}
+        for work in found
+    ]
+    part_of = {"id": _address_of("iiif_collection"), "type": "Collection"}
+    page = _iiif_page(number, works.count_works(works.Wanted()))
+    return _for_viewers(page | {"partOf": [part_of], "items": items})
+
+
+def _iiif_page(number: int, total: int) -> dict:
+    first, last = (number - 1) * IIIF_PAGE + 1, min(number * IIIF_PAGE, total)
+    label = {"en": [f"Works {first:,} to {last:,} of {total:,}"]}
+    return {"id": _address_of("iiif_page", number=number), "type": "Collection", "label": label}
+
+
+def _address_of(endpoint: str, **values: Any) -> str:
+    return url_for(f"collection.{endpoint}", **values, _external=True)
