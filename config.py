@@ -64,6 +64,7 @@ class Settings:
 
     # Pictures
     max_pixels: int = 400_000_000  # a larger picture is refused before it is decoded
+    max_side: int = 100_000  # pixels; a longer picture is refused, too
     min_side: int = 16  # pixels; a smaller picture shows nothing
 
     # Network and descriptor
@@ -112,6 +113,7 @@ class Settings:
     addresses: bool = False  # on: a picture may be given by its web address, and the site fetches it
     upload_megabytes: int = 100  # of an uploaded file, at most
     upload_pixels: int = 250_000_000  # of an uploaded picture, at most
+    upload_seconds: int = 30  # of processor time that decoding an upload takes, at most
     upload_side: int = 2048  # pixels; the long side of what is kept of an upload
     keep_days: int = setting(365, least=0)  # uploads and answers older than this are deleted; 0: never
     use_confirmed: bool = False  # on: photographs whose work people have confirmed measure and calibrate the search

@@ -35,7 +35,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     def probe(path: str) -> images.ImageInfo | images.ImageProblem:
         try:
-            return images.probe(dataset / path, max_pixels=settings.max_pixels, min_side=settings.min_side)
+            return images.probe(
+                dataset / path,
+                max_pixels=settings.max_pixels,
+                min_side=settings.min_side,
+                max_side=settings.max_side,
+            )
         except images.ImageProblem as problem:
             return problem
 

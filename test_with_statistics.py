@@ -31,6 +31,7 @@ OUTPUT/verdict.json; without that file, the verdict is decided by thresholds set
 
 import argparse
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,8 @@ from utils import script
 from utils.errors import WrongUse
 from utils.images import ImageProblem
 from utils.text import printable
+
+SHOWN = 5  # candidates that are printed of one answer
 
 if TYPE_CHECKING:
     from models.engine import Engine
@@ -70,7 +73,7 @@ def _ask(options: argparse.Namespace, settings: Settings) -> None:
 
     engine = Engine.open(options.output, options.dataset, settings)
     if place is None:
-        _one(engine, options.i)
+        _one(engine, options.i, settings.database / kept.NAME)
     else:
         _all(engine, _queries(engine, options, settings), place, settings)
 
@@ -163,12 +166,12 @@ def _folder(output: Path, name: str) -> Path:
     return output / "statistics" / name
 
 
-def _works(register: Path, images: dict[int, str]) -> list[tuple[catalog.Work, frozenset[int]]]:
+def _works(register: Path, images: dict[int, str]) -> Iterator[tuple[catalog.Work, frozenset[int]]]:
     """(row, ids of its images) of each work, as the site's register has them; none without one."""
-    if not register.exists():
-        return []
-    matched = Matcher(lambda: kept.read(register), images)
-    return [(row, frozenset(shown.image for shown in pictures)) for row, pictures, _ in matched if pictures]
+    if register.exists():
+        for row, pictures, _ in Matcher(lambda: kept.read(register), images):
+            if pictures:
+                yield row, frozenset(shown.image for shown in pictures)
 
 
 def _described(engine: "Engine", settings: Settings) -> dict[str, Described]:
@@ -248,26 +251,38 @@ def _calibrate(options: argparse.Namespace) -> None:
     print(f"By cross-validation: {verdict_line(fitted.measured)}")
 
 
-def _one(engine: "Engine", picture: Path) -> None:
+def _one(engine: "Engine", picture: Path, register: Path) -> None:
     try:
         answer = engine.ask(picture)
     except ImageProblem as problem:
         raise WrongUse(f"{printable(str(picture))}: {printable(str(problem))}") from None
-    print(describe(answer))
+    first_ones = {candidate.id for candidate in answer.after[:SHOWN]}
+    names = {image: _name(row) for row, ids in _works(register, engine.images) for image in ids & first_ones}
+    print(describe(answer, names))
     first = printable(answer.after[0].path) if answer.after else "nothing"
     sure = "" if answer.probability is None else f", probability {answer.probability:.3f}"
     print(f"{printable(str(picture))}: {answer.verdict.value} ({first}{sure}) in {sum(answer.seconds.values()):.2f} s")
 
 
-def describe(answer: Answer) -> str:
-    """An answer as a few lines for a terminal: the first five, all works, and the seconds of each stage."""
+def _name(row: catalog.Work) -> str:
+    """Inventory number, artist and title of a work, as far as the register has them."""
+    return printable(", ".join(" ".join(text.split()) for text in (row.number, row.author, row.title) if text))
+
+
+def describe(answer: Answer, names: Mapping[int, str] = {}) -> str:
+    """An answer as a few lines for a terminal: the first SHOWN, all works, and the seconds of each stage.
+
+    names: image -> what its work is called.
+    """
     lines = ["    similarity  matches  inliers  area of query, work  image"]
-    for place, candidate in enumerate(answer.after[:5], start=1):
+    for place, candidate in enumerate(answer.after[:SHOWN], start=1):
         evidence = candidate.evidence
         lines.append(
             f"{place:2}  {candidate.similarity:10.3f}  {evidence.matches:7}  {evidence.inliers:7}  "
             f"{evidence.query_area:13.0%}, {evidence.work_area:4.0%}  {printable(candidate.path)}"
         )
+        if names.get(candidate.id):
+            lines.append(f"    {names[candidate.id]}")
     lines.append("works on the picture:" if answer.works else "works on the picture: none")
     lines += [f"{place:2}  {_told(work)}" for place, work in enumerate(answer.works, start=1)]
     if answer.unknown:

@@ -42,12 +42,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         recipe = Recipe.from_options(settings, given, store, options.update)
 
         from models.description.describer import Describer
-        from models.description.filling import describe  # only now: TensorFlow takes seconds, wrong use is told at once
+        from models.description.filling import Unreadable, describe  # only now: TensorFlow takes seconds
 
         describer = Describer.open(recipe, store, options.precision)
         store.set_meta(recipe=asdict(recipe), weights_digest=describer.digest, method=METHOD)
         reading = Reading.of(options.dataset, settings)
-        outcome = describe(store, reading, listed, describer, settings, options.update)
+        try:
+            outcome = describe(store, reading, listed, describer, settings, options.update)
+        except Unreadable as problem:
+            lists.write_skipped(options.lists, problem.skipped.items(), "train.py")
+            raise
         store.set_meta(complete=True)
         outcome.print_skipped()
         skipped = [(path, reason) for path, (_, reason) in store.skipped().items()]

@@ -12,8 +12,10 @@ from sqlalchemy import ColumnElement, Connection, Float, Integer, Subquery, bind
 from database.folding import words
 
 PARTS = ("number", "title", "author", "rest")
+NAMES = PARTS[:-1]  # what people mean most often
 WEIGHTS = (20.0, 10.0, 5.0, 1.0)  # of the parts, for the order of what is found
 WORDS = 10  # of a search, at most
+QUOTES = frozenset('"“”„«»')
 CREATE = {
     "sqlite": [
         "CREATE VIRTUAL TABLE work_texts USING fts5(number, title, author, rest, "
@@ -23,9 +25,13 @@ CREATE = {
         "CREATE TABLE work_texts (rowid integer PRIMARY KEY REFERENCES works (id) ON DELETE CASCADE, "
         "document tsvector NOT NULL)",
         "CREATE INDEX ix_work_texts_document ON work_texts USING gin (document)",
+        "CREATE INDEX ix_work_texts_names ON work_texts USING gin (ts_filter(document, '{a,b,c}'))",
     ],
 }
 MANY = 5000  # works found, from which on ranking them all takes too long
+# An id to join works by. The sign keeps SQLite from asking the index of words once for each of many works, which takes
+# minutes; it shall rather look up the works of what it finds.
+ID = {"sqlite": "+rowid", "postgresql": "rowid"}
 RANK = {
     "sqlite": f"bm25(work_texts, {', '.join(map(str, WEIGHTS))})",
     "postgresql": "-ts_rank('{0.05, 0.25, 0.5, 1}', document, CAST(:asked AS tsquery))",
@@ -50,6 +56,11 @@ def indexed(content: str) -> str:
     return " ".join([plain, *("".join(word) for word in found if len(word) > 1)])
 
 
+def indexed_number(number: str) -> str:
+    """An inventory number as the index takes it: as it is written, and in one piece, for some type G12 for G 12."""
+    return indexed(f"{number} {''.join(filter(str.isalnum, number))}")
+
+
 def add(connection: Connection, rows: Sequence[tuple[int, str, str, str, str]]) -> None:
     """Index works: (id, number, title, author, rest) of each, as `indexed` makes them."""
     values = [dict(zip(("rowid", *PARTS), row, strict=True)) for row in rows]
@@ -62,6 +73,21 @@ def add(connection: Connection, rows: Sequence[tuple[int, str, str, str, str]]) 
             f"setweight(to_tsvector('simple', :{part}), '{weight}')" for part, weight in zip(PARTS, "ABCD", strict=True)
         )
         statement = f"INSERT INTO work_texts (rowid, document) VALUES (:rowid, {parts})"
+    connection.execute(text(statement), values)
+
+
+def index_numbers(connection: Connection, rows: Sequence[tuple[int, str]]) -> None:
+    """Index the inventory numbers of works anew: (id, number) of each. What else the index has of them stays."""
+    values = [{"id": id, "number": indexed_number(number)} for id, number in rows]
+    if not values:
+        return
+    if connection.dialect.name == "sqlite":
+        statement = "UPDATE work_texts SET number = :number WHERE rowid = :id"
+    else:
+        statement = (
+            "UPDATE work_texts SET document = setweight(to_tsvector('simple', :number), 'A') || "
+            "ts_filter(document, '{b,c,d}') WHERE rowid = :id"
+        )
     connection.execute(text(statement), values)
 
 
@@ -82,7 +108,7 @@ class Asked:
         self.is_blank = not typed.replace("\0", " ").strip()
         quoted: list[str] = []
         rest: list[str] = []
-        for place, piece in enumerate(re.split(r'["“”„«»]', typed)):
+        for place, piece in enumerate(re.split(f"[{''.join(QUOTES)}]", typed)):
             (quoted if place % 2 else rest).append(piece)
         if len(quoted) == len(rest):  # a quotation mark that is not closed is none
             rest.append(quoted.pop())
@@ -100,11 +126,13 @@ class Asked:
         found = text(f"SELECT rowid FROM work_texts WHERE {where}")
         return id.in_(found.bindparams(bindparam("asked", asked, unique=True)))
 
-    def found(self, dialect: str) -> Subquery:
-        """The ids of all works that are found."""
+    def found(self, dialect: str, most: int | None = None) -> Subquery:
+        """(id, place) of the works that are found; most: how many at most. By their places they need no sorting."""
         where, asked = self._where(dialect, PARTS)
-        found = text(f"SELECT rowid AS id FROM work_texts WHERE {where}")
-        return found.bindparams(bindparam("asked", asked, unique=True)).columns(column("id", Integer)).subquery()
+        limit = f" LIMIT {most}" if most else ""
+        found = text(f"SELECT {ID[dialect]} AS id, rowid AS place FROM work_texts WHERE {where}{limit}")
+        found = found.bindparams(bindparam("asked", asked, unique=True))
+        return found.columns(column("id", Integer), column("place", Integer)).subquery()
 
     def count(self, connection: Connection, parts: Sequence[str] = PARTS, most: int | None = None) -> int:
         """How many works are found, by words in these parts; most: where it is enough to know that they are so many."""
@@ -112,25 +140,28 @@ class Asked:
         some = f"SELECT 1 FROM work_texts WHERE {where}" + (f" LIMIT {most}" if most else "")
         return connection.scalar(text(f"SELECT count(*) FROM ({some}) AS found"), {"asked": asked})
 
-    def ranked(self, connection: Connection) -> Subquery | None:
-        """(id, rank) of works: the lower the rank, which is below 0, the better the place where they match.
+    def ranked(self, connection: Connection) -> tuple[Subquery, bool]:
+        """(id, rank) of works, and whether these are all: the lower the rank, the better the place where they match.
 
-        Of more than MANY, which nobody looks through, only those are ranked that match in better places than the
-        rest; None where there are none of these, or too many, too.
+        Of more than MANY works, which nobody looks through, only those are ranked that match in their names; of more
+        than MANY of these, none.
         """
         dialect = connection.dialect.name
-        for parts in (PARTS, PARTS[:-1]):
-            if 0 < self.count(connection, parts, MANY) < MANY:
-                where, asked = self._where(dialect, parts)
-                found = text(f"SELECT rowid AS id, {RANK[dialect]} AS rank FROM work_texts WHERE {where}")
-                found = found.bindparams(bindparam("asked", asked, unique=True))
-                return found.columns(column("id", Integer), column("rank", Float)).subquery()
-        return None
+        is_all = self.count(connection, PARTS, MANY) < MANY
+        parts = PARTS if is_all else NAMES
+        where, asked = self._where(dialect, parts)
+        if not is_all and self.count(connection, parts, MANY) == MANY:
+            where += " AND false"
+        found = text(f"SELECT {ID[dialect]} AS id, {RANK[dialect]} AS rank FROM work_texts WHERE {where}")
+        found = found.bindparams(bindparam("asked", asked, unique=True))
+        return found.columns(column("id", Integer), column("rank", Float)).subquery(), is_all
 
     def _where(self, dialect: str, parts: Sequence[str]) -> tuple[str, str]:
         """A condition with the parameter :asked, and its value; parts: where words may occur."""
         if dialect == "sqlite":
             return "work_texts MATCH :asked", f"{{{' '.join(parts)}}} : ({self._fts5()})"
+        if parts == NAMES:  # has an index of its own: the other one would have to look at each work with these words
+            return "ts_filter(document, '{a,b,c}') @@ CAST(:asked AS tsquery)", self._tsquery("")
         weights = "" if parts == PARTS else "ABCD"[: len(parts)]
         return "document @@ CAST(:asked AS tsquery)", self._tsquery(weights)
 

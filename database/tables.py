@@ -179,7 +179,8 @@ class Work(Model):
         db.Index("ix_works_author_key", "author_key", "title_key", "id"),
         db.Index("ix_works_title_key", "title_key", "id"),
         db.Index("ix_works_number_key", "number_key", "id"),
-        db.Index("ix_works_first_year", "first_year", "last_year"),
+        db.Index("ix_works_first_year", "first_year", "last_year", "id"),
+        db.Index("ix_works_path", "path", "id"),
     )
     id = db.Column(db.Integer, primary_key=True, autoincrement=False)  # of its first picture
     path = db.Column(FilePath, nullable=False)  # of its first picture

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,17 @@ from itertools import islice
 from pathlib import Path
 
 from flask import current_app
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, literal, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import joinedload
 
 from database import catalog, fulltext, kept
@@ -38,10 +49,12 @@ SORTS = {
     "number": (Work.number_key, Work.id),
     "date": (Work.first_year.asc().nulls_last(), Work.last_year, Work.id),
     "file": (Work.path, Work.id),
-    "relevance": (Work.id,),  # after what the index of words says: see select_works
+    "relevance": (Work.id,),  # after what the index of words says: see find_works
 }
 LIMITS = {column.name: getattr(column.type, "length", None) or LONGEST for column in Work.__table__.columns}
 BATCH = 2000  # rows that are written at once
+SPAN = re.compile(r"(?<![\w./-])([12]\d{3})\s*[-\u2010-\u2015\u2212]\s*([12]\d{3})(?![\w./-])")  # of years
+COUNTED = 50_000  # works whose facets are counted, at most: all 200,000 of a large museum take half a second
 
 
 # Following the store and the register
@@ -328,9 +341,13 @@ def indexed_texts(id: int, paths: Sequence[str], row: catalog.Work) -> tuple[int
     """What the index of words has of a work: see fulltext.add."""
     rest = [getattr(row, name) for name in TEXTS if name not in ("title", "author", "url")]
     rest += [*row.more.values(), *map(printable, paths)]
-    searched = f"{row.number} {''.join(filter(str.isalnum, row.number))}"  # some type G12 for G 12
-    number, title, author = map(fulltext.indexed, (searched, row.title, row.author))
-    return id, number, title, author, fulltext.indexed(" ".join(dict.fromkeys(filter(None, rest))))
+    texts = fulltext.indexed(row.title), fulltext.indexed(row.author)
+    return (
+        id,
+        fulltext.indexed_number(row.number),
+        *texts,
+        fulltext.indexed(" ".join(dict.fromkeys(filter(None, rest)))),
+    )
 
 
 def _clean(text: str) -> str:
@@ -373,6 +390,25 @@ class Wanted:
     first_year: int | None = None  # works whose date reaches into these years, both included
     last_year: int | None = None
 
+    @classmethod
+    def typed(cls, text: str, facets: dict[str, str], first_year: int | None = None, last_year: int | None = None):
+        """What somebody types: 1500-1899 among the words are years, unless years are given apart.
+
+        Not in quotes, and not where it is an inventory number. Needs an application context.
+        """
+        span = SPAN.search(text)
+        if not span or not fulltext.QUOTES.isdisjoint(text) or (first_year, last_year) != (None, None):
+            return cls(text, facets, first_year, last_year)
+        first, last = int(span[1]), int(span[2])
+        if first > last or fulltext.Asked(span[0]).count(db.session.connection(), ("number",), 1):
+            return cls(text, facets)
+        return cls(" ".join(f"{text[: span.start()]} {text[span.end() :]}".split()), facets, first, last)
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether all works are wanted."""
+        return not self.conditions()
+
     def conditions(self, with_words: bool = True) -> list[ColumnElement[bool]]:
         """What SQL asks of a work; with_words: also what the index of words is asked."""
         conditions = [getattr(Work, facet) == _clean(value) for facet, value in self.facets.items()]
@@ -391,19 +427,27 @@ class Wanted:
         return conditions
 
 
-def select_works(wanted: Wanted, sort: str = "file") -> Select:
-    """The wanted works; sort: one of SORTS. By relevance: number, title, artist, all else; then by their ids."""
+def find_works(wanted: Wanted, sort: str = "file", offset: int = 0, limit: int | None = None) -> list[Work]:
+    """The wanted works, or a page of them; sort: one of SORTS.
+
+    By relevance: number, title, artist, all else; then by their ids. Of very many, those that match in their names come
+    first, and the rest as the index has it.
+    """
     asked = fulltext.Asked(wanted.text)
     if sort != "relevance" or not asked.has_words:
-        return select(Work).where(*wanted.conditions()).order_by(*SORTS[sort])
-    ranked = asked.ranked(db.session.connection())
-    if ranked is None:  # too many to be ranked: as the index has them, by their ids, so that it need not read them all
-        found = asked.found(db.engine.dialect.name)
-        others = wanted.conditions(with_words=False)
-        return select(Work).join(found, found.c.id == Work.id).where(*others).order_by(found.c.id)
-    ranking = func.coalesce(ranked.c.rank, 0)
-    chosen = select(Work).outerjoin(ranked, ranked.c.id == Work.id).where(*wanted.conditions())
-    return chosen.order_by(ranking, *SORTS[sort])
+        chosen = select(Work).where(*wanted.conditions()).order_by(*SORTS[sort])
+        return list(db.session.scalars(chosen.offset(offset).limit(limit)))
+    ranked, is_all = asked.ranked(db.session.connection())
+    others = wanted.conditions(with_words=False)
+    first = select(Work).join(ranked, ranked.c.id == Work.id).where(*others)
+    works = list(db.session.scalars(first.order_by(ranked.c.rank, Work.id).offset(offset).limit(limit)))
+    if is_all or len(works) == limit:
+        return works
+    before = db.session.scalar(select(func.count()).select_from(first.with_only_columns(Work.id).subquery())) or 0
+    found = asked.found(db.engine.dialect.name)
+    rest = select(Work).join(found, found.c.id == Work.id).where(*others, found.c.id.not_in(select(ranked.c.id)))
+    rest = rest.order_by(found.c.place).offset(max(0, offset - before))
+    return works + list(db.session.scalars(rest.limit(None if limit is None else limit - len(works))))
 
 
 def count_works(wanted: Wanted) -> int:
@@ -414,21 +458,31 @@ def count_works(wanted: Wanted) -> int:
     return db.session.scalars(select(func.count(Work.id)).where(*wanted.conditions())).one()
 
 
-def count_facets(wanted: Wanted, facets: Sequence[str], most: int | None = None) -> dict[str, list[tuple[str, int]]]:
+def count_facets(
+    wanted: Wanted, facets: Sequence[str], most: int | None = None, total: int | None = None
+) -> dict[str, list[tuple[str, int]]]:
     """Of each facet its values and how many of the wanted works have each, most frequent first; no empty values.
 
     most: values of a facet that are returned; None: all.
+    total: how many works are wanted. Where it is given and above COUNTED, only as many are looked at: there are at
+    least as many works of each value as is said.
     """
     # The wanted works are looked for once, not once a facet; all works are counted by each facet's index.
-    conditions = wanted.conditions()
     columns = [getattr(Work, facet) for facet in facets]
-    source = select(*columns).where(*conditions).cte("wanted").c if conditions else Work.__table__.c
+    chosen = select(*columns).where(*wanted.conditions())
+    if total is not None and total > COUNTED:
+        asked = fulltext.Asked(wanted.text)
+        if asked.has_words:  # the works with these words are not even found beyond it
+            found = asked.found(db.engine.dialect.name, COUNTED)
+            chosen = select(*columns).join(found, found.c.id == Work.id).where(*wanted.conditions(with_words=False))
+        chosen = chosen.limit(COUNTED)
+    source = Work.__table__.c if wanted.is_everything else chosen.cte("wanted").c
     parts = []
     for facet in facets:
         column, count = source[facet].label("value"), func.count().label("works")
-        values = select(literal(facet).label("facet"), column, count).where(column != "").group_by(column)
+        values = select(literal(facet).label("facet"), column, count).where(column > "").group_by(column)
         parts.append(select(values.order_by(count.desc(), column).limit(most).subquery()))
-    found: dict[str, list[tuple[str, int]]] = {facet: [] for facet in facets}
+    found_values: dict[str, list[tuple[str, int]]] = {facet: [] for facet in facets}
     for facet, value, count in db.session.execute(union_all(*parts)):
-        found[facet].append((value, count))
-    return found
+        found_values[facet].append((value, count))
+    return found_values

@@ -488,8 +488,9 @@ def addresses_of(picture: iiif.Picture, side: int, fetcher: Fetcher) -> Iterator
 def ending(data: bytes, settings: Settings) -> str:
     """The ending of a picture's file name, by its content. Raises NotFetched where it cannot be decoded."""
     try:
-        images.load(data, max_pixels=settings.max_pixels, min_side=settings.min_side, at_least=TRIED_SIDE)
-        return ENDINGS[images.probe(data, max_pixels=settings.max_pixels, min_side=settings.min_side).format]
+        limits = {"max_pixels": settings.max_pixels, "min_side": settings.min_side, "max_side": settings.max_side}
+        images.load(data, **limits, at_least=TRIED_SIDE)
+        return ENDINGS[images.probe(data, **limits).format]
     except images.ImageProblem as problem:
         raise NotFetched(f"not a usable picture: {problem}") from None
 

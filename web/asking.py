@@ -25,10 +25,14 @@ KEPT = 20  # candidates of each ranking that are stored with an answer
 
 
 def ask(
-    photograph: Photograph, regions: Sequence[Region], turn: "AbstractContextManager[Engine] | None" = None
+    photograph: Photograph,
+    regions: Sequence[Region],
+    notes: Sequence[str] = (),
+    turn: "AbstractContextManager[Engine] | None" = None,
 ) -> list[Query]:
     """Query the engine with each region of a photograph, and store the answers (committed); in the regions' order.
 
+    notes: sentences on what is amiss with the photograph, which are stored with the answers.
     turn: what to wait for; that of a person, unless it is given.
     Raises Unavailable, in which case nothing is stored, or ImageProblem if the photograph has been deleted.
     """
@@ -41,6 +45,9 @@ def ask(
     queries = [
         _query(photograph, first + place, *both) for place, both in enumerate(zip(regions, answers, strict=True))
     ]
+    if notes:
+        for query in queries:
+            query.answer.content["notes"] = list(notes)
     try:
         for query, view in zip(queries, views, strict=True):
             if not is_whole(query):
@@ -93,6 +100,7 @@ def to_json(answer: engine_answer.Answer) -> dict:
     probability: that the first candidate is right, 0..1; null without a calibration. grounds: the numbers that decided
     the verdict, with the names of models.answer.Grounds.
     attention: base64 of a small PNG (grey, 0..255), where the network looked on the whole query.
+    notes: what is amiss with the photograph, where something is.
     candidates: the id as text -> path, similarity, score, matches, inliers, query_area and work_area (0..1), frame
     [height, width] of the work; where there are inliers also homography (3 x 3, query -> work), query_points and
     work_points ([[x, y], ...] in pixels of the frames). before, after: ids, best first, the best KEPT of each.

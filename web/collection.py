@@ -3,10 +3,13 @@
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import werkzeug
-from flask import Blueprint, Flask, Response, abort, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Response, abort, current_app, g, redirect, render_template, request, url_for
 from flask_user import current_user
+from sqlalchemy.orm import lazyload
 
 from database import works
 from database.tables import Picture, Work, db
@@ -47,7 +50,15 @@ SORTS = {
     "date": "date",
     "file": "file name",
 }
-FOR_OTHER_SITES = ("collection.thumbnail", "collection.picture", "collection.manifest")
+IIIF_PAGE = 1000  # works on a page of the IIIF collection
+CONTEXT = "http://iiif.io/api/presentation/3/context.json"
+FOR_OTHER_SITES = (
+    "collection.thumbnail",
+    "collection.picture",
+    "collection.manifest",
+    "collection.iiif_collection",
+    "collection.iiif_page",
+)
 
 blueprint = Blueprint("collection", __name__)
 
@@ -86,18 +97,17 @@ def _is_private() -> bool:
 def browse() -> str:
     """The works that all words and facets of the address fit."""
     wanted = _wanted()
-    counts = works.count_facets(wanted, works.FACETS, TOP + 1)
+    total = works.count_works(wanted)
+    counts = works.count_facets(wanted, works.FACETS, TOP + 1, total)
     catalogued = any(counts.values())
     if not catalogued and not wanted.facets:
-        counts = works.count_facets(wanted, [works.FOLDER], TOP + 1)
+        counts = works.count_facets(wanted, [works.FOLDER], TOP + 1, total)
     sort = request.args.get("sort", "")
     sorts = {key: name for key, name in SORTS.items() if key != "relevance" or wanted.text}
     if sort not in sorts:
         sort = "relevance" if wanted.text else "author" if catalogued else "file"
-    total = works.count_works(wanted)
     last = max(1, -(-total // PAGE))
     page = min(max(request.args.get("page", 1, type=int), 1), last)
-    found = works.select_works(wanted, sort).offset((page - 1) * PAGE).limit(PAGE)
     return render_template(
         "collection/browse.html",
         wanted=wanted,
@@ -106,8 +116,9 @@ def browse() -> str:
         names=NAMES,
         sorts=sorts,
         sort=sort,
-        works=db.session.scalars(found).all(),
+        works=works.find_works(wanted, sort, (page - 1) * PAGE, PAGE),
         total=total,
+        counted=works.COUNTED if total > works.COUNTED and not wanted.is_everything else None,
         page=page,
         last=last,
         pages=_numbers(page, last),
@@ -120,13 +131,20 @@ def values(facet: str) -> str:
     """All values of a facet, of the works that the rest of the address fits."""
     if facet not in (*works.FACETS, works.FOLDER):
         abort(404)
-    wanted = _wanted()
-    wanted.facets.pop(facet, None)
+    asked = _wanted()
+    wanted = replace(asked, facets={name: value for name, value in asked.facets.items() if name != facet})
     found = sorted(works.count_facets(wanted, [facet])[facet], key=lambda row: works.fold(row[0]))
     return render_template("collection/values.html", facet=facet, values=found, names=NAMES, wanted=wanted, link=_link)
 
 
 def _wanted() -> works.Wanted:
+    """What the address asks for; looked at once a request."""
+    if "wanted" not in g:
+        g.wanted = _read_address()
+    return g.wanted
+
+
+def _read_address() -> works.Wanted:
     def text(name: str) -> str:
         return request.args.get(name, "").strip()[:LONGEST]
 
@@ -135,7 +153,7 @@ def _wanted() -> works.Wanted:
 
     facets = {facet: text(facet) for facet in (*works.FACETS, works.FOLDER)}
     facets = {facet: value for facet, value in facets.items() if value}
-    return works.Wanted(text("q"), facets, year("from"), year("to"))
+    return works.Wanted.typed(text("q"), facets, year("from"), year("to"))
 
 
 def _link(endpoint: str = "collection.browse", **changes) -> str:
@@ -233,10 +251,13 @@ def manifest(id: int) -> Response:
     canvases = [_canvas(shown, picture, size) for picture in shown.pictures if (size := _size(picture))]
     if not canvases:
         abort(404, "This work's picture cannot be shown.")
-    content = json.dumps(_manifest(shown, canvases), ensure_ascii=False)
-    return Response(
-        content, content_type='application/ld+json;profile="http://iiif.io/api/presentation/3/context.json"'
-    )
+    return _for_viewers(_manifest(shown, canvases))
+
+
+def _for_viewers(content: dict) -> Response:
+    """A document of IIIF Presentation 3 with its context, which stands first."""
+    text = json.dumps({"@context": CONTEXT} | content, ensure_ascii=False)
+    return Response(text, content_type=f'application/ld+json;profile="{CONTEXT}"')
 
 
 def _size(picture: Picture) -> tuple[int, int] | None:
@@ -285,7 +306,6 @@ def _manifest(work: Work, canvases: list[dict]) -> dict:
     title = current_app.extensions["settings"].title
     entry = [(NAMES[name], getattr(work, name)) for name in NAMES if name != works.FOLDER]
     return {
-        "@context": "http://iiif.io/api/presentation/3/context.json",
         "id": address("manifest"),
         "type": "Manifest",
         "label": {"none": [work.caption]},
@@ -295,3 +315,43 @@ def _manifest(work: Work, canvases: list[dict]) -> dict:
         + ([page(work.url, "Page about the work")] if is_link(work.url) else []),
         "items": canvases,
     }
+
+
+# All works, for viewers and for harvesting: a collection of collections, because IIIF has no pages
+
+
+@blueprint.get("/collection/iiif.json")
+def iiif_collection() -> Response:
+    """The works as collections of IIIF_PAGE each, in the order of their ids."""
+    total = works.count_works(works.Wanted())
+    pages = [_iiif_page(number, total) for number in range(1, -(-total // IIIF_PAGE) + 1)]
+    title = current_app.extensions["settings"].title
+    content = {"id": _address_of("iiif_collection"), "type": "Collection", "label": {"none": [title]}}
+    home = {"id": _address_of("browse"), "type": "Text", "label": {"none": [title]}, "format": "text/html"}
+    return _for_viewers(content | {"homepage": [home], "items": pages})
+
+
+@blueprint.get("/collection/iiif/<int(min=1, max=2147483):number>.json")
+def iiif_page(number: int) -> Response:
+    """One of these collections, with the manifests of its works."""
+    asked = db.select(Work).options(lazyload(Work.pictures)).order_by(Work.id)
+    found = db.session.scalars(asked.offset((number - 1) * IIIF_PAGE).limit(IIIF_PAGE)).all()
+    if not found:
+        abort(404)
+    items = [
+        {"id": _address_of("manifest", id=work.id), "type": "Manifest", "label": {"none": [work.caption]}}
+        for work in found
+    ]
+    part_of = {"id": _address_of("iiif_collection"), "type": "Collection"}
+    page = _iiif_page(number, works.count_works(works.Wanted()))
+    return _for_viewers(page | {"partOf": [part_of], "items": items})
+
+
+def _iiif_page(number: int, total: int) -> dict:
+    first, last = (number - 1) * IIIF_PAGE + 1, min(number * IIIF_PAGE, total)
+    label = {"en": [f"Works {first:,} to {last:,} of {total:,}"]}
+    return {"id": _address_of("iiif_page", number=number), "type": "Collection", "label": label}
+
+
+def _address_of(endpoint: str, **values: Any) -> str:
+    return url_for(f"collection.{endpoint}", **values, _external=True)

@@ -245,12 +245,12 @@ def correct(query_id: str) -> str:
     if query.user_id != current_user.id:
         abort(403, "Only the person who submitted the picture can rate the answer.")
     text = request.args.get("q", "").strip()[:LONGEST]
-    found = works.select_works(works.Wanted(text), "relevance").limit(PAGE) if text else None
+    found = works.find_works(works.Wanted(text), "relevance", limit=PAGE) if text else []
     return render_template(
         "history/correct.html",
         query=query,
         text=text,
-        found=[] if found is None else db.session.scalars(found).all(),
+        found=found,
         mark=mark(query),
     )
 

@@ -47,7 +47,13 @@ def made(picture: Picture, side: int) -> Made:
 
 
 def _make(source: Path, path: Path, side: int, settings: Settings) -> None:
-    pixels = images.load(source, max_pixels=settings.max_pixels, min_side=settings.min_side, at_least=side)
+    pixels = images.load(
+        source,
+        max_pixels=settings.max_pixels,
+        min_side=settings.min_side,
+        max_side=settings.max_side,
+        at_least=side,
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     for old in path.parent.glob(f"{path.name.rpartition('-')[0]}-*.jpg"):
         if old != path:

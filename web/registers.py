@@ -38,10 +38,12 @@ def add_commands(manager) -> None:
         said = columns.parse_mapping(mappings or [])
         mapping = kept.read_mapping(folder) | said
         register = catalog.Register(file, sheet, mapping)
-        unknown = set(said) - {columns.plain(column.name) for column in register.columns}
+        known = {columns.plain(column.name) for column in register.columns}
+        typed = [option.partition("=")[2].strip() for option in mappings or []]
+        unknown = [name for name in typed if columns.plain(name) not in known]
         if unknown:
             names = ", ".join(column.name for column in register.columns)
-            raise WrongUse(f"{file} has no column {' or '.join(sorted(unknown))!r} to --map: it has {names}.")
+            raise WrongUse(f"{file} has no column {' or '.join(map(repr, unknown))} to --map: it has {names}.")
         _follow_store()
         with works.Plan(register) as plan:
             _print_notes([*register.notes, *register.last_notes])

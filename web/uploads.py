@@ -4,10 +4,9 @@ For a day there is also a copy without loss, of the pixels as the engine reads a
 the site is asked or the terminal.
 """
 
-import threading
+import queue
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -17,16 +16,19 @@ from config import Settings
 from database.tables import Photograph, Query
 from models.collection.reading import Reading
 from utils import files, images
+from utils.images.apart import Decoder
 from web import jpeg
 
 SOURCES = ("file", "drop", "paste", "camera", "address", "api", "batch")
 QUALITY = 90  # of the JPEG that is kept
 NAME = 200  # characters kept of a file's name
-SETTING = "RETRIEVAL_UPLOAD_PIXELS"  # that limits uploads
 QUICK = (cv2.IMWRITE_PNG_COMPRESSION, 1)  # of the exact copy, which is kept for a short time
 SMALL = 320  # pixels; the long side of the small version for lists
 
-_decoding = threading.BoundedSemaphore(2)  # large pictures that are in memory at the same time
+# As many large pictures are in memory at the same time; a second process is only started where the first is busy.
+_decoders: queue.LifoQueue[Decoder] = queue.LifoQueue()
+for _ in range(2):
+    _decoders.put(Decoder())
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Uploads:
     exact: Path
     max_pixels: int
     min_side: int
+    max_side: int
+    seconds: int  # of processor time that decoding may take
     side: int  # pixels; the long side of kept pictures
     at_least: int  # pixels; as in models.collection.reading.Reading
 
@@ -48,8 +52,16 @@ class Uploads:
     def of(cls, settings: Settings) -> "Uploads":
         """As the settings say."""
         database, at_least = settings.database.absolute(), Reading.of(settings.dataset, settings).at_least
-        limits = settings.upload_pixels, settings.min_side, settings.upload_side
-        return cls(database / "uploads", database / "exact", *limits, at_least)
+        return cls(
+            database / "uploads",
+            database / "exact",
+            settings.upload_pixels,
+            settings.min_side,
+            settings.max_side,
+            settings.upload_seconds,
+            settings.upload_side,
+            at_least,
+        )
 
     def decode(self, content: bytes, notes: list[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """An upload as it is kept, and as the engine reads it: (height, width, 3) uint8 BGR. Raises ImageProblem.
@@ -57,13 +69,25 @@ class Uploads:
         Of a JPEG or JPEG 2000 the engine reads a reduced version; all else is the same, its long side at most `side`.
         notes: receives a sentence for each defect of a picture that could be read nevertheless.
         """
-        limits: dict[str, Any] = {"max_pixels": self.max_pixels, "min_side": self.min_side, "setting": SETTING}
-        with _decoding:
-            info = images.probe(content, **limits)
-            read = images.load(content, at_least=self.at_least, notes=notes, **limits)
-            reduced = read.shape[:2] != (info.height, info.width)
-            kept = images.load(content, at_least=self.side, **limits) if reduced else read
-            return images.fit(kept, self.side), images.fit(read, self.side)
+        read = self._load(content, self.at_least, notes)
+        kept = read if max(read.shape[:2]) >= self.side else self._load(content, self.side)
+        return images.fit(kept, self.side), images.fit(read, self.side)
+
+    def _load(self, content: bytes, at_least: int, notes: list[str] | None = None) -> np.ndarray:
+        limits: dict[str, int | str] = {
+            "max_pixels": self.max_pixels,
+            "min_side": self.min_side,
+            "max_side": self.max_side,
+            "at_least": at_least,
+            "setting": "RETRIEVAL_UPLOAD_PIXELS",
+        }
+        decoder = _decoders.get()
+        try:
+            return decoder.load(
+                content, seconds=self.seconds, setting="RETRIEVAL_UPLOAD_SECONDS", limits=limits, notes=notes
+            )
+        finally:
+            _decoders.put(decoder)
 
     def write_exact(self, name: str, pixels: np.ndarray) -> None:
         """Keep the pixels that the engine is asked with, (height, width, 3) uint8 BGR, without loss."""

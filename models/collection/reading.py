@@ -23,12 +23,13 @@ class Reading:
     max_pixels: int
     min_side: int
     at_least: int  # pixels; decoding does not reduce the long side below this
+    max_side: int = Settings.max_side
 
     @classmethod
     def of(cls, dataset: Path, settings: Settings) -> "Reading":
         """According to the settings."""
         at_least = max(settings.feature_side, settings.query_side)
-        return cls(dataset, settings.max_pixels, settings.min_side, at_least)
+        return cls(dataset, settings.max_pixels, settings.min_side, at_least, settings.max_side)
 
     def content(self, path: str) -> tuple[Stamp, bytes | Path]:
         """A file's stamp and bytes, or the path if it is large. Raises ImageProblem."""
@@ -51,7 +52,12 @@ class Reading:
         notes: receives a sentence for each defect of a picture that could be read nevertheless.
         """
         return images.load(
-            source, max_pixels=self.max_pixels, min_side=self.min_side, at_least=self.at_least, notes=notes
+            source,
+            max_pixels=self.max_pixels,
+            min_side=self.min_side,
+            max_side=self.max_side,
+            at_least=self.at_least,
+            notes=notes,
         )
 
 

@@ -80,6 +80,7 @@ def _with_classes(
         progress(total=len(chosen), what="Choosing classes") as bar,
         work.ending(ThreadPoolExecutor(workers)) as readers,
     ):
+        unread: dict[str, str] = {}
 
         def inputs() -> Iterator[np.ndarray]:
             batches = _ordered(listed, chosen, batch_size)
@@ -87,9 +88,14 @@ def _with_classes(
             for readable, skipped in _batches(reading, describer, batches, readers, []):
                 if readable:
                     yield np.stack([pixels for _, pixels in readable])
+                unread.update((stamp.path, reason) for stamp, reason in skipped)
                 bar.update(len(readable) + len(skipped))
 
-        classes = most_frequent_classes(describer.network, inputs(), describer.recipe.classes)
+        try:
+            classes = most_frequent_classes(describer.network, inputs(), describer.recipe.classes)
+        except Unreadable as problem:
+            problem.skipped = unread
+            raise
     store.set_meta(frequent_classes=classes.tolist())
     return Describer(describer.network, describer.recipe, describer.digest, classes)
 
@@ -104,12 +110,16 @@ def most_frequent_classes(network: Network, inputs: Iterable[np.ndarray], count:
         *_, activations = network(batch)
         numbers += [network.head.classes(one, PROBABLE)[0] for one in activations]
     if not numbers:
-        raise _unreadable("a sample of the listed pictures")
+        raise Unreadable("a sample of the listed pictures")
     return np.argsort(-np.bincount(np.concatenate(numbers), minlength=count), kind="stable")[:count]
 
 
-def _unreadable(pictures: str) -> WrongUse:
-    return WrongUse(f"None of {pictures} could be read: run create_list.py again, or check the dataset.")
+class Unreadable(WrongUse):
+    """None of the pictures could be read; skipped: path -> reason."""
+
+    def __init__(self, pictures: str, skipped: dict[str, str] | None = None):
+        super().__init__(f"None of {pictures} could be read: run create_list.py again, or check the dataset.")
+        self.skipped = skipped or {}
 
 
 def load_whitening(store: Store) -> Whitening | None:
@@ -183,8 +193,9 @@ def _whiten(store: Store, recipe: Recipe) -> Whitening:
     """Fit the whitening on the class vectors in the store, and replace them by descriptors."""
     count = store.count("vectors")
     if not count:
-        store.delete(store.skipped())  # so that the next run tries them again
-        raise _unreadable("the listed pictures")
+        skipped = {path: reason for path, (_, reason) in store.skipped().items()}
+        store.delete(skipped)  # so that the next run tries them again
+        raise Unreadable("the listed pictures", skipped)
     each = whitening.vectors_each(count)
     channels = recipe.channels()
     sample = np.concatenate([vectors[:each] for _, vectors in store.vectors(channels)])

@@ -147,4 +147,10 @@ def folder_of(queries: Sequence[Query]) -> str | None:
 
 def load(path: Path, settings: Settings, side: int) -> np.ndarray:
     """(height, width, 3) uint8 BGR; decoding does not reduce the long side below `side` pixels. Raises ImageProblem."""
-    return images.load(path, max_pixels=settings.max_pixels, min_side=settings.min_side, at_least=side)
+    return images.load(
+        path,
+        max_pixels=settings.max_pixels,
+        min_side=settings.min_side,
+        max_side=settings.max_side,
+        at_least=side,
+    )

@@ -198,7 +198,7 @@ def _identity(engine: "Engine", queries: Sequence[Query], settings: Settings) ->
         rows.append([query.name, str(query.path), expected, works, sorted(query.exclude), query.seed, query.on_wall])
     collection = [str(engine.dataset.absolute()), sorted(engine.images.items())]
     judge = [engine.thresholds, engine.calibration]
-    reading = [settings.max_pixels, settings.min_side]  # decide which pictures are answered at all
+    reading = [settings.max_pixels, settings.min_side, settings.max_side]  # decide which pictures are answered at all
     shaping = [engine.fingerprint, settings.shaping_answers(), judge, engine.versions, reading]
     everything = [FORMAT, shaping, collection, rows]
     return hashlib.sha256(json.dumps(everything, sort_keys=True, default=str).encode()).hexdigest()

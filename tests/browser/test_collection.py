@@ -54,7 +54,7 @@ def test_one_browses_searches_narrows_down_and_looks_for_similar_works_without_s
     page.get_by_role("heading", name="12 works").wait_for()
     page.get_by_role("link", name="Title 7", exact=True).click()
     page.get_by_role("heading", name="Title 7").wait_for()
-    page.get_by_role("link", name="Find similar").click()
+    page.get_by_role("link", name="More like this").click()
     page.get_by_role("heading", name="Similar to “Title 7”").wait_for()
     assert page.locator(".wall-item").count() == 11
 

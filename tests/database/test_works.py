@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from database import catalog, kept, works
+from database import catalog, fulltext, kept, works
 from database.catalog import Work as Row
 from database.register import writing
 from database.tables import Picture, Work, db
@@ -35,7 +35,7 @@ def loaded(context):
 
 
 def captions(wanted: Wanted, sort: str = "number") -> list[str]:
-    found = [work.caption for work in db.session.scalars(works.select_works(wanted, sort))]
+    found = [work.caption for work in works.find_works(wanted, sort)]
     assert len(found) == works.count_works(wanted)
     return found
 
@@ -252,7 +252,83 @@ def test_works_are_found_by_a_range_of_years(loaded, first, last, expected):
     assert captions(Wanted("", {}, first, last)) == expected
 
 
+def test_years_among_the_words_are_years(loaded):
+    expected = {
+        "1400-1500": ["Hare"],
+        "1400–1500": ["Hare"],
+        "durer 1502 - 1899": ["Hare"],
+        "emile 1400-1899": [],
+        "1899-1400": [],
+        '"1400-1500"': [],
+        "1506-1900": [],
+    }
+    assert {typed: captions(Wanted.typed(typed, {})) for typed in expected} == expected
+
+
+def test_what_looks_like_years_and_is_an_inventory_number_is_that(loaded):
+    works.load_catalog([Row(number="1400-1500", title="Leaf", file="b.jpg"), Row(date="1450", file="a.jpg", title="x")])
+    assert captions(Wanted.typed("1400-1500", {})) == ["Leaf"]
+    assert Wanted.typed("1400-1501", {}) == Wanted("", {}, 1400, 1501)
+
+
+def test_years_that_are_given_apart_leave_the_words_alone(loaded):
+    assert Wanted.typed("1400-1500", {}, 1600) == Wanted("1400-1500", {}, 1600)
+
+
+@pytest.fixture
+def many(context, monkeypatch):
+    """Nine works that all have the word "oil", three of them in their titles; more than a search ranks and counts."""
+    monkeypatch.setattr(fulltext, "MANY", 5)
+    monkeypatch.setattr(works, "COUNTED", 4)
+    works.follow({number: f"{number}.jpg" for number in range(1, 10)})
+    schools = ["Dutch", "Dutch", "French", "Dutch", "French", "Swiss", "Dutch", "Dutch", "Dutch"]
+    rows = [
+        Row(title="Oil mill" if number % 3 == 0 else "Mill", technique="oil", school=school, file=f"{number}.jpg")
+        for number, school in enumerate(schools, 1)
+    ]
+    works.load_catalog(rows)
+    return context
+
+
+def test_of_many_works_the_best_come_first_and_pages_go_on_where_the_last_ended(many):
+    for size in (1, 2, 3, 4, 9):
+        pages = [works.find_works(Wanted("oil"), "relevance", start, size) for start in range(0, 10, size)]
+        assert [work.id for page in pages for work in page] == [3, 6, 9, 1, 2, 4, 5, 7, 8]
+    assert [work.id for work in works.find_works(Wanted("oil", {"school": "French"}), "relevance")] == [3, 5]
+    assert [work.id for work in works.find_works(Wanted("mill"), "relevance", 7)] == [8, 9]
+
+
+def test_of_many_works_only_some_are_counted(many):
+    def counted(wanted):
+        return works.count_facets(wanted, ["school"], total=works.count_works(wanted))["school"]
+
+    assert counted(Wanted("oil")) == [("Dutch", 3), ("French", 1)]
+    assert counted(Wanted("oil", {"school": "French"})) == [("French", 2)]
+    assert counted(Wanted("", {"form": "", "type": ""})) == [("Dutch", 3), ("French", 1)]
+    assert counted(Wanted()) == [("Dutch", 6), ("French", 2), ("Swiss", 1)]
+    assert works.count_facets(Wanted("oil"), ["school"])["school"] == [("Dutch", 6), ("French", 2), ("Swiss", 1)]
+
+
+def test_files_are_sorted_however_long_their_paths_are(context):
+    long = "/".join(["folder" * 40] * 15)
+    works.follow({1: long + "/b.jpg", 2: "z.jpg", 3: "a.jpg"})
+    assert [work.id for work in works.find_works(Wanted(), "file")] == [3, 1, 2]
+
+
 # Migration
+
+
+def test_numbers_of_an_earlier_index_are_found_in_one_piece_after_an_upgrade(context):
+    works.follow({1: "a.jpg", 2: "b.jpg"})
+    works.load_catalog([Row(number="G 12 a", title="Head", author="Dürer", file="a.jpg"), Row(title="x", file="b.jpg")])
+    connection = db.session.connection()
+    fulltext.remove(connection, [1])
+    fulltext.add(connection, [(1, "g 12 a", "head", "durer", "a jpg")])  # as it was
+    assert captions(Wanted("g12a")) == []
+    fulltext.index_numbers(connection, [(1, "G 12 a")])
+    for typed in ("g12a", "G 12 a", "head", "durer", "jpg head"):
+        assert captions(Wanted(typed)) == ["Head"]
+    db.session.rollback()
 
 
 def test_works_of_the_version_before_keep_their_ids_and_are_found(context):

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import test_with_statistics
+from database import kept
+from database.catalog import Work as Row
 from models.answer import Verdict
 from models.evaluation.queries import groups
 from models.verdict.calibration import Calibration
@@ -109,6 +111,18 @@ def test_script_prints_all_works_of_a_picture(script, engine, museum, capsys):
     assert lines[first + 3] == "looks like a work, but leads to none: 2 places"
     script(["-i", str(museum / "3 missed.png")])
     assert "works on the picture: none" in capsys.readouterr().out.splitlines()
+
+
+def test_script_prints_what_the_register_says_of_the_works(script, museum, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("RETRIEVAL_DATABASE", str(tmp_path))
+    rows = [
+        Row(number="1921.2", author="Dürer", title="Hare\non a lawn", file="a/one.png"),
+        Row(title="x", file="no.png"),
+    ]
+    kept.write(tmp_path / kept.NAME, rows)
+    script(["-i", str(museum / "1 right.png")])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].endswith("a/one.png") and lines[2] == "    1921.2, Dürer, Hare on a lawn"
 
 
 @pytest.mark.parametrize("name", ["", ".hidden", "../up", "a/b", "with blank", "ü", "x" * 101, "a\n"])

@@ -250,6 +250,17 @@ def test_without_lists_the_step_before_is_named(tmp_path):
     assert not (tmp_path / "output").exists()
 
 
+def test_where_no_picture_can_be_read_each_is_listed_with_its_reason(tmp_path):
+    for seed in range(2):
+        paint(tmp_path / "images" / f"{seed}.jpg", seed)
+        cut(tmp_path / "images" / f"{seed}.jpg")
+    lists.write(tmp_path / "lists", listing(tmp_path / "images"), [])
+    with pytest.raises(WrongUse, match="could be read"):
+        train.main([*arguments(tmp_path), *OPTIONS])
+    rows = [(f"{seed}.jpg", "damaged or cut off", "train.py") for seed in range(2)]
+    assert lists.read_skipped(tmp_path / "lists") == rows
+
+
 @pytest.mark.parametrize("update", [[], ["--update"]])
 def test_a_dataset_that_is_not_there_empties_no_collection(large, undisturbed, tmp_path, update):
     before = tables(undisturbed)
@@ -531,8 +542,9 @@ def test_where_no_picture_can_be_read_the_sentence_says_so_and_a_repair_helps(tm
     for seed in range(6):
         paint(made.dataset / f"{seed}.jpg", seed)
         cut(made.dataset / f"{seed}.jpg")
-    with pytest.raises(WrongUse, match="None of the listed pictures could be read"):
+    with pytest.raises(WrongUse, match="None of the listed pictures could be read") as problem:
         made.run(update=False)
+    assert problem.value.skipped == {f"{seed}.jpg": "damaged or cut off" for seed in range(6)}
     for seed in range(6):
         paint(made.dataset / f"{seed}.jpg", seed)
     assert str(made.run(update=False)[0]) == "6 added"

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pillow_heif
 import pytest
+import pyvips
 import tifffile
 from PIL import Image, ImageCms
 
@@ -83,9 +84,6 @@ def curved(profile_gamma: float, primaries: str) -> bytes:
         "p3": [(0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)],
     }.get(primaries)
 
-    def fixed(*numbers: float) -> bytes:
-        return b"".join(struct.pack(">i", round(number * 65536)) for number in numbers)
-
     curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(profile_gamma * 256)) + bytes(2)
     white = b"XYZ " + bytes(4) + fixed(0.9642, 1.0, 0.8249)
     name = b"made here\0"
@@ -98,15 +96,36 @@ def curved(profile_gamma: float, primaries: str) -> bytes:
         tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
     else:
         tags[b"kTRC"] = curve
+    return profile_of(b"mntr", b"RGB " if columns else b"GRAY", b"XYZ ", tags)
+
+
+def profile_of(kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """An ICC profile, version 2, of its parts (ICC.1:2001-04, 6)."""
     table, body, offset = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
     for key, data in tags.items():
         data += bytes(-len(data) % 4)
         table += key + struct.pack(">II", offset + len(body), len(data))
         body += data
-    space = b"RGB " if columns else b"GRAY"
-    header = struct.pack(">I4sI4s4s4s", offset + len(body), bytes(4), 0x02100000, b"mntr", space, b"XYZ ")
+    header = struct.pack(">I4sI4s4s4s", offset + len(body), bytes(4), 0x02100000, kind, space, connection)
     header += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + fixed(0.9642, 1.0, 0.8249) + bytes(48)
     return header[:128] + table + body
+
+
+def fixed(*numbers: float) -> bytes:
+    """Numbers as profiles hold them, s15Fixed16."""
+    return b"".join(struct.pack(">i", round(number * 65536)) for number in numbers)
+
+
+def darkening() -> bytes:
+    """A profile of Lab whose lightness is half of what the numbers say, by a table of 16 bits (mft2)."""
+    corners = np.array([(lightness, a, b) for lightness in (0, 0.5) for a in (0, 1) for b in (0, 1)])
+    ramps = struct.pack(">6H", 0, 65535, 0, 65535, 0, 65535)
+    table = b"mft2" + bytes(4) + bytes([3, 3, 2, 0]) + fixed(1, 0, 0, 0, 1, 0, 0, 0, 1) + struct.pack(">2H", 2, 2)
+    table += ramps + np.rint(corners * 65535).astype(">u2").tobytes() + ramps
+    name = b"darker\0"
+    tags = {b"desc": b"desc" + bytes(4) + struct.pack(">I", len(name)) + name + bytes(80), b"A2B0": table}
+    tags |= {b"wtpt": b"XYZ " + bytes(4) + fixed(0.9642, 1.0, 0.8249), b"cprt": b"text" + bytes(4) + b"none\0"}
+    return profile_of(b"abst", b"Lab ", b"Lab ", tags)
 
 
 def in_profile(rgb: np.ndarray, profile: bytes) -> np.ndarray:
@@ -462,7 +481,77 @@ def test_a_ycck_jpeg():
     same(load(data), picture(), 6)
 
 
+@pytest.fixture(scope="module")
+def printed() -> tuple[np.ndarray, bytes, np.ndarray]:
+    """The picture as ink, (HEIGHT, WIDTH, 4) uint8, the profile of the ink, and LittleCMS's sRGB of both."""
+    image = pyvips.Image.new_from_array(picture()).copy(interpretation="srgb")
+    image = image.icc_transform("cmyk", intent="relative", black_point_compensation=True, depth=8)
+    ink, profile = image.numpy(), image.get("icc-profile-data")
+    colours = ImageCms.profileToProfile(
+        Image.fromarray(ink, "CMYK"),
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="RGB",
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    return ink, profile, np.asarray(colours)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "TIFF", "TIFF of 16 bits", "TIFF in planar tiles"])
+def test_ink_has_the_colours_of_its_profile(printed, form):
+    ink, profile, colours = printed
+    ways = {
+        "JPEG": lambda: encoded(Image.fromarray(ink, "CMYK"), "JPEG", icc_profile=profile, quality=100, subsampling=0),
+        "TIFF": lambda: encoded(Image.fromarray(ink, "CMYK"), "TIFF", icc_profile=profile),
+        "TIFF of 16 bits": lambda: tiff(sixteen(ink), photometric="separated", iccprofile=profile),
+        "TIFF in planar tiles": lambda: tiff(
+            ink.transpose(2, 0, 1).copy(),
+            photometric="separated",
+            tile=(16, 16),
+            planarconfig="separate",
+            iccprofile=profile,
+        ),
+    }
+    loaded = load(ways[form]())
+    same(loaded, colours, 3)
+    same(loaded, picture(), 12)  # what printing inks can show of it
+    assert np.abs(load(encoded(Image.fromarray(ink, "CMYK"), "TIFF")).astype(int) - colours).max() > 15
+
+
+def test_the_profile_of_a_tiff_that_libvips_cannot_read_is_converted():
+    planes = in_profile(picture(), ADOBE).transpose(2, 0, 1).copy()
+    same(load(tiff(planes, tile=(16, 16), planarconfig="separate", iccprofile=ADOBE)), picture())
+
+
+def test_a_profile_of_lab_is_converted():
+    lab = lab_of(picture().astype(float)).astype(np.float32)
+    plain = load(tiff(lab, photometric="cielab"))
+    standard = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    same(load(tiff(lab, photometric="cielab", iccprofile=standard)), plain, 1)
+    same(load(tiff(lab, photometric="cielab", iccprofile=ADOBE)), plain, 0)  # of another space
+    half = load(tiff(lab * np.float32([0.5, 1, 1]), photometric="cielab"))
+    same(load(tiff(lab, photometric="cielab", iccprofile=darkening())), half)
+
+
+@pytest.mark.parametrize("gamma", [1, 1.8, 2.2])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_the_darks_of_a_grey_profile_are_exact(gamma, bits):
+    numbers = np.tile(np.linspace(0, 1, 256) ** 2, (16, 1))
+    numbers = np.rint(numbers * (2**bits - 1)).astype(np.uint16 if bits == 16 else np.uint8)
+    light = (numbers / (2**bits - 1)) ** gamma
+    shown = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    same(load(tiff(numbers, iccprofile=curved(gamma, "grey"))), np.rint(255 * shown).astype(np.uint8), 1)
+
+
 # Formats of telephones and archives
+
+
+def test_a_grey_jpeg_xl_of_sixteen_bits():
+    """The plug-in writes one in linear light, and a profile that says so."""
+    light = np.where(grey() / 255 <= 0.04045, grey() / 255 / 12.92, ((grey() / 255 + 0.055) / 1.055) ** 2.4)
+    linear = Image.fromarray(np.rint(light * 65535).astype(np.uint16))
+    same(load(encoded(linear, "JXL", lossless=True)), grey(), 1)
 
 
 @pytest.mark.parametrize(

@@ -438,6 +438,14 @@ def test_the_limit_holds_for_the_header_whatever_the_reduction():
     assert load(data, max_pixels=320_000, at_least=100).shape == (50, 100, 3)
 
 
+def test_a_side_has_a_limit_of_its_own():
+    data = encoded(Image.new("L", (100_001, 16)), "PNG")
+    limits = {"max_pixels": 10_000_000}
+    said = "too long (100001 x 16 pixels; the limit of a side is 100000 pixels, RETRIEVAL_MAX_SIDE)"
+    assert refused(data, **limits) == said
+    assert load(data, **limits, max_side=100_001).shape == (16, 100_001, 3)
+
+
 def test_threads_see_the_same_pictures():
     random = np.random.default_rng(1)
     pictures = [random.integers(0, 256, (40, 30 + number, 3), np.uint8) for number in range(60)]

@@ -165,6 +165,15 @@ def test_a_picture_is_found(site, program, photograph):
         assert db.session.scalar(db.select(Photograph.source)) == "api"
 
 
+def test_what_is_amiss_with_a_picture_is_said_then_and_later(program, photograph):
+    pixels = cv2.imdecode(np.frombuffer(photograph, np.uint8), cv2.IMREAD_COLOR)
+    content = cv2.imencode(".jpg", pixels)[1].tobytes()
+    assert program.post(**form(content)).json["notes"] == []
+    said = program.post(**form(content[:-2])).json
+    assert len(said["notes"]) == 1 and said["notes"][0].startswith("its end is missing")
+    assert program.get(f"/api/v1/queries/{said['id']}").json["notes"] == said["notes"]
+
+
 def test_the_owner_sees_the_answer_on_the_site(site, program, photograph):
     said = program.post(**form(photograph)).json
     owner = browser(site)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from database import works
 from database.catalog import Work as Row
 from database.tables import Work, db
 from database.works import follow, load_catalog
@@ -82,6 +83,19 @@ def test_a_search_is_narrowed_down_and_widened_again(big):
     narrowed = text(client, "/collection?q=title+00&school=Dutch")
     assert "5 works" in narrowed
     assert 'href="/collection?q=title+00"' in narrowed and 'href="/collection?school=Dutch"' in narrowed
+
+
+def test_years_among_the_words_are_shown_as_years(big):
+    page = text(browser(big), "/collection?q=1600–1899")
+    assert "Years 1600 to 1899" in page and 'id="from" name="from"' in page and 'value="1600"' in page
+
+
+def test_of_many_works_it_says_how_many_are_counted(big, monkeypatch):
+    monkeypatch.setattr(works, "COUNTED", 50)
+    page = text(browser(big), "/collection?q=title")
+    assert "Counted among 50 of the" in page and "at least 25<" in page
+    page = text(browser(big), "/collection")
+    assert "Counted among" not in page and "at least" not in page
 
 
 def test_a_search_without_a_result_says_so_and_offers_the_way_back(big):

@@ -11,6 +11,7 @@ from database.tables import Picture, Work, db
 from database.works import follow, load_catalog
 from dataset import import_iiif
 from utils import images
+from web import collection
 
 
 @pytest.fixture
@@ -61,3 +62,13 @@ def test_the_site_s_works_are_imported_and_loaded_elsewhere(site, address, tmp_p
         hare = db.session.query(Work).filter_by(number="1921.2").one()
         assert [picture.path for picture in hare.pictures] == files[:2]
         assert hare.more["Provenance"] == "Vienna"
+
+
+def test_all_works_of_the_site_are_imported_at_once(site, address, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(collection, "IIIF_PAGE", 4)
+    with site.app_context():
+        assert db.session.query(Work).count() == 11  # three pages
+    arguments = [f"{address}/collection/iiif.json", "--dataset", str(tmp_path), "--name", "all", "--pause", "0"]
+    import_iiif.main(arguments)
+    assert "11 objects; 12 pictures: 0 were there, 12 fetched" in capsys.readouterr().out
+    assert {row.title for row in Register(tmp_path / "all/register.csv")} >= {"Hare", "=Lake"}

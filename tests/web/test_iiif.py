@@ -10,7 +10,8 @@ from PIL import Image
 
 from database.catalog import Work as Row
 from database.tables import Picture, Work, db
-from database.works import load_catalog
+from database.works import follow, load_catalog
+from web import collection
 
 CONTEXT = "http://iiif.io/api/presentation/3/context.json"
 
@@ -117,3 +118,52 @@ def test_a_forged_host_is_refused(client):
 
 def test_the_page_of_the_work_links_to_it(client):
     assert 'href="/works/1/manifest.json"' in client.get("/works/1").get_data(as_text=True)
+
+
+# The collection of all works
+
+
+def test_all_works_are_in_collections_of_a_page_each(client, monkeypatch):
+    monkeypatch.setattr(collection, "IIIF_PAGE", 5)
+    answer = client.get("/collection/iiif.json")
+    assert answer.content_type == f'application/ld+json;profile="{CONTEXT}"'
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    top = json.loads(answer.data)
+    assert next(iter(top.items())) == ("@context", CONTEXT)
+    assert (top["type"], top["id"]) == ("Collection", "https://localhost/collection/iiif.json")
+    check_language_map(top["label"])
+    assert [page["label"]["en"] for page in top["items"]] == [
+        ["Works 1 to 5 of 12"],
+        ["Works 6 to 10 of 12"],
+        ["Works 11 to 12 of 12"],
+    ]
+    manifests = []
+    for page in top["items"]:
+        assert page["type"] == "Collection" and "items" not in page
+        said = json.loads(client.get(urlsplit(page["id"]).path).data)
+        assert (said["id"], said["label"], said["partOf"][0]["id"]) == (page["id"], page["label"], top["id"])
+        for item in said["items"]:
+            check_language_map(item["label"])
+            assert item["type"] == "Manifest"
+        manifests += [item["id"] for item in said["items"]]
+    assert manifests == [f"https://localhost/works/{id}/manifest.json" for id in range(1, 13)]
+    assert client.get(urlsplit(manifests[-1]).path).status_code == 200
+    assert 'href="/collection/iiif.json"' in client.get("/collection").get_data(as_text=True)
+
+
+@pytest.mark.parametrize("number", ["0", "2", "-1", "2147483", "2147484", "x"])
+def test_a_page_that_is_not_there_is_not_found(client, number):
+    assert client.get(f"/collection/iiif/{number}.json").status_code == 404
+
+
+def test_a_private_collection_of_works_is_for_people_with_an_account(make_site):
+    client = make_site(private=True).test_client()
+    for address in ("/collection/iiif.json", "/collection/iiif/1.json"):
+        answer = client.get(address, base_url="https://localhost")
+        assert answer.status_code == 401 and "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_an_empty_collection_of_works_has_no_pages(site, client):
+    with site.app_context():
+        follow({})
+    assert json.loads(client.get("/collection/iiif.json").data)["items"] == []

@@ -52,6 +52,10 @@ def test_a_registrars_list_is_previewed_loaded_restored_and_exported(site, store
         and titles(site) == set()
     )
 
+    unknown = run(stored, "load_catalog", first, "--map", "Title=Große  Überschrift", "--map", "Artist=wer")
+    assert unknown.returncode == 2
+    assert "has no column 'Große  Überschrift' to --map: it has Inventar-Nr., Wer, Titel, Aufnahme" in unknown.stderr
+
     done = run(stored, "load_catalog", first, *maps)
     assert done.returncode == 0, done.stderr
     assert titles(site) == {f"Titel {n}" for n in range(12)}

@@ -9,7 +9,7 @@ from database import kept
 from database.catalog import Work as Row
 from database.register.files import Matcher
 from database.tables import Work, db
-from database.works import FACETS, Wanted, count_facets, count_works, follow, load_catalog, select_works
+from database.works import FACETS, Wanted, count_facets, count_works, find_works, follow, load_catalog
 
 AACHEN = "https://www.wga.hu/html/a/aachen/allegory.html"
 EVERYTHING = Wanted()
@@ -23,7 +23,7 @@ def context(site):
 
 
 def titles(wanted: Wanted = EVERYTHING, sort: str = "file") -> list[str]:
-    return [work.caption for work in db.session.scalars(select_works(wanted, sort))]
+    return [work.caption for work in find_works(wanted, sort)]
 
 
 def matched(rows: list[Row], *paths: str) -> tuple[dict[int, str], list[str]]:

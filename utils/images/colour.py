@@ -1,6 +1,7 @@
 """From the numbers a file holds to the colours of sRGB: ranges, transparency, CMYK, Lab and ICC profiles."""
 
 import functools
+import struct
 from dataclasses import dataclass
 
 import cv2
@@ -10,7 +11,8 @@ import pyvips
 from utils.images.arrays import fit
 
 CHANNELS = {"grey": 1, "rgb": 3, "cmyk": 4, "lab": 3}  # of a space
-VIPS = {"grey": ("b-w", "grey16"), "rgb": ("srgb", "rgb16"), "cmyk": ("cmyk", "cmyk")}  # its names: 8 and 16 bits
+VIPS = {"grey": ("b-w", "grey16"), "rgb": ("srgb", "rgb16"), "cmyk": ("cmyk", "cmyk"), "lab": ("lab", "lab")}
+SIGNATURES = {"grey": b"GRAY", "rgb": b"RGB ", "cmyk": b"CMYK", "lab": b"Lab "}  # of a profile, at its byte 16
 UNSEEN = 2  # of 255; a profile that changes no colour by more than this is sRGB under another name
 DEPTHS = (8, 10, 12, 14, 16, 24, 32)  # bits that scanners and cameras fill of a larger container
 WHITES = (1, 255, 1023, 4095, 65535)  # the usual largest values of pictures in floating point
@@ -36,7 +38,7 @@ def to_bgr(samples: Samples, at_least: int | None) -> np.ndarray:
     at_least: pixels; where colours have to be converted, the picture is first reduced to this long side.
     """
     values, alpha, space, profile = samples.values, samples.alpha, samples.space, samples.profile
-    if space == "lab" or (profile is not None and not _changes(profile, space)):
+    if profile is not None and not _changes(profile, space):
         profile = None
     convert = space == "lab" or profile is not None
     if convert and at_least:
@@ -97,22 +99,59 @@ def _lab_to_rgb(lab: np.ndarray) -> np.ndarray:
 
 
 def _converted(values: np.ndarray, space: str, profile: bytes) -> np.ndarray:
-    """(height, width, 3) uint8 sRGB. Raises pyvips.Error where the profile is damaged or of another space."""
+    """(height, width, 1 or 3) uint8 sRGB. Raises pyvips.Error where the profile is damaged or of another space."""
+    if space == "grey" and (shades := _shades(profile)) is not None:
+        return shades[values if values.dtype == np.uint16 else values.astype(np.uint16) * 257]
     name = VIPS[space][values.dtype == np.uint16]
     image = pyvips.Image.new_from_array(np.ascontiguousarray(values)).copy(interpretation=name)
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return image.icc_transform("srgb", embedded=True, intent="relative", black_point_compensation=True, depth=8).numpy()
 
 
+@functools.lru_cache(8)
+def _shades(profile: bytes) -> np.ndarray | None:
+    """(65536,) uint8: what each grey of a profile is in sRGB; None where its curve is none that can be computed here.
+
+    ICC.1:2022, 10.6 and 10.18. LittleCMS bends the curve at 33 places, so the darks of a linear grey are off by 10.
+    """
+    grey = np.linspace(0, 1, 65536)
+    try:
+        tags = {profile[place : place + 4]: place for place in range(132, 132 + 12 * profile[131], 12)}
+        if b"kTRC" not in tags or b"A2B0" in tags:
+            return None
+        (start,) = struct.unpack_from(">I", profile, tags[b"kTRC"] + 4)
+        kind, (function,) = profile[start : start + 4], struct.unpack_from(">H", profile, start + 8)
+        if kind == b"curv":
+            (count,) = struct.unpack_from(">I", profile, start + 8)
+            points = np.frombuffer(profile[start + 12 :][: 2 * count], ">u2")
+            if count > 1:
+                light = np.interp(grey, np.linspace(0, 1, count), points / 65535)
+            else:
+                light = grey ** (points[0] / 256 if count else 1)
+        elif kind == b"para" and function == 0:
+            light = grey ** (struct.unpack_from(">i", profile, start + 12)[0] / 65536)
+        elif kind == b"para" and function == 3:
+            power, a, b, c, d = (number / 65536 for number in struct.unpack_from(">5i", profile, start + 12))
+            light = np.where(grey >= d, np.maximum(a * grey + b, 0) ** power, c * grey)
+        else:
+            return None
+    except (struct.error, ValueError, IndexError):
+        return None
+    shown = np.where(light <= 0.0031308, light * 12.92, 1.055 * np.maximum(light, 0) ** (1 / 2.4) - 0.055)
+    return np.rint(255 * np.clip(shown, 0, 1)).astype(np.uint8)
+
+
 @functools.lru_cache(64)
 def _changes(profile: bytes, space: str) -> bool:
     """Whether a profile is of this space and differs visibly from what the picture would be without it."""
-    if profile[16:20] != {"grey": b"GRAY", "rgb": b"RGB ", "cmyk": b"CMYK"}[space]:
+    if profile[16:20] != SIGNATURES[space]:
         return False
     steps = np.linspace(0, 255, 256 if space == "grey" else 9).astype(np.uint8)
     grid = np.stack(np.meshgrid(*[steps] * CHANNELS[space], indexing="ij"), -1).reshape(1, -1, CHANNELS[space])
+    if space == "lab":
+        grid = (grid * np.array([100 / 255, 1, 1]) - [0, 128, 128]).astype(np.float32)
     try:
         converted = _converted(grid, space, profile)
     except pyvips.Error:  # a damaged profile spoils nothing else
         return False
-    return space == "cmyk" or int(np.abs(converted.astype(int) - grid).max()) > UNSEEN
+    return space in ("cmyk", "lab") or int(np.abs(converted.astype(int) - grid).max()) > UNSEEN

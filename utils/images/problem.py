@@ -23,12 +23,18 @@ class Limits:
     max_pixels: int
     min_side: int  # pixels
     setting: str  # the name that `max_pixels` has for whoever may change it
+    max_side: int = 100_000  # pixels, RETRIEVAL_MAX_SIDE
 
     def check(self, height: int, width: int) -> None:
         """Raise ImageProblem where a picture of this size is not admitted."""
         if height * width > self.max_pixels:
             raise ImageProblem(
                 f"too large ({width} x {height} pixels; the limit is {self.max_pixels} pixels, {self.setting})"
+            )
+        if max(height, width) > self.max_side:
+            raise ImageProblem(
+                f"too long ({width} x {height} pixels; the limit of a side is {self.max_side} pixels, "
+                "RETRIEVAL_MAX_SIDE)"
             )
         if min(height, width) < self.min_side:
             raise ImageProblem(f"too small ({width} x {height} pixels)")

@@ -7,7 +7,7 @@ import stat
 import struct
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -83,7 +83,12 @@ class Opened:
 
 
 def probe(
-    source: str | os.PathLike | bytes, *, max_pixels: int, min_side: int, setting: str = "RETRIEVAL_MAX_PIXELS"
+    source: str | os.PathLike | bytes,
+    *,
+    max_pixels: int,
+    min_side: int,
+    max_side: int = Limits.max_side,
+    setting: str = "RETRIEVAL_MAX_PIXELS",
 ) -> ImageInfo:
     """Format and upright size of a picture, by its content and without decoding it (JPEG XL excepted).
 
@@ -93,7 +98,7 @@ def probe(
     Raises ImageProblem where it cannot be used.
     """
     with _problems(), _source(source) as file:
-        return _open(file, Limits(max_pixels, min_side, setting)).info
+        return _open(file, Limits(max_pixels, min_side, setting, max_side)).info
 
 
 def load(
@@ -101,6 +106,7 @@ def load(
     *,
     max_pixels: int,
     min_side: int,
+    max_side: int = Limits.max_side,
     at_least: int | None = None,
     setting: str = "RETRIEVAL_MAX_PIXELS",
     notes: list[str] | None = None,
@@ -115,7 +121,7 @@ def load(
     Raises ImageProblem where the picture cannot be used: as `probe`, and where it is truncated or damaged.
     """
     with _problems(), _source(source) as file:
-        opened = _open(file, Limits(max_pixels, min_side, setting))
+        opened = _open(file, Limits(max_pixels, min_side, setting, max_side))
         samples = opened.decode(at_least, [] if notes is None else notes)
         return upright(to_bgr(samples, at_least), opened.orientation)
 
@@ -175,7 +181,7 @@ def _open(file: BinaryIO, limits: Limits) -> Opened:
         raise ImageProblem(f"not a picture of a kind that can be read ({KINDS})")
     if start.startswith(b"GIF"):
         width, height = _gif_size(file)
-        Limits(limits.max_pixels, 0, limits.setting).check(height, width)
+        replace(limits, min_side=0).check(height, width)
     if start.startswith(b"\x89PNG"):
         return _open_png(file, start, limits)
     return _open_with_pillow(file, limits)

@@ -156,7 +156,7 @@ def samples(file: BinaryIO, directory: Directory, at_least: int | None) -> Sampl
     profile = None
     space: str | None
     if _beyond_vips(directory):
-        values = _by_tifffile(file, directory)
+        values, profile = _by_tifffile(file, directory)
         space = "cmyk" if photometric == CMYK else "rgb" if photometric == RGB else "grey"
     else:
         options = {"page": directory.page} | ({} if directory.sub is None else {"subifd": directory.sub})
@@ -189,13 +189,13 @@ def _beyond_vips(directory: Directory) -> bool:
     return bits == 64 or tiled_planes or associated_ink
 
 
-def _by_tifffile(file: BinaryIO, directory: Directory) -> np.ndarray:
-    """(height, width, channels): the whole picture at once, its transparent colours not multiplied."""
+def _by_tifffile(file: BinaryIO, directory: Directory) -> tuple[np.ndarray, bytes | None]:
+    """(height, width, channels), the whole picture at once, its transparent colours not multiplied; its ICC profile."""
     file.seek(0)
     with tifffile.TiffFile(file) as found:
         page = found.pages[directory.page]
         page = page if directory.sub is None else page.pages[directory.sub]
-        values = page.asarray()
+        values, profile = page.asarray(), page.iccprofile
     if values.ndim == 3 and directory.first(PLANES, 1) == 2:
         values = values.transpose(1, 2, 0)
     values = values.reshape(directory.height, directory.width, -1)
@@ -207,7 +207,7 @@ def _by_tifffile(file: BinaryIO, directory: Directory) -> np.ndarray:
         colour = np.minimum(values * (white / np.maximum(alpha, 1e-9)), white)
         colour[:, :, place] = alpha[:, :, 0]
         values = colour.astype(values.dtype)
-    return values
+    return values, profile
 
 
 def _patched(file: BinaryIO, directory: Directory) -> io.BytesIO:

@@ -170,13 +170,20 @@ class AnswerSchema(Schema):
     seconds = described(
         fields.Dict, "Seconds per stage.", {"network": 0.21, "search": 0.001}, fields.String(), fields.Float()
     )
+    notes = described(
+        fields.List,
+        "What is amiss with the submitted picture, which could be read nevertheless.",
+        ["its end is missing, and with it up to 2.1% of the picture"],
+        fields.String(),
+    )
     links = fields.Nested(AnswerLinks)
 
 
 class WorkFilters(Schema):
     q = described(
         fields.String,
-        "Words that must all occur, each as the beginning of a word; accents are ignored; in double quotes, a phrase.",
+        "Words that must all occur, each as the beginning of a word; accents are ignored; in double quotes, a phrase. "
+        "1500-1899 among them are years, where no years are given.",
         "marveen",
         load_default="",
         validate=validate.Length(max=200),

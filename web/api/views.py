@@ -114,9 +114,13 @@ def search():
     question, file = _question()
     service().engine  # noqa: B018  (raises Unavailable before a picture is decoded in vain)
     user = owner_of_token()
-    photograph = intake.keep_file(user, file, "api") if file else intake.keep_address(user, question["address"])
+    notes: list[str] = []
+    if file:
+        photograph = intake.keep_file(user, file, "api", notes)
+    else:
+        photograph = intake.keep_address(user, question["address"], notes)
     with intake.deleted_on_failure(photograph):
-        query, *_ = ask(photograph, [_region(question, photograph)])
+        query, *_ = ask(photograph, [_region(question, photograph)], notes)
     return answer_json(query), 201, {"Location": url_for("v1.get_query", id=query.id)}
 
 
@@ -208,6 +212,7 @@ def answer_json(query: Query) -> dict:
             for order in ("before", "after")
         },
         "seconds": content["seconds"],
+        "notes": content.get("notes", []),
         "links": {
             "page": url_for("history.answer", query_id=query.id, _external=True),
             "picture": url_for("history.picture", query_id=query.id, _external=True),
@@ -250,14 +255,13 @@ def list_works(filters, pagination_parameters):
     """List or search the works of the collection"""
     sort, text = filters.pop("sort"), filters.pop("q")
     years = filters.pop("first_year", None), filters.pop("last_year", None)
-    wanted = works.Wanted(text, filters, *years)
+    wanted = works.Wanted.typed(text, filters, *years)
     here = pagination_parameters
     here.item_count = works.count_works(wanted)
     pages = math.ceil(here.item_count / here.page_size)
     on_page = []
     if here.page <= pages:
-        page = works.select_works(wanted, sort).offset(here.first_item).limit(here.page_size)
-        on_page = [work_json(work) for work in db.session.scalars(page)]
+        on_page = [work_json(work) for work in works.find_works(wanted, sort, here.first_item, here.page_size)]
     return {"total": here.item_count, "page": here.page, "pages": pages, "works": on_page}
 
 

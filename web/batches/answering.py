@@ -77,7 +77,7 @@ def _query_of(photograph: Photograph, alive: Alive) -> Query:
     """The answer; the one that is there, if a worker was killed just after it had been given."""
     if photograph.queries:
         return photograph.queries[0]
-    query, *_ = asking.ask(photograph, [Region()], service().spare(alive))
+    query, *_ = asking.ask(photograph, [Region()], turn=service().spare(alive))
     uploads().delete_exact(photograph.id)  # five hundred of them would fill a disk
     return query
 

@@ -70,7 +70,7 @@ def _page(batch: Batch, id: int, shown: str, problem: str = "") -> str:
     best = candidates[0] if candidates else None
     beside = _beside(candidates) or (entry.picture and _of_picture(entry.picture)) or best
     text = request.args.get("q", "").strip()[:LONGEST]
-    found = db.session.scalars(works.select_works(works.Wanted(text), "relevance").limit(FOUND)).all() if text else []
+    found = works.find_works(works.Wanted(text), "relevance", limit=FOUND) if text else []
     ids = [each for each, _ in _order(batch, shown)]
     place = ids.index(id) if id in ids else None
     return render_template(
