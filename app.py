@@ -31,7 +31,7 @@ from database.migrate import MIGRATIONS, bring_up_to_date
 from database.tables import db
 from models.local.kinds import KINDS
 from utils import script
-from web import errors, expiry, layout, security, words
+from web import errors, expiry, layout, security, server, words
 from web.command_line import Database, Manager, Server, Shell
 from web.service import Service
 from web.uploads import Uploads
@@ -119,21 +119,20 @@ def _service(app: Flask, settings: Settings) -> Service:
 def serve() -> None:
     """Serve the site with waitress, until Ctrl-C."""
     from flask import current_app
-    from waitress import serve as waitress
 
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # it is a proxy
     settings = app.extensions["settings"]
     app.extensions["service"].start()
     app.extensions["sweeper"].start()
     print(f"Open http://{settings.host}:{settings.port} in a browser. Press Ctrl-C to stop.", flush=True)
-    waitress(
+    server.make(
         app,
-        host=settings.host,
-        port=settings.port,
+        settings.host,
+        settings.port,
         threads=settings.computing + settings.waiting + SPARE_THREADS,
-        max_request_body_size=4 * app.config["MAX_CONTENT_LENGTH"],  # up to here the site itself refuses, in words
-        ident=None,
-    )
+        body_bytes=4 * app.config["MAX_CONTENT_LENGTH"],  # up to here the site itself refuses, in words
+        proxied=settings.proxies > 0,
+    ).run()
 
 
 def manager() -> Manager:

@@ -16,6 +16,7 @@ import app as site
 from config import Settings
 from models.collection.store import Store
 from utils import script
+from web import server
 from web.service import Service
 from web.statistics import PAGES
 
@@ -71,12 +72,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for talkative in ("alembic", "faiss"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
-    from waitress import serve
-
     made = create_app(settings)
     made.extensions["service"].start()
     print(f"Open http://{settings.host}:{port} in a browser. Press Ctrl-C to stop.", flush=True)
-    serve(made, host=settings.host, port=port, threads=8, ident=None)
+    body_bytes = made.config["MAX_CONTENT_LENGTH"]
+    server.make(made, settings.host, port, threads=8, body_bytes=body_bytes, proxied=settings.proxies > 0).run()
 
 
 if __name__ == "__main__":
