@@ -31,7 +31,7 @@ from database.migrate import MIGRATIONS, bring_up_to_date
 from database.tables import db
 from models.local.kinds import KINDS
 from utils import script
-from web import errors, expiry, layout, security, server, words
+from web import errors, expiry, incoming, layout, security, server, words
 from web.command_line import Database, Manager, Server, Shell
 from web.service import Service
 from web.uploads import Uploads
@@ -61,6 +61,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None,
         count = settings.proxies
         proxied = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)
         app.wsgi_app = proxied  # type: ignore[method-assign]  # this is how Flask wants it wrapped
+    incoming.init_app(app)
     db.init_app(app)
     Migrate(app, db, directory=str(MIGRATIONS))
     Bootstrap5(app)

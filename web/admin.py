@@ -13,6 +13,7 @@ from models.answer import VERDICTS
 from web import invitations, mail
 from web.account_forms import AddressForm, one_line, text_of
 from web.create_admin import admin_role
+from web.incoming import page_number
 from web.users import user_manager
 
 PAGE = 50  # rows
@@ -41,7 +42,7 @@ def users() -> str:
     if text:
         names = (User.username, User.email, User.first_name, User.last_name)
         accounts = accounts.where(db.or_(*(name.icontains(text, autoescape=True) for name in names)))
-    page = db.paginate(accounts, per_page=PAGE)
+    page = db.paginate(accounts, page=page_number(), per_page=PAGE)
     counts = db.select(Query.user_id, db.func.count(Query.id), db.func.max(Query.created_at)).group_by(Query.user_id)
     rows = db.session.execute(counts.where(Query.user_id.in_([user.id for user in page]))).all()
     return render_template(
@@ -93,7 +94,7 @@ def _user_to_change(number: int) -> User:
 @blueprint.route("/admin/invitations", methods=["GET", "POST"])
 def invite():
     """All invitations, and a form for a new one, whose link is e-mailed and shown once."""
-    if request.method == "GET":
+    if request.method != "POST":  # HEAD is a GET whose page is not sent
         return _invitations(AddressForm(formdata=None))
     if current_app.extensions["settings"].registration == "closed":
         abort(409, "New accounts cannot be created: registration is closed on this site.")
@@ -117,7 +118,7 @@ def _invitations(form: AddressForm, **new) -> str:
     return render_template(
         "admin/invitations.html",
         form=form,
-        page=db.paginate(invitations_made, per_page=PAGE),
+        page=db.paginate(invitations_made, page=page_number(), per_page=PAGE),
         inviters=dict(db.session.execute(inviters).all()),
         state=invitations.state,
         lifetime=invitations.LIFETIME,
@@ -143,7 +144,8 @@ def activity() -> str:
     """Everybody's queries, newest first; `user`, `verdict`, `from` and `to` filter them."""
     filters = {name: one_line(request.args.get(name)) for name in ("user", "verdict", "from", "to")}
     queries = _filtered(db.select(Query), filters).options(joinedload(Query.user), joinedload(Query.work))
-    page = db.paginate(queries.order_by(Query.created_at.desc(), Query.id), per_page=PAGE)
+    newest = queries.order_by(Query.created_at.desc(), Query.id)
+    page = db.paginate(newest, page=page_number(), per_page=PAGE)
     verdicts = _filtered(db.select(Query.verdict, db.func.count(Query.id)), filters).group_by(Query.verdict)
     feedback = _filtered(db.select(Query.feedback, db.func.count(Query.id)), filters).group_by(Query.feedback)
     return render_template(

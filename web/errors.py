@@ -2,10 +2,10 @@
 
 import time
 
-from flask import Flask, Response, jsonify, render_template, request
+from flask import Flask, Response, current_app, jsonify, render_template, request
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 from werkzeug.http import HTTP_STATUS_CODES
 
 from utils.images import ImageProblem
@@ -18,9 +18,10 @@ SENTENCES = {
     403: "You are not allowed to see this.",
     404: "There is nothing at this address. It may have been deleted, or it may belong to somebody else.",
     405: "This address does not accept such requests.",
-    413: "The file is too large for this site.",
+    413: "This request has too many fields, or one of them is too long.",
     500: "Something went wrong on our side. The error has been logged.",
 }
+TOO_LARGE = "The file is too large for this site."
 KEPT_HEADERS = ("Retry-After", "Allow", "WWW-Authenticate")
 
 
@@ -78,11 +79,17 @@ def _too_often(_problem: RateLimitExceeded) -> Response:
 def _http(problem: HTTPException) -> Response | HTTPException:
     if problem.code is None or problem.response is not None or problem.code < 400:
         return problem  # a redirect, or an error with a response of its own
-    sentence = problem.description
+    sentence = TOO_LARGE if _is_too_large(problem) else problem.description
     headers = {name: value for name, value in problem.get_headers() if name in KEPT_HEADERS}
     if not sentence or sentence == type(problem).description:
         sentence = SENTENCES.get(problem.code, problem.name)
     return error_response(problem.code, sentence, headers)
+
+
+def _is_too_large(problem: HTTPException) -> bool:
+    """Whether a whole request is too large, which only a file can make it; a form may be refused for its fields."""
+    whole = problem.description == RequestEntityTooLarge.description and not request.is_json
+    return whole and (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]
 
 
 def _unavailable(problem: Unavailable) -> Response:

@@ -13,6 +13,7 @@ from models.local import outlines
 from models.local.detection import straighten
 from utils.images import ImageProblem
 from web import addresses
+from web.errors import TOO_LARGE
 from web.expiry import delete_photographs
 from web.uploads import display_name, uploads
 
@@ -60,7 +61,7 @@ def keep_file(user: User, file: FileStorage, source: str, notes: list[str] | Non
     limit = current_app.extensions["settings"].upload_megabytes << 20
     content = file.read(limit + 1)
     if len(content) > limit:
-        abort(413)
+        abort(413, TOO_LARGE)
     return keep_photograph(user, content, source, file.filename, notes)
 
 
