@@ -1,7 +1,6 @@
 """What all scripts share: folder options, a progress bar, exit codes."""
 
 import argparse
-import errno
 import io
 import sys
 from collections.abc import Callable, Iterable
@@ -10,6 +9,7 @@ from typing import NoReturn, Protocol
 
 from tqdm import tqdm
 
+from utils import files
 from utils.errors import Failed, WrongUse
 from utils.version import VERSION
 
@@ -98,7 +98,7 @@ def run(main: Callable[[], object]) -> NoReturn:
     except KeyboardInterrupt:
         _leave(1, "Interrupted. Finished work is kept: repeat the command to continue.")
     except OSError as problem:
-        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        if problem.errno in files.FULL:
             place = problem.filename or "output"
             _leave(1, f"The disk is full ({place}). Free some space and repeat the command to continue.")
         if isinstance(problem, PermissionError):

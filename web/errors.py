@@ -1,13 +1,20 @@
 """Error pages: what happened, in one sentence, and how to go on."""
 
+import contextlib
+import logging
 import time
 
-from flask import Flask, Response, current_app, jsonify, render_template, request
+from flask import Flask, Response, current_app, g, jsonify, render_template, request
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 from werkzeug.http import HTTP_STATUS_CODES
 
+from database.tables import db
+from utils import files
+from utils.errors import Failed
 from utils.images import ImageProblem
 from web.security import limiter
 from web.service import Unavailable
@@ -21,8 +28,20 @@ SENTENCES = {
     413: "This request has too many fields, or one of them is too long.",
     500: "Something went wrong on our side. The error has been logged.",
 }
+HEADINGS = {
+    403: "Not allowed",
+    404: "Page not found",
+    413: "Too large",
+    429: "Too many requests",
+    503: "Not available just now",
+}
 TOO_LARGE = "The file is too large for this site."
+DATABASE = "The site's database cannot be used just now, and nothing has been kept. Please try again in a while."
+DISK = "The site's disk is full, and nothing has been kept. Please tell an administrator, and try again later."
+RETRY_SECONDS = 30  # after such a failure
 KEPT_HEADERS = ("Retry-After", "Allow", "WWW-Authenticate")
+
+log = logging.getLogger(__name__)
 
 
 def init_app(app: Flask) -> None:
@@ -32,6 +51,10 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Unavailable, _unavailable)
     app.register_error_handler(ImageProblem, _image)
+    app.register_error_handler(OperationalError, _database)
+    app.register_error_handler(PoolTimeout, _database)
+    app.register_error_handler(OSError, _system)
+    app.register_error_handler(Failed, _failed)
     app.register_error_handler(500, _broken)
 
 
@@ -47,10 +70,20 @@ def error_response(code: int, sentence: str, headers: dict[str, str] | None = No
     elif wants_json():
         response = jsonify(error=sentence)
     else:
-        response = Response(render_template("error.html", code=code, sentence=sentence))
+        response = Response(_page(code, sentence))
     response.status_code = code
     response.headers.extend(headers or {})
     return response
+
+
+def _page(code: int, sentence: str) -> str:
+    """An error page; without the frame of the others where the database, which that needs, is what failed."""
+    values = {"code": code, "sentence": sentence, "heading": HEADINGS.get(code, "Something went wrong")}
+    try:
+        return render_template("error.html", **values)
+    except SQLAlchemyError:
+        title = current_app.extensions["settings"].title
+        return current_app.jinja_env.get_template("bare.html").render(values, title=title)
 
 
 def _csrf(problem: CSRFError) -> Response:
@@ -98,6 +131,30 @@ def _unavailable(problem: Unavailable) -> Response:
 
 def _image(problem: ImageProblem) -> Response:
     return error_response(400, f"The picture cannot be used: {problem}.")
+
+
+def _database(problem: SQLAlchemyError) -> Response:
+    """The database is locked for too long, or gone, or its disk is full."""
+    log.error("The database cannot be used: %s", problem)
+    g.database_failed = True
+    with contextlib.suppress(SQLAlchemyError):
+        db.session.rollback()
+    full = "disk is full" in str(problem) or files.is_full(current_app.extensions["settings"].database)
+    return error_response(503, DISK if full else DATABASE, {"Retry-After": str(RETRY_SECONDS)})
+
+
+def _system(problem: OSError) -> Response:
+    if problem.errno not in files.FULL:
+        raise problem
+    log.error("The disk is full: %s", problem)
+    return error_response(503, DISK, {"Retry-After": str(RETRY_SECONDS)})
+
+
+def _failed(problem: Failed) -> Response:
+    """The collection is damaged, or its disk; the sentence is for who runs the site, and names folders."""
+    log.error("%s", problem)
+    sentence = "The collection cannot be used just now. Please tell an administrator of this site; its log says why."
+    return error_response(503, sentence, {"Retry-After": str(RETRY_SECONDS)})
 
 
 def _broken(_problem: Exception) -> Response:

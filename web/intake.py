@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from flask import abort, current_app
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.datastructures import FileStorage
 
 from database.tables import Photograph, User, db, random_id
@@ -110,5 +111,9 @@ def deleted_on_failure(photograph: Photograph) -> Iterator[None]:
         yield
     except Exception:
         db.session.rollback()
-        delete_photographs([name])
+        try:
+            delete_photographs([name])
+        except SQLAlchemyError:  # the database is what failed; a row without a query is swept later
+            db.session.rollback()
+            uploads().delete(name)
         raise
