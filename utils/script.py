@@ -1,6 +1,7 @@
 """What all scripts share: folder options, a progress bar, exit codes."""
 
 import argparse
+import errno
 import io
 import sys
 from collections.abc import Callable, Iterable
@@ -12,6 +13,8 @@ from tqdm import tqdm
 from utils import files
 from utils.errors import Failed, WrongUse
 from utils.version import VERSION
+
+NO_MEMORY = "There is not enough memory. Close other programs, or lift a limit such as that of ulimit -v, and repeat."
 
 
 def plain_parser(docstring: str) -> argparse.ArgumentParser:
@@ -97,7 +100,11 @@ def run(main: Callable[[], object]) -> NoReturn:
         _leave(1, problem)
     except KeyboardInterrupt:
         _leave(1, "Interrupted. Finished work is kept: repeat the command to continue.")
+    except MemoryError:
+        _leave(1, NO_MEMORY)
     except OSError as problem:
+        if problem.errno == errno.ENOMEM:
+            _leave(1, NO_MEMORY)
         if problem.errno in files.FULL:
             place = problem.filename or "output"
             _leave(1, f"The disk is full ({place}). Free some space and repeat the command to continue.")
