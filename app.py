@@ -17,6 +17,7 @@ Examples:
 import logging
 import sys
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ from models.local.kinds import KINDS
 from utils import script
 from web import errors, expiry, incoming, layout, security, server, words
 from web.command_line import Database, Manager, Server, Shell
-from web.service import Service
+from web.service import Service, without_folders
 from web.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def _service(app: Flask, settings: Settings) -> Service:
         with app.app_context():
             follow(engine.images)
 
-    return Service(open_engine, settings.computing, settings.waiting, ready)
+    shown = partial(without_folders, settings=settings)
+    return Service(open_engine, settings.computing, settings.waiting, ready, shown)
 
 
 def serve() -> None:

@@ -9,6 +9,7 @@ does not hold up queries.
 """
 
 import logging
+from functools import partial
 
 from flask import Flask, abort, redirect, request, url_for
 
@@ -17,7 +18,7 @@ from config import Settings
 from models.collection.store import Store
 from utils import script
 from web import server
-from web.service import Service
+from web.service import Service, without_folders
 from web.statistics import PAGES
 
 PARTS = ("statistics", "user", "accounts", "health")  # blueprints, and Flask-User's pages
@@ -44,7 +45,10 @@ def create_app(settings: Settings | None = None, **config) -> Flask:
     """The site; arguments as of app.create_app."""
     settings = settings or Settings.read()
     service = Service(
-        lambda: Collection(Store.reading(settings.output), settings), settings.computing, settings.waiting
+        lambda: Collection(Store.reading(settings.output), settings),
+        settings.computing,
+        settings.waiting,
+        shown=partial(without_folders, settings=settings),
     )
     made = site.create_app(settings, service, **config)
     made.before_request(_only_statistics)

@@ -16,6 +16,7 @@ import random
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                     codes[_ask(address, token, _picture(photographs, number))] += 1
                     if (number + 1) % max(1, options.queries // STEPS) == 0:
                         seen.append((number + 1, memory(process.pid)))
+                        print(f"{seen[-1][0]:,} questions: {seen[-1][1]:,} MiB", file=sys.stderr, flush=True)
 
             with ThreadPoolExecutor(len(tokens)) as pool:
                 list(pool.map(person, tokens))
@@ -104,10 +106,14 @@ def _picture(photographs: list[Path], number: int) -> bytes:
 
 
 def _ask(address: str, token: str, content: bytes) -> int:
-    """The status of the answer."""
+    """The status of the answer; comes back when told to."""
     headers = {"Authorization": f"Bearer {token}"}
-    files = {"picture": ("picture", content)}
-    return requests.post(f"{address}/api/v1/search", files=files, headers=headers, timeout=PATIENCE).status_code
+    while True:
+        files = {"picture": ("picture", content)}
+        answer = requests.post(f"{address}/api/v1/search", files=files, headers=headers, timeout=PATIENCE)
+        if answer.status_code not in (429, 503):
+            return answer.status_code
+        time.sleep(int(answer.headers["Retry-After"]))
 
 
 def _judge(seen: list[tuple[int, int]], queries: int) -> None:
