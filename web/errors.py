@@ -7,7 +7,7 @@ import time
 from flask import Flask, Response, current_app, g, jsonify, render_template, request
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 from werkzeug.http import HTTP_STATUS_CODES
@@ -53,6 +53,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(ImageProblem, _image)
     app.register_error_handler(OperationalError, _database)
     app.register_error_handler(PoolTimeout, _database)
+    app.register_error_handler(DataError, _no_value)
     app.register_error_handler(OSError, _system)
     app.register_error_handler(Failed, _failed)
     app.register_error_handler(500, _broken)
@@ -141,6 +142,13 @@ def _database(problem: SQLAlchemyError) -> Response:
         db.session.rollback()
     full = "disk is full" in str(problem) or files.is_full(current_app.extensions["settings"].database)
     return error_response(503, DISK if full else DATABASE, {"Retry-After": str(RETRY_SECONDS)})
+
+
+def _no_value(problem: DataError) -> Response:
+    """PostgreSQL compares with no zero byte, and with no number beyond its columns."""
+    log.info("A request was refused: %s", problem)
+    db.session.rollback()
+    return error_response(400, SENTENCES[400])
 
 
 def _system(problem: OSError) -> Response:

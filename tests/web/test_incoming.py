@@ -42,6 +42,14 @@ def test_a_page_that_there_cannot_be(admin, number):
     assert [admin.get(f"{address}?page={number}").status_code for address in LISTS] == [404] * len(LISTS)
 
 
+def test_words_and_years_that_no_column_can_hold(client, admin):
+    for address in ("/collection?author=a%00b", "/api/v1/works?author=a%00b", "/admin/activity?user=a%00b"):
+        assert admin.get(address).status_code in (200, 400), address
+    for year in ("99999999999999999999", "-99999999999", "10000"):
+        assert client.get(f"/api/v1/works?first_year={year}").status_code == 422
+        assert client.get(f"/api/v1/works?last_year={year}").status_code == 422
+
+
 def test_numbers_that_no_table_can_hold_lead_nowhere(admin):
     for address in ("/admin/users/{}", "/admin/invitations/{}/revoke", "/profile/tokens/{}/revoke"):
         answer = post(admin, address.format("99999999999999999999"), {"action": "disable"}, page="/profile")
