@@ -2,12 +2,10 @@
 
 import contextlib
 import inspect
-import io
 import os
 import pty
 import re
 import select
-import shutil
 import socket
 import sqlite3
 import subprocess
@@ -18,8 +16,7 @@ from pathlib import Path
 
 import pytest
 
-import app
-from utils import script
+from tests.web import commands
 from utils.version import VERSION
 
 ROOT = Path(__file__).parents[2]
@@ -39,43 +36,13 @@ def run(environment):
     """run("db", "upgrade", code=0, given=""): what it printed."""
 
     def _run(*arguments: str, code: int = 0, given: str = "") -> str:
-        done = subprocess.run(
-            [sys.executable, "app.py", *arguments],
-            cwd=ROOT,
-            env=environment,
-            input=given,
-            capture_output=True,
-            text=True,
-        )
+        done = commands.run(*arguments, environment=environment, given=given)
         said = done.stdout + done.stderr
         assert done.returncode == code, said
         assert "Traceback" not in said
         return said
 
     return _run
-
-
-@pytest.fixture
-def refused(environment, migrated, tmp_path, monkeypatch, capsys):
-    """refused("create_admin", given=""): as `run` with code 2, in this process, which has imported everything."""
-
-    def _refused(*arguments: str, given: str = "") -> str:
-        (tmp_path / "database").mkdir(exist_ok=True)
-        if not (tmp_path / "database" / "site.sqlite").exists():
-            shutil.copy(migrated, tmp_path / "database" / "site.sqlite")
-        for name in os.environ.keys() - environment.keys():
-            monkeypatch.delenv(name)
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["app.py", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(given))
-        with pytest.raises(SystemExit) as end:
-            script.run(app.main)
-        told = capsys.readouterr()
-        assert end.value.code == 2, told
-        return told.out + told.err
-
-    return _refused
 
 
 def accounts(tmp_path) -> list[tuple]:
@@ -105,11 +72,11 @@ def test_version(run):
 @pytest.mark.parametrize(
     "arguments", [["nonsense"], ["db", "nonsense"], ["create_admin", "--nonsense"], ["shell", "x"]]
 )
-def test_what_is_unknown_is_code_2(refused, arguments):
-    refused(*arguments)
+def test_what_is_unknown_is_code_2(run, arguments):
+    run(*arguments, code=2)
 
 
-def test_an_unknown_setting_is_code_2_and_no_traceback(run, environment):
+def test_an_unknown_setting_is_code_2(run, environment):
     environment["RETRIEVAL_NONSENSE"] = "1"
     assert "RETRIEVAL_NONSENSE is not a setting" in run("create_admin", code=2)
 
@@ -161,8 +128,8 @@ def test_create_admin_again_changes_nothing(run, tmp_path):
         (["root", "a@b.org", "--password-from-stdin", "--random-password"], "", "Choose one of"),
     ],
 )
-def test_create_admin_refuses_in_one_sentence(refused, tmp_path, arguments, given, sentence):
-    assert sentence in refused("create_admin", *arguments, given=given)
+def test_create_admin_refuses_in_one_sentence(run, tmp_path, arguments, given, sentence):
+    assert sentence in run("create_admin", *arguments, code=2, given=given)
     assert accounts(tmp_path) == []
 
 
