@@ -18,6 +18,7 @@ Examples:
 import logging
 import sys
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,9 +33,9 @@ from database.migrate import MIGRATIONS, bring_up_to_date
 from database.tables import db
 from models.local.kinds import KINDS
 from utils import script
-from web import errors, expiry, jobs, layout, security, words
+from web import errors, expiry, incoming, jobs, layout, security, server, words
 from web.command_line import Database, Manager, Server, Shell
-from web.service import Service
+from web.service import Service, without_folders
 from web.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None,
         count = settings.proxies
         proxied = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)
         app.wsgi_app = proxied  # type: ignore[method-assign]  # this is how Flask wants it wrapped
+    incoming.init_app(app)
     db.init_app(app)
     Migrate(app, db, directory=str(MIGRATIONS))
     Bootstrap5(app)
@@ -115,13 +117,13 @@ def _service(app: Flask, settings: Settings) -> Service:
         with app.app_context():
             follow(engine.images)
 
-    return Service(open_engine, settings.computing, settings.waiting, ready)
+    shown = partial(without_folders, settings=settings)
+    return Service(open_engine, settings.computing, settings.waiting, ready, shown)
 
 
 def serve() -> None:
     """Serve the site with waitress, until Ctrl-C."""
     from flask import current_app
-    from waitress import serve as waitress
 
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # it is a proxy
     settings = app.extensions["settings"]
@@ -130,15 +132,15 @@ def serve() -> None:
     if settings.jobs:
         app.extensions["jobs"].start()
     print(f"Open http://{settings.host}:{settings.port} in a browser. Press Ctrl-C to stop.", flush=True)
-    waitress(
+    server.make(
         app,
-        host=settings.host,
-        port=settings.port,
+        settings.host,
+        settings.port,
         threads=settings.computing + settings.waiting + SPARE_THREADS,
         # Up to here the site itself refuses, in words.
-        max_request_body_size=4 * max(app.config["MAX_CONTENT_LENGTH"], settings.batch_megabytes << 20),
-        ident=None,
-    )
+        body_bytes=4 * max(app.config["MAX_CONTENT_LENGTH"], settings.batch_megabytes << 20),
+        proxied=settings.proxies > 0,
+    ).run()
 
 
 def manager() -> Manager:

@@ -10,6 +10,7 @@ does not hold up queries.
 
 import logging
 from dataclasses import replace
+from functools import partial
 
 from flask import Flask, abort, redirect, request, url_for
 
@@ -17,7 +18,8 @@ import app as site
 from config import Settings
 from models.collection.store import Store
 from utils import script
-from web.service import Service
+from web import server
+from web.service import Service, without_folders
 from web.statistics import PAGES
 
 PARTS = ("statistics", "user", "accounts", "health")  # blueprints, and Flask-User's pages
@@ -44,7 +46,10 @@ def create_app(settings: Settings | None = None, **config) -> Flask:
     """The site; arguments as of app.create_app."""
     settings = settings or Settings.read()
     service = Service(
-        lambda: Collection(Store.reading(settings.output), settings), settings.computing, settings.waiting
+        lambda: Collection(Store.reading(settings.output), settings),
+        settings.computing,
+        settings.waiting,
+        shown=partial(without_folders, settings=settings),
     )
     # No jobs either: there is nothing to do them with.
     made = site.create_app(replace(settings, jobs=0), service, **config)
@@ -73,12 +78,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for talkative in ("alembic", "faiss"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
-    from waitress import serve
-
     made = create_app(settings)
     made.extensions["service"].start()
     print(f"Open http://{settings.host}:{port} in a browser. Press Ctrl-C to stop.", flush=True)
-    serve(made, host=settings.host, port=port, threads=8, ident=None)
+    body_bytes = made.config["MAX_CONTENT_LENGTH"]
+    server.make(made, settings.host, port, threads=8, body_bytes=body_bytes, proxied=settings.proxies > 0).run()
 
 
 if __name__ == "__main__":

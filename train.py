@@ -6,6 +6,7 @@ Examples:
   python train.py --weights vgg_cam.h5 --size 1024x720 --batch-size 4
   python train.py --pooling cam            with the descriptor as published (Jimenez et al. 2017)
   python train.py --update                 after create_list.py: add, recompute, delete; train nothing
+  python train.py --check                  verify every value in the store, and compute anew what is damaged
 
 The descriptors are written to OUTPUT/collection.lmdb; unreadable files are listed in skipped.csv beside the lists, with
 the reason. An interrupted run continues where it stopped. --update uses the options of the first run.
@@ -18,6 +19,7 @@ from dataclasses import asdict, replace
 
 from config import POOLINGS, Settings
 from models.collection import lists
+from models.collection.checking import check
 from models.collection.reading import Reading
 from models.collection.store import Store
 from models.description.recipe import METHOD, Recipe
@@ -30,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = Settings.read()
     options = _options(settings, argv)
     settings = replace(settings, batch_size=options.batch_size)
+    if options.check and _is_whole(options, settings):
+        return
     listed = lists.read(options.lists)
     if not any(os.access(options.dataset / path, os.F_OK) for path in listed.horizontal + listed.vertical):
         # Most likely a folder that is not mounted: an update would delete the whole collection.
@@ -39,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     with Store.writing(options.output, settings.store_gigabytes) as store:
         given = {name: getattr(options, name) for name in ("weights", "pooling", "classes", "dimensions", "size")}
-        recipe = Recipe.from_options(settings, given, store, options.update)
+        recipe = Recipe.from_options(settings, given, store, options.update or options.check)
 
         from models.description.describer import Describer
         from models.description.filling import Unreadable, describe  # only now: TensorFlow takes seconds
@@ -57,6 +61,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         skipped = [(path, reason) for path, (_, reason) in store.skipped().items()]
         lists.write_skipped(options.lists, skipped, "train.py")
         print(f"{store.count('descriptors')} images with descriptors in {store.path}: {outcome}")
+
+
+def _is_whole(options: argparse.Namespace, settings: Settings) -> bool:
+    """Whether nothing is left to compute after the store was verified. Raises WrongUse where there is none."""
+    Store.reading(options.output).close()
+    with Store.writing(options.output, settings.store_gigabytes) as store:
+        found = check(store)
+        print(found)
+        if store.without_features():
+            print("Local features are missing: run pre_compute_descriptor.py.")
+    return not found.to_describe
 
 
 def _options(settings: Settings, argv: Sequence[str] | None) -> argparse.Namespace:
@@ -81,6 +96,7 @@ def _options(settings: Settings, argv: Sequence[str] | None) -> argparse.Namespa
     )
     add("--precision", choices=("auto", "float32", "bfloat16"), default=settings.precision, help="(%(default)s)")
     add("--update", action="store_true", help="process only pictures that are new, changed or deleted")
+    add("--check", action="store_true", help="verify what the store has, and compute anew what is damaged")
     return parser.parse_args(argv)
 
 

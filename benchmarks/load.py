@@ -64,8 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         settings = replace(
             settings, dataset=options.dataset, output=options.output, database=Path(scratch), database_url=""
         )
-        tokens = _people(settings, options.people)
-        with _site(settings) as (address, process):
+        tokens = people(settings, options.people)
+        with site(settings) as (address, process):
             seen = _ask_all(address, process, tokens, photographs, options)
     _print_report(seen, options)
     if seen.wrong or set(seen.codes) - {200, 201, 503}:
@@ -78,13 +78,18 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--queries", type=script.positive, default=500, help="in all (%(default)s)")
     parser.add_argument("--batch", type=int, default=0, help="photographs of a batch meanwhile (%(default)s)")
     parser.add_argument("--pause", type=float, default=0, help="seconds between an answer and the next (%(default)s)")
-    parser.add_argument("--output", type=Path, default=Path("output/demo"), help="the collection (%(default)s)")
-    parser.add_argument("--dataset", type=Path, default=Path("dataset/demo/images"), help="its pictures (%(default)s)")
-    parser.add_argument("--photographs", type=Path, default=Path("dataset/demo/queries"), help="(%(default)s)")
+    add_folders(parser)
     return parser.parse_args(argv)
 
 
-def _people(settings: Settings, count: int) -> list[str]:
+def add_folders(parser: argparse.ArgumentParser) -> None:
+    """The options that name a collection, and photographs to ask it about."""
+    parser.add_argument("--output", type=Path, default=Path("output/demo"), help="the collection (%(default)s)")
+    parser.add_argument("--dataset", type=Path, default=Path("dataset/demo/images"), help="its pictures (%(default)s)")
+    parser.add_argument("--photographs", type=Path, default=Path("dataset/demo/queries"), help="(%(default)s)")
+
+
+def people(settings: Settings, count: int) -> list[str]:
     """Accounts with a token each: the tokens."""
     import hashlib
     import secrets
@@ -107,7 +112,7 @@ def _people(settings: Settings, count: int) -> list[str]:
 
 
 @contextmanager
-def _site(settings: Settings):
+def site(settings: Settings):
     """(address, process) of the site, ready to answer; ended afterwards."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -157,12 +162,12 @@ def _ask_all(
             if said is not None and said != told[place]:
                 seen.wrong.append(f"{photographs[place].name}: {said} in place of {told[place]}")
             if turn % 50 == 0:
-                seen.memory.append(_memory(process.pid))
+                seen.memory.append(memory(process.pid))
             time.sleep(options.pause)
 
     with ThreadPoolExecutor(len(tokens)) as pool:
         list(pool.map(person, range(len(tokens))))
-    seen.memory.append(_memory(process.pid))
+    seen.memory.append(memory(process.pid))
     if batch:
         done = requests.get(batch, headers={"Authorization": f"Bearer {tokens[0]}"}, timeout=PATIENCE).json()
         print(f"of the batch, {done['answered']} of {done['photographs']} were answered meanwhile")
@@ -215,7 +220,7 @@ def _ask(address: str, token: str, photograph: Path) -> tuple[requests.Response,
     return response, (answer["verdict"], answer["work"] and answer["work"]["id"])
 
 
-def _memory(process: int) -> int:
+def memory(process: int) -> int:
     """MiB that a process holds."""
     status = Path(f"/proc/{process}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) // 1024

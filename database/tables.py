@@ -9,6 +9,7 @@ store and with the register, which lies as a file beside the database (database/
 from these two. The words of works are in an index of their own, `work_texts` (database/fulltext.py).
 """
 
+import hashlib
 import os
 import re
 import secrets
@@ -136,9 +137,25 @@ class User(Model, UserMixin):
         Flask-User's own answers 500 to the session of a deleted user, and lets a disabled one stay in.
         """
         users = current_app.user_manager  # type: ignore[attr-defined]  # Flask-User puts it there
-        items = users.verify_token(token, expiration_in_seconds)
+        lifetime = int(current_app.permanent_session_lifetime.total_seconds())
+        items = users.verify_token(token, expiration_in_seconds or lifetime)
+        if items and db.session.get(EndedSession, EndedSession.digest_of(token)):
+            return None
         user = users.db_manager.get_user_by_id(items[0]) if items and len(items) == 2 else None
         return user if user and user.active and compare_digest(user.password[-8:], items[1]) else None
+
+
+class EndedSession(Model):
+    """A session that was signed out of: its cookies, wherever somebody has a copy, let nobody in any more."""
+
+    __tablename__ = "ended_sessions"
+    digest = db.Column(db.String(64), primary_key=True)
+    ended_at = db.Column(db.DateTime, nullable=False, default=now, index=True)
+
+    @staticmethod
+    def digest_of(token: str) -> str:
+        """What is kept of a session's token."""
+        return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 class Invitation(Model):

@@ -1,5 +1,7 @@
 """Atomic writing of files: first under a temporary name in the same folder, then moved into place."""
 
+import ctypes
+import errno
 import fcntl
 import os
 import secrets
@@ -11,6 +13,8 @@ from typing import IO
 
 from utils.errors import WrongUse
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a write says where there is no room for it
+SPARE = 1 << 20  # bytes; a disk with less than this is full
 PART = ".part"  # suffix of temporary names, by which leftovers of a killed process can be recognised
 
 
@@ -54,6 +58,21 @@ def _permissions(path: Path) -> int:
         return path.stat().st_mode & 0o777 | 0o200
     except OSError:
         return 0o666
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Exchange two files or folders at once; False where the system or the file system cannot, and nothing is done."""
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):
+        return False
+    here, exchanging = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of Linux
+    return renameat2(here, os.fsencode(one), here, os.fsencode(other), exchanging) == 0
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk of a folder has no room left."""
+    return shutil.disk_usage(folder).free < SPARE
 
 
 def hold(file: IO | int, refusal: str) -> None:

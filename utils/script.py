@@ -10,8 +10,11 @@ from typing import NoReturn, Protocol
 
 from tqdm import tqdm
 
+from utils import files
 from utils.errors import Failed, WrongUse
 from utils.version import VERSION
+
+NO_MEMORY = "There is not enough memory. Close other programs, or lift a limit such as that of ulimit -v, and repeat."
 
 
 def plain_parser(docstring: str) -> argparse.ArgumentParser:
@@ -97,8 +100,12 @@ def run(main: Callable[[], object]) -> NoReturn:
         _leave(1, problem)
     except KeyboardInterrupt:
         _leave(1, "Interrupted. Finished work is kept: repeat the command to continue.")
+    except MemoryError:
+        _leave(1, NO_MEMORY)
     except OSError as problem:
-        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        if problem.errno == errno.ENOMEM:
+            _leave(1, NO_MEMORY)
+        if problem.errno in files.FULL:
             place = problem.filename or "output"
             _leave(1, f"The disk is full ({place}). Free some space and repeat the command to continue.")
         if isinstance(problem, PermissionError):

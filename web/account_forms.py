@@ -6,6 +6,7 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, PasswordField, StringField, ValidationError
 from wtforms.validators import DataRequired, EqualTo, Length
 
+from database.tables import User
 from web.users import user_manager
 
 MIN_PASSWORD, MAX_PASSWORD = 10, 200  # characters
@@ -135,6 +136,17 @@ class AddressForm(FlaskForm):
     )
 
 
+class ConfirmForm(FlaskForm):
+    """The password of `user`, who wants to confirm an address: the link alone could be anybody's account."""
+
+    password = PasswordField("Password", _required("Please enter your password."))
+    user: User
+
+    def validate_password(self, field: PasswordField) -> None:
+        if not user_manager().verify_password(text_of(field), self.user.password):
+            raise ValidationError("This is not the password of this account.")
+
+
 class NewPasswordForm(FlaskForm):
     """A new password, for `user`."""
 
@@ -142,6 +154,7 @@ class NewPasswordForm(FlaskForm):
     retype_password = PasswordField(
         "Repeat the new password", [EqualTo("new_password", "The two passwords do not match.")]
     )
+    end_tokens = BooleanField("End my API tokens too, so that programs need new ones")
     user = current_user
 
     def validate_new_password(self, field: PasswordField) -> None:

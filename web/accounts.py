@@ -14,9 +14,9 @@ from flask_user import current_user, login_required
 from sqlalchemy.exc import IntegrityError
 from werkzeug import Response
 
-from database.tables import Invitation, Query, Token, User, db, now
-from web import invitations, mail
-from web.account_forms import AddressForm, NewPasswordForm, RegisterForm, TokenForm, one_line, text_of
+from database.tables import EndedSession, Invitation, Query, Token, User, db, now
+from web import invitations, known_browsers, mail
+from web.account_forms import AddressForm, ConfirmForm, NewPasswordForm, RegisterForm, TokenForm, one_line, text_of
 from web.create_admin import CreateAdmin
 from web.flask_user_fixes import AccountManager
 from web.security import limiter
@@ -42,7 +42,7 @@ def init_app(app: Flask) -> None:
     app.config.from_mapping(
         USER_APP_NAME=settings.title,
         USER_EMAIL_SENDER_EMAIL=settings.mail_sender,
-        USER_USER_SESSION_EXPIRATION=0,
+        USER_USER_SESSION_EXPIRATION=0,  # else every visitor would get a cookie; database/tables.py minds the age
         USER_AFTER_CHANGE_PASSWORD_ENDPOINT="accounts.profile",
         USER_AFTER_CHANGE_USERNAME_ENDPOINT="accounts.profile",
         USER_AFTER_EDIT_USER_PROFILE_ENDPOINT="accounts.profile",
@@ -50,6 +50,7 @@ def init_app(app: Flask) -> None:
     )
     mail.init_app(app)
     AccountManager(app, db, User)
+    app.add_url_rule("/user/confirm-email/<token>", "user.confirm_email", methods=["POST"])  # there it is for GET only
     app.view_functions |= {
         "user.login": sign_in,
         "user.logout": sign_out,
@@ -89,9 +90,14 @@ def _sent_form(page):
 
 
 def _account() -> str:
-    """The account that somebody tries to sign in to, by user name or e-mail address."""
+    """The account that somebody tries to sign in to, by user name or e-mail address.
+
+    A browser in which its owner has signed in before counts apart: wrong passwords from elsewhere lock nobody out.
+    """
     name = one_line(request.form.get("username"))
     user = user_manager().find_login(name)
+    if user and (browser := known_browsers.known(user)):
+        return f"user {user.id} in browser {browser}"
     return f"user {user.id}" if user else f"name {name[:100].lower()}"
 
 
@@ -117,11 +123,20 @@ def sign_out():
         return redirect(url_for("search.start"))
     if request.method != "POST":
         return render_template("flask_user/sign_out.html")
+    _end_session()
     logout_user()
     for key in [key for key in session if key != "_remember"]:  # Flask-Login's order to delete its cookie must stay
         session.pop(key)
     flash("You have signed out.", "success")
     return redirect(url_for("search.start"))
+
+
+def _end_session() -> None:
+    """No copy of this session's cookies lets anybody in from now on; what has expired anyway is forgotten."""
+    lifetime = current_app.config["PERMANENT_SESSION_LIFETIME"]
+    db.session.execute(db.delete(EndedSession).where(EndedSession.ended_at < now() - lifetime))
+    db.session.merge(EndedSession(digest=EndedSession.digest_of(session.get("_user_id", ""))))
+    db.session.commit()
 
 
 # Registering
@@ -190,6 +205,12 @@ def _accept(invitation: Invitation, user: User) -> Response:
 
 
 def _check_your_mail(address: str, sent: bool) -> Response:
+    if sent and mail.waits():
+        flash(
+            f"Almost done: this site sends no e-mail. An administrator will pass on the link that confirms {address}.",
+            "success",
+        )
+        return redirect(url_for("user.login"))
     if sent:
         flash(f"Almost done: please follow the link in the e-mail we have sent to {address}.", "success")
         return redirect(url_for("user.login"))
@@ -200,14 +221,22 @@ def _check_your_mail(address: str, sent: bool) -> Response:
     return redirect(url_for("user.resend_email_confirmation"))
 
 
-def confirm_address(token: str) -> Response:
-    """The link in the e-mail: confirms the address, and signs in once."""
+@limiter.limit(PASSWORD, methods=["POST"])
+def confirm_address(token: str):
+    """The link in the e-mail: with the password of the account it confirms the address, and signs in once.
+
+    Without the password somebody could register with another person's address, and wait until that person clicks.
+    """
     users = user_manager()
     user = users.user_to_confirm(token)
     if user is None:
         return _to_sign_in("This confirmation link is not valid or has expired. You can request a new one.")
     if user.email_confirmed_at:
         return _to_sign_in("Your e-mail address is already confirmed. Please sign in.", "info")
+    form = ConfirmForm()
+    form.user = user
+    if not form.validate_on_submit():
+        return _sent_form(render_template("flask_user/confirm_email.html", form=form))
     user.email_confirmed_at = now()
     db.session.commit()
     flash("Thank you, your e-mail address is confirmed.", "success")
@@ -228,9 +257,15 @@ def resend_confirmation():
         return _sent_form(render_template("flask_user/resend_confirm_email.html", form=form))
     mail.later(_send_confirmation_link, text_of(form.email))
     return _to_sign_in(
-        f"If an account with the address {form.email.data} still has to be confirmed, an e-mail is on its way.",
+        f"If an account with the address {form.email.data} still has to be confirmed, {_on_its_way()}.",
         "success",
     )
+
+
+def _on_its_way() -> str:
+    if mail.waits():
+        return "an administrator of this site has the link now, and will pass it on"
+    return "an e-mail with a link is on its way"
 
 
 def _send_confirmation_link(address: str) -> None:
@@ -252,8 +287,7 @@ def forgot_password():
         return _sent_form(render_template("flask_user/forgot_password.html", form=form))
     mail.later(_send_reset_link, text_of(form.email))
     return _to_sign_in(
-        f"If there is an account with the address {form.email.data}, an e-mail with a link to choose a new password is "
-        "on its way.",
+        f"If there is an account with the address {form.email.data}, {_on_its_way()}.",
         "success",
     )
 
@@ -276,6 +310,8 @@ def reset_password(token: str):
     if not form.validate_on_submit():
         return _sent_form(render_template("flask_user/reset_password.html", form=form))
     user.password = users.hash_password(form.new_password.data)
+    if form.end_tokens.data:
+        end_tokens(user)
     user.email_confirmed_at = user.email_confirmed_at or now()
     db.session.commit()
     users.email_manager.send_password_changed_email(user)
@@ -283,9 +319,18 @@ def reset_password(token: str):
     return users._do_login_user(user, url_for("search.start"))
 
 
+def end_tokens(user: User) -> None:
+    """Revoke all API tokens of a user (not committed)."""
+    db.session.execute(db.delete(Token).where(Token.user_id == user.id))
+
+
 @limiter.limit(PASSWORD, methods=["POST"])
 def change_password():
-    return _sent_form(user_manager().change_password_view())
+    answer = user_manager().change_password_view()
+    if not isinstance(answer, str) and request.form.get("end_tokens"):
+        end_tokens(current_user)
+        db.session.commit()
+    return _sent_form(answer)
 
 
 @limiter.limit(PASSWORD, methods=["POST"])

@@ -47,6 +47,8 @@ WRITABLE = "%/:=&?~+!$,;'@()*[]-._"  # characters that are not quoted in a path 
 # Public IPv6 addresses, less those that stand for an IPv4 address behind a gateway.
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 TUNNELS = [ipaddress.ip_network(net) for net in ("2001::/32", "2002::/16")]  # Teredo, 6to4
+# Public by their numbers, but answered inside a cloud: to its machines they tell, and give, keys.
+CLOUD = [ipaddress.ip_address(each) for each in ("168.63.129.16", "192.0.0.192")]  # of Azure, of Oracle
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 # A DNS lookup cannot be interrupted; in a thread, we can at least stop waiting for it.
@@ -66,6 +68,8 @@ def is_public(address: IP) -> bool:
             return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
         if address not in GLOBAL_UNICAST or any(address in net for net in TUNNELS):
             return False
+    if address in CLOUD:
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 

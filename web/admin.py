@@ -8,11 +8,13 @@ from sqlalchemy import Select
 from sqlalchemy.orm import joinedload
 from werkzeug import Response
 
-from database.tables import Invitation, Query, Role, User, db
+from database.tables import Invitation, Photograph, Query, Role, Token, User, db, now
 from models.answer import VERDICTS
 from web import invitations, mail
 from web.account_forms import AddressForm, one_line, text_of
 from web.create_admin import admin_role
+from web.expiry import delete_photographs
+from web.incoming import page_number
 from web.users import user_manager
 
 PAGE = 50  # rows
@@ -36,22 +38,26 @@ def _administrators_only() -> None:
 @blueprint.get("/admin/users")
 def users() -> str:
     """Everybody with an account, by name; `q` filters by part of a name or an e-mail address."""
+    return _users()
+
+
+def _users(**new: str) -> str:
     text = one_line(request.args.get("q"))
     accounts = db.select(User).order_by(db.func.lower(User.username), User.id)
     if text:
         names = (User.username, User.email, User.first_name, User.last_name)
         accounts = accounts.where(db.or_(*(name.icontains(text, autoescape=True) for name in names)))
-    page = db.paginate(accounts, per_page=PAGE)
+    page = db.paginate(accounts, page=page_number(), per_page=PAGE)
     counts = db.select(Query.user_id, db.func.count(Query.id), db.func.max(Query.created_at)).group_by(Query.user_id)
     rows = db.session.execute(counts.where(Query.user_id.in_([user.id for user in page]))).all()
     return render_template(
-        "admin/users.html", page=page, text=text, queries={user: (count, last) for user, count, last in rows}
+        "admin/users.html", page=page, text=text, queries={user: (count, last) for user, count, last in rows}, **new
     )
 
 
 @blueprint.post("/admin/users/<int:number>")
-def change_user(number: int) -> Response:
-    """Disable or enable a user, give or remove administrator rights.
+def change_user(number: int) -> Response | str:
+    """Disable or enable a user, give or remove administrator rights, confirm an address, make a password link.
 
     Nobody can change their own account here, so there is always an administrator.
     """
@@ -65,12 +71,40 @@ def change_user(number: int) -> Response:
             user.roles, done = [admin_role()], "is now an administrator"
         case "take":
             user.roles, done = [], "is no longer an administrator"
+        case "confirm":
+            user.email_confirmed_at, done = user.email_confirmed_at or now(), "has a confirmed address now"
+        case "reset":
+            link = user_manager().reset_link(user)
+            db.session.commit()
+            return _users(link=link, link_for=user.username)
         case _:
-            abort(400, "The action must be disable, enable, give or take.")
+            abort(400, "The action must be disable, enable, give, take, confirm or reset.")
     name = user.username
     db.session.commit()
     flash(f"{name} {done}.", "success")
     return redirect(url_for("admin.users", q=request.args.get("q"), page=request.args.get("page")))
+
+
+@blueprint.route("/admin/users/<int:number>/delete", methods=["GET", "POST"])
+def delete_user(number: int) -> Response | str:
+    """Delete somebody else's account, with photographs, answers and tokens; asks first."""
+    if request.method != "POST":
+        user = db.get_or_404(User, number)
+        counted = {
+            name: db.session.scalar(db.select(db.func.count()).where(table.user_id == number))
+            for name, table in (("photographs", Photograph), ("tokens", Token))
+        }
+        return render_template("admin/delete_user.html", user=user, **counted)
+    user = _user_to_change(number)
+    name = user.username
+    photographs = db.session.scalars(db.select(Photograph.id).filter_by(user_id=number)).all()
+    user.active = False  # whatever fails from here on, the account is closed
+    db.session.commit()
+    delete_photographs(photographs)
+    db.session.execute(db.delete(User).where(User.id == number))  # the database deletes what belongs to it
+    db.session.commit()
+    flash(f"The account {name} has been deleted.", "success")
+    return redirect(url_for("admin.users"))
 
 
 def _user_to_change(number: int) -> User:
@@ -93,7 +127,7 @@ def _user_to_change(number: int) -> User:
 @blueprint.route("/admin/invitations", methods=["GET", "POST"])
 def invite():
     """All invitations, and a form for a new one, whose link is e-mailed and shown once."""
-    if request.method == "GET":
+    if request.method != "POST":  # HEAD is a GET whose page is not sent
         return _invitations(AddressForm(formdata=None))
     if current_app.extensions["settings"].registration == "closed":
         abort(409, "New accounts cannot be created: registration is closed on this site.")
@@ -117,7 +151,7 @@ def _invitations(form: AddressForm, **new) -> str:
     return render_template(
         "admin/invitations.html",
         form=form,
-        page=db.paginate(invitations_made, per_page=PAGE),
+        page=db.paginate(invitations_made, page=page_number(), per_page=PAGE),
         inviters=dict(db.session.execute(inviters).all()),
         state=invitations.state,
         lifetime=invitations.LIFETIME,
@@ -135,6 +169,26 @@ def revoke_invitation(number: int) -> Response:
     return redirect(url_for("admin.invite"))
 
 
+# Messages
+
+
+@blueprint.get("/admin/messages")
+def messages() -> str:
+    """The e-mails that nobody sends, because no mail server is set."""
+    if not mail.waits():
+        abort(404)
+    return render_template("admin/messages.html", messages=mail.outbox())
+
+
+@blueprint.post("/admin/messages/<name>/delete")
+def delete_message(name: str) -> Response:
+    """Delete a message that was passed on."""
+    if not mail.waits() or not mail.delete(name):
+        abort(404)
+    flash("The message has been deleted.", "success")
+    return redirect(url_for("admin.messages"))
+
+
 # Activity
 
 
@@ -143,7 +197,8 @@ def activity() -> str:
     """Everybody's queries, newest first; `user`, `verdict`, `from` and `to` filter them."""
     filters = {name: one_line(request.args.get(name)) for name in ("user", "verdict", "from", "to")}
     queries = _filtered(db.select(Query), filters).options(joinedload(Query.user), joinedload(Query.work))
-    page = db.paginate(queries.order_by(Query.created_at.desc(), Query.id), per_page=PAGE)
+    newest = queries.order_by(Query.created_at.desc(), Query.id)
+    page = db.paginate(newest, page=page_number(), per_page=PAGE)
     verdicts = _filtered(db.select(Query.verdict, db.func.count(Query.id)), filters).group_by(Query.verdict)
     feedback = _filtered(db.select(Query.feedback, db.func.count(Query.id)), filters).group_by(Query.feedback)
     return render_template(

@@ -16,7 +16,7 @@ from flask_user.email_adapters import EmailAdapterInterface
 from sqlalchemy import func, select
 
 from database.tables import User
-from web import account_forms, mail
+from web import account_forms, known_browsers, mail
 from web.errors import wants_json
 
 
@@ -126,13 +126,15 @@ class AccountManager(UserManager):
             flash("This account has been disabled. Please ask an administrator of this site.", "error")
             return redirect(url_for("user.login"))
         if not user.email_confirmed_at:
-            flash(
-                "Your e-mail address is not confirmed yet. Please follow the link in the e-mail that we sent you. "
-                "You can request a new e-mail here.",
-                "error",
+            link = (
+                "An administrator of this site will pass on the link that confirms it. You can ask for it here."
+                if mail.waits()
+                else "Please follow the link in the e-mail that we sent you. You can request a new e-mail here."
             )
+            flash(f"Your e-mail address is not confirmed yet. {link}", "error")
             return redirect(url_for("user.resend_email_confirmation"))
         login_user(user, remember=remember_me)
+        known_browsers.remember(user)
         user_logged_in.send(self.app, user=user)
         return redirect(safe_next_url)
 

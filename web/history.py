@@ -1,6 +1,5 @@
 """Answers, feedback on them, and each person's history."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -32,6 +31,7 @@ from utils import spreadsheet
 from utils.text import printable
 from web.evidence import COLOURS, draw, heat_map, reason
 from web.expiry import delete_queries
+from web.incoming import page_number
 from web.judging import confirmed, judge, mark
 from web.sightings import sightings, unknown
 from web.uploads import name_of, uploads
@@ -323,10 +323,7 @@ def _day(text: str) -> date | None:
 def history() -> str:
     """One's own answers, newest first."""
     chosen = Filter.read(request.args)
-    number = request.args.get("page", "1")
-    if not re.fullmatch("[1-9][0-9]{0,6}", number):
-        abort(404)
-    page = db.paginate(chosen.select().options(joinedload(Query.work)), page=int(number), per_page=PAGE)
+    page = db.paginate(chosen.select().options(joinedload(Query.work)), page=page_number(), per_page=PAGE)
     return render_template("history/history.html", page=page, filter=chosen, verdicts=VERDICTS)
 
 

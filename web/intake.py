@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from flask import abort, current_app
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.datastructures import FileStorage
 
 from database.tables import Photograph, User, db, random_id
@@ -13,6 +14,7 @@ from models.local import outlines
 from models.local.detection import straighten
 from utils.images import ImageProblem
 from web import addresses
+from web.errors import TOO_LARGE
 from web.expiry import delete_photographs
 from web.uploads import display_name, uploads
 
@@ -60,7 +62,7 @@ def keep_file(user: User, file: FileStorage, source: str, notes: list[str] | Non
     limit = current_app.extensions["settings"].upload_megabytes << 20
     content = file.read(limit + 1)
     if len(content) > limit:
-        abort(413)
+        abort(413, TOO_LARGE)
     return keep_photograph(user, content, source, file.filename, notes)
 
 
@@ -120,5 +122,9 @@ def deleted_on_failure(photograph: Photograph) -> Iterator[None]:
         yield
     except Exception:
         db.session.rollback()
-        delete_photographs([name])
+        try:
+            delete_photographs([name])
+        except SQLAlchemyError:  # the database is what failed; a row without a query is swept later
+            db.session.rollback()
+            uploads().delete(name)
         raise

@@ -1,12 +1,17 @@
 """E-mail: sent by the configured mail server; without one, written as files to OUTPUT/outbox."""
 
 import contextlib
+import email
+import email.policy
 import logging
+import re
 import secrets
 import smtplib
 import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from email.utils import formataddr
 from pathlib import Path
 
@@ -16,6 +21,9 @@ from flask import Flask, copy_current_request_context, current_app, render_templ
 from database.tables import now
 from utils import files
 
+NAME = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9]{6}-[0-9a-f]{8}")  # of a file in the outbox, without the suffix
+LINK = re.compile(r"https?://\S+")
+SHOWN = 100  # waiting e-mails on the administrators' page
 SECONDS = 10  # timeout of each step with the mail server
 
 log = logging.getLogger(__name__)
@@ -36,6 +44,49 @@ def init_app(app: Flask) -> None:
     flask_mail.Mail(app)
     app.extensions["outbox"] = settings.output.absolute() / "outbox"
     app.extensions["mail_worker"] = ThreadPoolExecutor(1, thread_name_prefix="mail")
+
+
+def waits() -> bool:
+    """Whether e-mails wait for an administrator, because no mail server is set."""
+    return not current_app.config["MAIL_SERVER"]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An e-mail in the outbox."""
+
+    name: str  # of its file, without the suffix
+    recipient: str
+    subject: str
+    written: datetime  # in UTC, without a zone
+    text: str
+
+    @property
+    def links(self) -> list[str]:
+        return LINK.findall(self.text)
+
+
+def outbox() -> list[Waiting]:
+    """The latest e-mails that wait, newest first."""
+    folder = current_app.extensions["outbox"]
+    files = sorted((file for file in folder.glob("*.eml") if NAME.fullmatch(file.stem)), reverse=True)
+    return [_read(file) for file in files[:SHOWN]]
+
+
+def _read(file: Path) -> Waiting:
+    message = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+    body = message.get_body(("plain",))
+    written = datetime.strptime(file.stem[:15], "%Y%m%d-%H%M%S")
+    return Waiting(file.stem, str(message["To"]), str(message["Subject"]), written, body.get_content() if body else "")
+
+
+def delete(name: str) -> bool:
+    """Delete a waiting e-mail; False if there is none of this name."""
+    file = current_app.extensions["outbox"] / f"{name}.eml"
+    if not NAME.fullmatch(name) or not file.is_file():
+        return False
+    file.unlink(missing_ok=True)
+    return True
 
 
 def send(recipient: str, subject: str, text: str, html: str) -> bool:

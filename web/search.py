@@ -139,11 +139,7 @@ def paintings(photograph_id: str) -> Response:
 def ask(photograph_id: str) -> tuple[Response, int]:
     """Identify each region of a photograph; returns the URL of the first answer."""
     photograph = _photograph(photograph_id, also_admin=False)
-    try:
-        regions = _regions(request.get_json(), photograph)
-    except RecursionError:  # of the JSON parser, on endlessly nested brackets
-        abort(400, "Please send a list of regions.")
-    query, *_ = asking.ask(photograph, regions)
+    query, *_ = asking.ask(photograph, _regions(request.get_json(), photograph))
     return jsonify(id=query.id, answer=url_for("history.answer", query_id=query.id)), 201
 
 

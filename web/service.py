@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from flask import current_app
 
+from config import Settings
 from utils.errors import Failed, WrongUse
 from web.worker import Worker
 
@@ -21,7 +22,20 @@ FOLLOW_SECONDS = 3.0  # between two checks whether the store has changed
 PATIENCE_SECONDS = 1.0  # between two signs of life of what waits for spare time
 RETRY_SECONDS = 10.0  # between two attempts to load the engine after a failure
 
+EMPTY = (
+    "There is no collection yet: put images into the folder of the dataset, then run create_list.py, train.py and "
+    "pre_compute_descriptor.py. This site notices by itself when they are done."
+)
+
 log = logging.getLogger(__name__)
+
+
+def without_folders(problem: str, settings: Settings) -> str:
+    """A sentence of the engine's for people: what is to be done, without the folders of the server."""
+    if problem.startswith("There is no collection"):
+        return EMPTY
+    output, store = str(settings.output), str(settings.output / "collection.lmdb")
+    return problem.replace(store, "The collection").replace(output, "the folder of results")
 
 
 class Following(Protocol):
@@ -44,6 +58,7 @@ class Service(Worker, Generic[T]):
     """The one engine of a process.
 
     open_engine: loads the engine; called in the background. ready: called with each engine, before its first query.
+    shown: turns a sentence that is logged into one for people, which names no folder of the server.
     computing: number of queries computed at the same time. waiting: number of queries that may wait for their turn.
     """
 
@@ -53,9 +68,10 @@ class Service(Worker, Generic[T]):
         computing: int,
         waiting: int,
         ready: Callable[[T], None] = lambda _: None,
+        shown: Callable[[str], str] = str,
     ):
         super().__init__("engine")
-        self._open, self._ready = open_engine, ready
+        self._open, self._ready, self._shown = open_engine, ready, shown
         self._computing = threading.BoundedSemaphore(computing)
         self._admitted = threading.BoundedSemaphore(computing + waiting)
         self._people = 0  # who compute or wait for their turn
@@ -66,7 +82,7 @@ class Service(Worker, Generic[T]):
     @property
     def state(self) -> str:
         """ "ready", "warming up", or a sentence that says why the engine cannot be loaded."""
-        return "ready" if self._engine is not None else self._problem or "warming up"
+        return "ready" if self._engine is not None else self._shown(self._problem) or "warming up"
 
     @property
     def engine(self) -> T:
@@ -74,7 +90,7 @@ class Service(Worker, Generic[T]):
         engine = self._engine
         if engine is None:
             if self._problem:
-                raise Unavailable(f"The search is not ready: {self._problem}", seconds=30)
+                raise Unavailable(f"The search is not ready. {self._shown(self._problem)}", seconds=30)
             raise Unavailable("The search is starting up. Please try again in a few seconds.", seconds=5)
         return engine
 

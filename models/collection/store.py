@@ -8,22 +8,24 @@ Tables (keys and numbers big-endian, arrays little-endian):
   features     id -> local features, packed (see models/collection/features.py)
   skipped      digest of a path -> JSON: stamp of the file, reason
   meta         name -> JSON, or the bytes of a .npy file
+  NAME.crc     for each table NAME: key -> CRC-32 of key and value; a store of an earlier version has none
 
 An id never changes and is never reused. Every write is a transaction: it happens completely or not at all.
 """
 
+import contextlib
 import copy
 import hashlib
 import io
 import json
 import os
-import shutil
 import struct
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,14 +40,16 @@ from utils.errors import Failed, WrongUse
 
 FILE = "collection.lmdb"
 TABLES = ("images", "ids", "vectors", "descriptors", "features", "skipped", "meta")
-SPARE = 1 << 20  # bytes; a disk with less than this is full
+OF_IMAGES = ("images", "vectors", "descriptors", "features")  # whose keys are ids
 READERS = 512  # transactions that may read at the same time, of all processes together
+LOCK_BYTES = 32896  # of a lock file with room for so many
+PATIENCE = 5.0  # seconds that a store waits for its readers before it opens its file again
 # LMDB lets a process open a file only once: file -> the store that has it open.
 _open_for_reading: WeakValueDictionary[tuple[int, int], "Store"] = WeakValueDictionary()
 _opening = threading.RLock()
 READ_ALL = """
 import lmdb, sys
-environment = lmdb.open(sys.argv[1], subdir=False, readonly=True, lock=False, max_dbs=16)
+environment = lmdb.open(sys.argv[1], subdir=False, readonly=True, lock=False, max_dbs=32)
 with environment.begin() as read:
     for name in list(read.cursor().iternext(values=False)):
         for row in read.cursor(environment.open_db(name, read, create=False)):
@@ -86,10 +90,17 @@ class Store:
     """A collection store, opened for reading, or for writing by one process at a time."""
 
     def __init__(self, environment: lmdb.Environment, path: Path):
-        self.environment, self.path = environment, path
-        self.tables = {name: environment.open_db(name.encode(), create=False) for name in TABLES}
-        self.file, self.lock_file = _identity(path), _identity(_lock_file(path))
+        self.path = path
         self.transaction: lmdb.Transaction[bytes] | None = None  # of a snapshot
+        self._use = threading.Condition()
+        self._reading = 0  # transactions of this object; guarded by _use
+        self._take(environment)
+
+    def _take(self, environment: lmdb.Environment) -> None:
+        self.environment = environment
+        self.tables = {name: environment.open_db(name.encode(), create=False) for name in TABLES}
+        self.sums = {name: table for name in TABLES if (table := _sums(environment, name))}
+        self.file, self.lock_file = _identity(self.path), _identity(_lock_file(self.path))
 
     @classmethod
     @contextmanager
@@ -100,7 +111,7 @@ class Store:
         limit is full; what was committed before stays.
         """
         output.mkdir(parents=True, exist_ok=True)
-        if _is_full(output):
+        if files.is_full(output):
             raise Failed(
                 f"The disk of {output} is full: free some space and repeat the command; it continues from here."
             )
@@ -116,6 +127,7 @@ class Store:
                     _check_whole(environment, output / FILE)
                     for name in TABLES:
                         environment.open_db(name.encode())
+                        environment.open_db(_sums_name(name))
                     yield cls(environment, output / FILE)
                     _lengthen(environment, output / FILE)
                 finally:
@@ -136,20 +148,28 @@ class Store:
             if store.file != file:  # replaced in this very moment: which of the two was opened?
                 store.close()
                 return cls.reading(output)
+            if store.lock_file != _identity(_lock_file(path)):
+                store.reopen()
             _open_for_reading[file] = store
             return store
 
     @classmethod
     def _open(cls, path: Path) -> "Store":
-        with _errors_in_words(path):
-            # As much address space as the writer may fill: the store grows while it is read.
-            environment = _opened(path, readonly=True, map_size=0)
-            try:
-                _check_whole(environment, path)
-                return cls(environment, path)
-            except BaseException:
-                environment.close()  # or this process could not open it again
-                raise
+        with _opened_for_reading(path) as environment:
+            return cls(environment, path)
+
+    def reopen(self) -> None:
+        """Open the file again, where another lock file is beside it than the one this object opened.
+
+        In that one nobody counts writes any more, as after another store was in this one's place for a while.
+        Whoever holds this object goes on with it. Raises Failed while somebody reads all the time.
+        """
+        with self._use:
+            if not self._use.wait_for(lambda: not self._reading, PATIENCE):
+                raise Failed(f"{self.path} has been moved back while it is being read: it is opened again later.")
+            self.close()
+            with _opened_for_reading(self.path) as environment:
+                self._take(environment)
 
     def reread(self) -> "Store":
         """The store that is at this path now: this one, or a newly opened one if the file was replaced.
@@ -159,7 +179,8 @@ class Store:
         if self.is_in_place():
             return self
         with _opening:
-            if self.path.exists() and _identity(_lock_file(self.path)) == self.lock_file:
+            moved_in = self.path.exists() and _identity(self.path) != self.file
+            if moved_in and _identity(_lock_file(self.path)) == self.lock_file:
                 self._leave_lock()
             return Store.reading(self.path.parent)
 
@@ -170,8 +191,8 @@ class Store:
             _lock_file(self.path).unlink(missing_ok=True)
 
     def is_in_place(self) -> bool:
-        """Whether the file at the store's path is still the one that was opened. Takes microseconds."""
-        return _identity(self.path) == self.file
+        """Whether file and lock file at the store's path are still those that were opened. Takes microseconds."""
+        return _identity(self.path) == self.file and _identity(_lock_file(self.path)) == self.lock_file
 
     def close(self) -> None:
         """Close the store for everybody who shares it; without this, it closes when the last reference goes."""
@@ -190,7 +211,7 @@ class Store:
 
         The file cannot reuse the space of what a snapshot can still read until the snapshot ends.
         """
-        with self.environment.begin() as read:
+        with self._read() as read:
             frozen = copy.copy(self)
             frozen.transaction = read
             yield frozen
@@ -222,12 +243,12 @@ class Store:
     def images(self) -> dict[int, Stamp]:
         """Every image by its id, in the order of the ids."""
         with self._read() as read:
-            return {_number(key): Stamp(**json.loads(value)) for key, value in read.cursor(self.tables["images"])}
+            return {_number(key): Stamp(**json.loads(value)) for key, value in self.rows(read, "images")}
 
     def skipped(self) -> dict[str, tuple[Stamp, str]]:
         """Files that could not be read: path -> (stamp, reason)."""
         with self._read() as read:
-            rows = [json.loads(value) for _, value in read.cursor(self.tables["skipped"])]
+            rows = [json.loads(value) for _, value in self.rows(read, "skipped")]
         return {row["stamp"]["path"]: (Stamp(**row["stamp"]), row["reason"]) for row in rows}
 
     def put_images(
@@ -242,39 +263,40 @@ class Store:
             for stamp, reason in skipped:
                 self._forget(write, stamp.path)
                 row = json.dumps({"stamp": asdict(stamp), "reason": reason})
-                write.put(_digest(stamp.path), row.encode(), db=self.tables["skipped"])
+                self.put(write, "skipped", digest_of(stamp.path), row.encode())
             for stamp, array in described:
-                key = write.get(_digest(stamp.path), db=self.tables["ids"]) or self._next_id(write)
-                write.put(_digest(stamp.path), key, db=self.tables["ids"])
-                write.put(key, json.dumps(asdict(stamp)).encode(), db=self.tables["images"])
-                write.put(key, array.astype("<f2").tobytes(), db=self.tables[table])
-                write.delete(key, db=self.tables["features"])
-                write.delete(_digest(stamp.path), db=self.tables["skipped"])
+                key = self.get(write, "ids", digest_of(stamp.path)) or self._next_id(write)
+                self.put(write, "ids", digest_of(stamp.path), key)
+                self.put(write, "images", key, json.dumps(asdict(stamp)).encode())
+                self.put(write, table, key, array.astype("<f2").tobytes())
+                self.remove(write, "features", key)
+                self.remove(write, "skipped", digest_of(stamp.path))
 
     def touch(self, stamps: Iterable[Stamp]) -> None:
         """Store new times of images whose content has not changed. Raises KeyError for an image that is not there."""
         with self._write() as write:
             for stamp in stamps:
-                key = write.get(_digest(stamp.path), db=self.tables["ids"])
+                key = self.get(write, "ids", digest_of(stamp.path))
                 if key is None:
                     raise KeyError(stamp.path)
-                write.put(key, json.dumps(asdict(stamp)).encode(), db=self.tables["images"])
+                self.put(write, "images", key, json.dumps(asdict(stamp)).encode())
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete images and records of skipped files; unknown paths are ignored. One transaction."""
         with self._write() as write:
             for path in paths:
                 self._forget(write, path)
-                write.delete(_digest(path), db=self.tables["skipped"])
+                self.remove(write, "skipped", digest_of(path))
 
     def _forget(self, write: "lmdb.Transaction[bytes]", path: str) -> None:
-        key = write.pop(_digest(path), db=self.tables["ids"])
+        key = self.get(write, "ids", digest_of(path))
         if key:
-            for table in ("images", "vectors", "descriptors", "features"):
-                write.delete(key, db=self.tables[table])
+            self.remove(write, "ids", digest_of(path))
+            for table in OF_IMAGES:
+                self.remove(write, table, key)
 
     def _next_id(self, write: "lmdb.Transaction[bytes]") -> bytes:
-        last = json.loads(write.get(b"last_id", db=self.tables["meta"]) or b"0") + 1
+        last = json.loads(self.get(write, "meta", b"last_id") or b"0") + 1
         self._put_meta(write, {"last_id": last})
         return _key(last)
 
@@ -283,7 +305,7 @@ class Store:
     def vectors(self, channels: int) -> Iterator[tuple[int, np.ndarray]]:
         """(id, (vectors, channels) float16) of every image whose class vectors are not whitened yet."""
         with self._read() as read:
-            for key, value in read.cursor(self.tables["vectors"]):
+            for key, value in self.rows(read, "vectors"):
                 yield _number(key), np.frombuffer(value, "<f2").reshape(-1, channels)
 
     def whiten(self, arrays: dict[str, np.ndarray], descriptors: Iterable[tuple[int, np.ndarray]]) -> None:
@@ -292,15 +314,15 @@ class Store:
             for name, array in arrays.items():
                 file = io.BytesIO()
                 np.save(file, array, allow_pickle=False)
-                write.put(name.encode(), file.getvalue(), db=self.tables["meta"])
+                self.put(write, "meta", name.encode(), file.getvalue())
             for image, descriptor in descriptors:
-                write.put(_key(image), descriptor.astype("<f2").tobytes(), db=self.tables["descriptors"])
-            write.drop(self.tables["vectors"], delete=False)
+                self.put(write, "descriptors", _key(image), descriptor.astype("<f2").tobytes())
+            self._empty(write, "vectors")
 
     def descriptors(self) -> tuple[np.ndarray, np.ndarray]:
         """All ids, (images,) int64, and their descriptors, (images, dimensions) float16."""
         with self._read() as read:
-            rows = [(_number(key), value) for key, value in read.cursor(self.tables["descriptors"])]
+            rows = [(_number(key), value) for key, value in self.rows(read, "descriptors")]
         if not rows:
             return np.zeros(0, np.int64), np.zeros((0, 0), np.float16)
         matrix = np.frombuffer(b"".join(value for _, value in rows), "<f2").reshape(len(rows), -1)
@@ -330,12 +352,12 @@ class Store:
         with self._write() as write:
             for image, of_image in features:
                 if write.get(_key(image), db=self.tables["images"]):
-                    write.put(_key(image), pack_features(of_image), db=self.tables["features"])
+                    self.put(write, "features", _key(image), pack_features(of_image))
 
     def restart_features(self, **meta: object) -> None:
         """Delete all local features, and store the settings of the next ones: one transaction."""
         with self._write() as write:
-            write.drop(self.tables["features"], delete=False)
+            self._empty(write, "features")
             self._put_meta(write, meta)
 
     def features(self, images: Iterable[int]) -> list[Features | None]:
@@ -344,29 +366,137 @@ class Store:
         Raises Failed for damaged ones.
         """
         with self._read() as read:
-            packed = [read.get(_key(image), db=self.tables["features"]) for image in images]
+            packed = [self.get(read, "features", _key(image)) for image in images]
         try:
             return [None if raw is None else unpack_features(raw) for raw in packed]
         except ValueError as problem:
-            raise Failed(f"{self.path} is damaged: {problem} Delete the file, and run train.py again.") from None
+            raise _damaged(self.path, str(problem)) from None
 
     # Transactions
 
-    def _read(self) -> AbstractContextManager["lmdb.Transaction[bytes]"]:
-        return nullcontext(self.transaction) if self.transaction else self.environment.begin()
-
-    def _get(self, table: str, key: bytes) -> bytes | None:
-        with self._read() as read:
-            return read.get(key, db=self.tables[table])
-
-    def _put_meta(self, write: "lmdb.Transaction[bytes]", values: Mapping[str, object]) -> None:
-        for name, value in values.items():
-            write.put(name.encode(), json.dumps(value).encode(), db=self.tables["meta"])
+    @contextmanager
+    def _read(self) -> Iterator["lmdb.Transaction[bytes]"]:
+        if self.transaction:
+            with _damage_in_words(self.path):
+                yield self.transaction
+            return
+        with self._use:
+            self._reading += 1
+        try:
+            with _damage_in_words(self.path), self.environment.begin() as read:
+                yield read
+        finally:
+            with self._use:
+                self._reading -= 1
+                self._use.notify_all()
 
     @contextmanager
     def _write(self) -> Iterator["lmdb.Transaction[bytes]"]:
         with _errors_in_words(self.path), self.environment.begin(write=True) as write:
             yield write
+
+    # Values, with their checksums
+
+    def get(self, read: "lmdb.Transaction[bytes]", table: str, key: bytes) -> bytes | None:
+        """The value of a key, verified. Raises Failed for a damaged one."""
+        value = read.get(key, db=self.tables[table])
+        if table in self.sums:
+            expected = read.get(key, db=self.sums[table])
+            if expected is not None and (value is None or expected != checksum_of(key, value)):
+                raise _damaged(self.path, f"Part of {table} is not as it was written.")
+        return value
+
+    def rows(self, read: "lmdb.Transaction[bytes]", table: str) -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) of all rows of a table, in the order of the keys, verified. Raises Failed for a damaged one."""
+        sums = iter(read.cursor(self.sums[table]) if table in self.sums else ())
+        of, expected = next(sums, (None, b""))
+        for key, value in read.cursor(self.tables[table]):
+            if of is not None and of <= key:
+                if of != key or expected != checksum_of(key, value):
+                    raise _damaged(self.path, f"Part of {table} is not as it was written.")
+                of, expected = next(sums, (None, b""))
+            yield key, value
+        if of is not None:
+            raise _damaged(self.path, f"Part of {table} is missing.")
+
+    def put(self, write: "lmdb.Transaction[bytes]", table: str, key: bytes, value: bytes) -> None:
+        """Add or replace a row."""
+        write.put(key, value, db=self.tables[table])
+        write.put(key, checksum_of(key, value), db=self.sums[table])
+
+    def remove(self, write: "lmdb.Transaction[bytes]", table: str, key: bytes) -> None:
+        """Delete a row, if there is one."""
+        write.delete(key, db=self.tables[table])
+        write.delete(key, db=self.sums[table])
+
+    def _empty(self, write: "lmdb.Transaction[bytes]", table: str) -> None:
+        write.drop(self.tables[table], delete=False)
+        write.drop(self.sums[table], delete=False)
+
+    def _get(self, table: str, key: bytes) -> bytes | None:
+        with self._read() as read:
+            return self.get(read, table, key)
+
+    def _put_meta(self, write: "lmdb.Transaction[bytes]", values: Mapping[str, object]) -> None:
+        for name, value in values.items():
+            self.put(write, "meta", name.encode(), json.dumps(value).encode())
+
+
+def checksum_of(key: bytes, value: bytes) -> bytes:
+    """The CRC-32 of a row, 4 bytes; the key is part of it, so that no value passes for another's."""
+    return struct.pack(">I", zlib.crc32(value, zlib.crc32(key)))
+
+
+def _sums_name(table: str) -> bytes:
+    return f"{table}.crc".encode()
+
+
+def _sums(environment: lmdb.Environment, table: str) -> Any:  # a database of lmdb's, which has no public type
+    """The checksums of a table; None in a store of an earlier version."""
+    try:
+        return environment.open_db(_sums_name(table), create=False)
+    except lmdb.NotFoundError:
+        return None
+
+
+def _damaged(path: Path, what: str) -> Failed:
+    return Failed(
+        f"{path} is damaged. {what} Run train.py --check: it computes anew what can be, and says what cannot."
+    )
+
+
+@contextmanager
+def _damage_in_words(path: Path) -> Iterator[None]:
+    """Raise LMDB's errors while reading as Failed, with a sentence."""
+    try:
+        yield
+    except lmdb.MemoryError:
+        raise _no_memory(path) from None
+    except lmdb.ReadersFullError:
+        raise Failed(f"{path} is being read by {READERS} others: try again when there are fewer.") from None
+    except lmdb.Error as problem:
+        raise _damaged(path, f"LMDB says: {problem}.") from None
+
+
+def _no_memory(path: Path) -> Failed:
+    return Failed(
+        f"There is not enough memory to open {path}: lift a limit such as that of ulimit -v, or for a new collection "
+        "set RETRIEVAL_STORE_GIGABYTES lower."
+    )
+
+
+@contextmanager
+def _opened_for_reading(path: Path) -> Iterator[lmdb.Environment]:
+    """The file, opened; it stays open, unless the block fails."""
+    with _errors_in_words(path):
+        # As much address space as the writer may fill: the store grows while it is read.
+        environment = _opened(path, readonly=True, map_size=0)
+        try:
+            _check_whole(environment, path)
+            yield environment
+        except BaseException:
+            environment.close()  # or this process could not open it again
+            raise
 
 
 @contextmanager
@@ -378,8 +508,10 @@ def _errors_in_words(path: Path) -> Iterator[None]:
         raise Failed(f"{path} has reached its size limit: increase RETRIEVAL_STORE_GIGABYTES and run again.") from None
     except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError, lmdb.NotFoundError):
         raise WrongUse(f"{path} is not a collection of this project: delete it and run train.py again.") from None
+    except lmdb.MemoryError:
+        raise _no_memory(path) from None
     except lmdb.Error as problem:
-        if _is_full(path.parent):
+        if files.is_full(path.parent):
             raise Failed(
                 f"The disk of {path} is full: free some space and repeat the command; it continues from here."
             ) from None
@@ -389,11 +521,37 @@ def _errors_in_words(path: Path) -> Iterator[None]:
 
 
 def _opened(path: Path, map_size: int, readonly: bool = False) -> lmdb.Environment:
+    _fill_lock(_lock_file(path))
     environment = lmdb.open(
-        os.fspath(path), map_size=map_size, subdir=False, readonly=readonly, max_dbs=len(TABLES), max_readers=READERS
+        os.fspath(path),
+        map_size=map_size,
+        subdir=False,
+        readonly=readonly,
+        max_dbs=2 * len(TABLES),
+        max_readers=READERS,
     )
     environment.reader_check()  # release readers that were killed: they would keep old pages for ever
     return environment
+
+
+def _fill_lock(lock: Path) -> None:
+    """Give a lock file its place on the disk: LMDB would map a file of holes, and die where they cannot be filled.
+
+    Raises Failed where the disk is full.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        status = lock.stat()
+        if status.st_blocks * 512 >= max(status.st_size, LOCK_BYTES):
+            return
+    try:
+        with lock.open("ab") as file:
+            os.posix_fallocate(file.fileno(), 0, max(lock.stat().st_size, LOCK_BYTES))
+    except OSError as problem:
+        if problem.errno in files.FULL:
+            raise Failed(
+                f"The disk of {lock.parent} is full: free some space and repeat the command; it continues from here."
+            ) from None
+        # Read-only, or a file system without such a function: LMDB decides what to do.
 
 
 def _lock_file(path: Path) -> Path:
@@ -408,10 +566,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _is_full(folder: Path) -> bool:
-    return shutil.disk_usage(folder).free < SPARE
 
 
 def _length(environment: lmdb.Environment) -> int:
@@ -436,7 +590,7 @@ def _check_whole(environment: lmdb.Environment, path: Path) -> None:
             raise WrongUse(f"{path} is truncated: restore a complete copy, or delete it and run train.py again.")
 
 
-def _digest(path: str) -> bytes:
+def digest_of(path: str) -> bytes:
     """The key of a path: LMDB's keys are limited to 511 bytes, paths are not."""
     return hashlib.blake2b(os.fsencode(path), digest_size=16).digest()
 

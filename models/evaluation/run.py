@@ -52,7 +52,7 @@ def evaluate(
     Raises WrongUse while another run is writing to the same place.
     """
     _restore(place)
-    partial = place.parent / f".{place.name}.partial"
+    partial = _partial(place)
     partial.mkdir(parents=True, exist_ok=True)
     with _locked(partial / LOG) as log:
         answered = _answered(log, _identity(engine, queries, settings), partial)
@@ -78,7 +78,7 @@ def evaluate(
             answer_table.write_xlsx(partial / ANSWERS_XLSX, rows)
         write_report(partial / "report.html", place.name, summary, answered, rows)
         _swap_in(partial, place)
-        (place / LOG).unlink()
+        (place / LOG).unlink(missing_ok=True)
     return summary
 
 
@@ -213,19 +213,33 @@ def _locked(file: Path) -> Iterator[BinaryIO]:
 
 
 def _swap_in(new: Path, place: Path) -> None:
-    """Replace an earlier folder by `new`."""
+    """Replace an earlier folder by `new`; whoever looks, or whenever this is killed, one of the two is there."""
     old = _old(place)
     shutil.rmtree(old, ignore_errors=True)
     if place.exists():
-        place.rename(old)
-    new.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
+        if not files.exchange(new, place):
+            place.rename(old)
+            new.rename(place)
+            new = old
+        shutil.rmtree(new, ignore_errors=True)
+    else:
+        new.rename(place)
 
 
 def _restore(place: Path) -> None:
-    """Restore the earlier result if a run was killed in the middle of `_swap_in`."""
-    if _old(place).exists() and not place.exists():
-        _old(place).rename(place)
+    """Finish what a run that was killed in the middle of `_swap_in`, or right after it, has left."""
+    partial, old = _partial(place), _old(place)
+    if old.exists() and not place.exists():  # only where folders could not be exchanged
+        old.rename(place)
+    if place.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        (place / LOG).unlink(missing_ok=True)
+    if partial.exists() and not (partial / LOG).exists():  # an earlier result that was to be deleted
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _partial(place: Path) -> Path:
+    return place.parent / f".{place.name}.partial"
 
 
 def _old(place: Path) -> Path:

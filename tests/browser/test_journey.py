@@ -29,6 +29,8 @@ def test_from_registering_to_the_first_answer_and_around(visit, site, address, c
 
     (message,) = emails(site)
     page.goto(re.search(r"http://\S+", text_of(message))[0])
+    page.locator("input[type=password]").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
     page.get_by_text("your e-mail address is confirmed").wait_for()
     shot(page, "journey-2-confirmed")
 

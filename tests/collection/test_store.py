@@ -391,6 +391,34 @@ def test_another_store_moved_into_the_place_of_one_that_is_read(reader, tmp_path
     assert (ids(other), ids(reader)) == ({"moved in": 1, "b": 2}, {"a": 1})
 
 
+def test_a_store_moved_aside_for_a_broken_one_and_moved_back_is_followed_again(reader, tmp_path):
+    (tmp_path / FILE).rename(tmp_path / "aside")
+    (tmp_path / FILE).write_bytes(bytes(100_000))
+    with pytest.raises(WrongUse, match="is not a collection"):
+        reader.reread()
+    (tmp_path / "aside").replace(tmp_path / FILE)
+    assert ids(reader) == {"a": 1}
+    again = reader.reread()
+    assert again is reader and reader.is_in_place()  # whoever holds it goes on with it
+    before = reader.version()
+    code = "with Store.writing(folder, 1) as store: print(store.environment.readers()); " + ADD.format("b")
+    with reader.snapshot():
+        assert str(os.getpid()) in in_a_process(tmp_path, code)  # the writer knows who reads
+    assert reader.version() > before and ids(reader) == {"a": 1, "b": 2}
+
+
+def test_a_store_that_lost_its_lock_file_is_followed_as_soon_as_nobody_reads(reader, tmp_path, monkeypatch):
+    (tmp_path / (FILE + "-lock")).unlink()
+    in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("b"))
+    monkeypatch.setattr("models.collection.store.PATIENCE", 0.01)
+    with reader.snapshot() as frozen, pytest.raises(Failed, match="it is opened again later"):
+        assert ids(frozen) == {"a": 1}
+        reader.reread()
+    assert reader.reread() is reader and ids(reader) == {"a": 1, "b": 2}
+    in_a_process(tmp_path, "with Store.writing(folder, 1) as store: " + ADD.format("c"))
+    assert ids(reader) == {"a": 1, "b": 2, "c": 3}
+
+
 @contextlib.contextmanager
 def at_the_same_time(folder: Path, code: str):
     """Another process that has come to its first line of output, and is ended after the block."""
@@ -564,6 +592,21 @@ def fill(size):
         reader.close()
 
 fill("256k")
+subprocess.run(["mount", "-o", "remount,size=2m", folder], check=True)
+with Store.writing(folder, 256):
+    pass
+(folder / "collection.lmdb-lock").unlink()
+with (folder / "filling").open("wb", buffering=0) as filling:
+    try:
+        while filling.write(bytes(4096)):
+            pass
+    except OSError:
+        pass
+try:
+    Store.reading(folder)
+except Failed as problem:
+    told.append(str(problem))
+(folder / "filling").unlink()
 fill("2m")
 fill("2m")
 fill("4m")
@@ -581,9 +624,23 @@ def test_a_full_disk_says_so_and_keeps_what_was_committed(tmp_path):
     arguments = ["sh", tmp_path, sys.executable, FULL_DISK]
     done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    too_small, full, first, again, second, more, third = json.loads(done.stdout)
-    for sentence in (too_small, full, again, more):
+    too_small, unread, full, first, again, second, more, third = json.loads(done.stdout)
+    for sentence in (too_small, unread, full, again, more):
         assert sentence.startswith("The disk of ") and "is full: free some space and repeat the command" in sentence
     assert first[1:] == second[1:] == third[1:] == [True, True]
     assert 0 < first[0] == second[0] < third[0]
     assert first[0] % 8 == third[0] % 8 == 0  # whole transactions only
+
+
+def test_too_little_memory_to_map_the_file_is_a_sentence(tmp_path):
+    in_a_process(tmp_path, "with Store.writing(folder, 64) as store: " + ADD.format("a"))
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))\n"
+    for way in ("Store.reading(folder)", "Store.writing(folder, 64).__enter__()"):
+        code = f"{limit}try:\n    {way}\nexcept Failed as problem:\n    print(problem)"
+        assert in_a_process(tmp_path, code).startswith(f"There is not enough memory to open {tmp_path / FILE}: lift")
+
+
+def test_a_read_that_lmdb_refuses_is_a_sentence(reader):
+    reader.environment.close()
+    with pytest.raises(Failed, match=r"is damaged\. LMDB says"):
+        reader.images()

@@ -1,12 +1,17 @@
 """The run: interrupted, resumed, begun anew, and swapped in whole."""
 
 import csv
+import itertools
+import os
+import signal
+import sys
 from dataclasses import replace
 
 import pytest
 
 from config import ANSWER_SETTINGS, Settings
 from models.answer import Verdict
+from models.evaluation import records
 from models.evaluation.queries import transformed_queries
 from models.evaluation.run import _identity, evaluate
 from tests.evaluation.stand_in import IMAGES, alone, answer, candidate, paint, rows, run
@@ -85,6 +90,48 @@ def test_a_run_killed_while_swapping_brings_the_earlier_result_back(engine, muse
     with pytest.raises(KeyboardInterrupt):
         run(engine, museum, place)
     assert (place / "summary.json").is_file()
+
+
+def killed_at(step: int, work) -> bool:
+    """Whether work(), in a process of its own, was killed before its step of that number: a change to the disk."""
+    child = os.fork()
+    if not child:
+        steps = itertools.count(1)
+
+        def count(event, arguments):
+            changes = event in ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "ctypes.dlopen")
+            if (changes or (event == "open" and "w" in str(arguments[1]))) and next(steps) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(count)
+        work()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_killed_at_any_moment_a_whole_result_stays_and_the_next_run_ends(
+    engine, museum, place, can_exchange, monkeypatch
+):
+    if not can_exchange:
+        monkeypatch.setattr("utils.files.exchange", lambda one, other: False)
+    run(engine, museum, place)
+    whole = rows(place)
+    step = 1
+    while killed_at(step, lambda: run(engine, museum, place)):
+        assert not can_exchange or (rows(place) == whole and records.read(place)[0]["queries"] == 6), step
+        if step % 4 == 0:  # else the next one is killed over what this one has left
+            run(engine, museum, place)
+            assert rows(place) == whole
+            assert sorted(path.name for path in place.parent.iterdir()) == ["photographs"]
+            assert sorted(path.name for path in place.iterdir()) == [
+                "pictures",
+                "queries.csv",
+                "report.html",
+                "summary.json",
+            ]
+        step += 1
+    assert step > 10
 
 
 def test_a_second_run_on_the_same_place_is_refused(engine, museum, place):

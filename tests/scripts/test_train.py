@@ -244,6 +244,33 @@ def test_a_store_of_another_version_is_refused(large, undisturbed, tmp_path):
         train.main([*arguments(large)[:4], "--output", str(tmp_path), *OPTIONS])
 
 
+def test_a_check_verifies_the_store_and_computes_anew_what_is_damaged(large, undisturbed, tmp_path, capsys):
+    shutil.copy(undisturbed / FILE, tmp_path / FILE)
+    before = tables(tmp_path)
+    check = [*arguments(large)[:4], "--output", str(tmp_path), *OPTIONS, "--check"]
+    train.main(check)
+    assert "values verified. Nothing is damaged.\nLocal features are missing" in capsys.readouterr().out
+    content = (tmp_path / FILE).read_bytes()
+    key, spoiled = before["descriptors"][4]
+    assert spoiled in content
+    (tmp_path / FILE).write_bytes(content.replace(spoiled, spoiled[:99] + bytes(1) + spoiled[100:]))
+    train.main(check)
+    assert "Damaged: 1 of descriptors." in capsys.readouterr().out
+    after = tables(tmp_path)
+    assert [key for key, _ in after["descriptors"]] == [key for key, _ in before["descriptors"]]
+    assert {name: rows for name, rows in after.items() if name != "descriptors"} == {
+        name: rows for name, rows in before.items() if name != "descriptors"
+    }
+    again = dict(after["descriptors"])[key]
+    assert cosine(np.frombuffer(again, "<f2"), np.frombuffer(spoiled, "<f2")) > 0.9999
+
+
+def test_a_check_needs_a_store(large, tmp_path):
+    with pytest.raises(WrongUse, match="There is no collection in"):
+        train.main([*arguments(large)[:4], "--output", str(tmp_path / "none"), "--check"])
+    assert not (tmp_path / "none").exists()
+
+
 def test_without_lists_the_step_before_is_named(tmp_path):
     with pytest.raises(WrongUse, match=r"No lists in .*: run create_list\.py first\."):
         train.main(arguments(tmp_path))

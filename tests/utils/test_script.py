@@ -26,6 +26,8 @@ def process(tmp_path: Path, body: str, *arguments: str) -> subprocess.CompletedP
 
 
 GOES_ON = "repeat the command to continue."
+LIFT = "lift a limit such as that of ulimit -v"
+NO_MEMORY = f"step.py: There is not enough memory. Close other programs, or {LIFT}, and repeat.\n"
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,8 @@ GOES_ON = "repeat the command to continue."
             f"step.py: The disk is full (a b). Free some space and {GOES_ON}\n",
         ),
         ("raise OSError(errno.EDQUOT, '')", 1, f"step.py: The disk is full (output). Free some space and {GOES_ON}\n"),
+        ("bytearray(1 << 60)", 1, NO_MEMORY),
+        ("raise OSError(errno.ENOMEM, 'Cannot allocate memory')", 1, NO_MEMORY),
         (
             "raise PermissionError(errno.EACCES, '', 'a b')",
             2,

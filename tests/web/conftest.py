@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
 
 from app import create_app
 from config import Settings
@@ -23,6 +24,23 @@ Argon2PasswordManager.hasher = PasswordHasher(time_cost=1, memory_cost=1024, par
 # Clients speak https, as behind a proxy: session cookies are Secure.
 TEST_CONFIG = {"TESTING": True, "RATELIMIT_ENABLED": False, "PREFERRED_URL_SCHEME": "https"}
 PASSWORD = "A long enough passw0rd"
+
+
+class Compiled(BytecodeCache):
+    """The templates that a site has compiled, for those of the tests that follow."""
+
+    def __init__(self):
+        self.known: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self.known:
+            bucket.bytecode_from_string(self.known[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.known[bucket.key] = bucket.bytecode_to_string()
+
+
+COMPILED = Compiled()
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +88,7 @@ def make_site(settings, service, engine, migrated):
         if not its.database_url and not (its.database / "site.sqlite").exists():
             shutil.copy(migrated, its.database / "site.sqlite")
         app = create_app(its, ready, **TEST_CONFIG | (config or {}))
+        app.jinja_env.bytecode_cache = COMPILED
         with app.app_context():
             if its.database_url and not made:
                 _empty()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from database.tables import Invitation, Role, Token, User, db, now
+from database.tables import EndedSession, Invitation, Role, Token, User, db, now
 from tests.web.conftest import PASSWORD, add_user, browser, csrf_token, post, signed_in
 from tests.web.emails import emails, link_in, text_of
 from web.accounts import user_of_token
@@ -47,6 +47,10 @@ def forgot(client, address="bob@example.com"):
 
 def reset(client, link, password=NEW):
     return post(client, link, {"new_password": password, "retype_password": password})
+
+
+def confirm(client, link, password=PASSWORD):
+    return post(client, link, {"password": password})
 
 
 def refused(answer, sentence) -> bool:
@@ -93,7 +97,7 @@ def test_register_confirm_sign_in_and_out(site, client):
     answer = sign_in(client)
     assert answer.location == "/user/resend-email-confirmation" and not is_inside(client)  # not confirmed yet
     (message,) = emails(site)
-    assert client.get(link_in(message)).status_code == 302 and is_inside(client)
+    assert confirm(client, link_in(message)).status_code == 302 and is_inside(client)
     with site.app_context():
         user = db.session.scalar(db.select(User))
         assert user.email_confirmed_at and user.password.startswith("$argon2id$") and not user.is_admin
@@ -184,7 +188,9 @@ def test_two_who_register_the_same_name_at_once(site):
 def test_a_confirmation_link_signs_in_once(site, client):
     register(client)
     link = link_in(emails(site)[0])
-    client.get(link)
+    assert refused(confirm(client, link, "another's password"), "not the password of this account")
+    assert client.get(link).status_code == 200 and not is_inside(client)  # opening it changes nothing
+    confirm(client, link)
     later = browser(site)
     assert later.get(link).location == "/user/sign-in" and not is_inside(later)
 
@@ -194,7 +200,7 @@ def test_resend_confirmation(site, client):
     answer = post(client, "/user/resend-email-confirmation", {"email": "Bob@example.com"})
     assert answer.status_code == 302
     _first, second = emails(site)
-    client.get(link_in(second))
+    confirm(client, link_in(second))
     assert is_inside(client)
 
 
@@ -238,9 +244,53 @@ def test_remember_me_and_sign_out_forget_again(bob):
     assert not is_inside(bob)
 
 
+@pytest.mark.parametrize("kept", ["session", "remember_token"])
+def test_a_copy_of_the_cookies_of_a_session_that_was_signed_out_lets_nobody_in(site, bob, kept):
+    sign_in(bob, remember_me="y")
+    thief, elsewhere = browser(site), browser(site)
+    thief.set_cookie(kept, bob.get_cookie(kept).value)
+    sign_in(elsewhere)
+    assert is_inside(thief)
+    sign_out(bob)
+    thief.set_cookie(kept, thief.get_cookie(kept).value)
+    assert not is_inside(thief) and is_inside(elsewhere)
+
+
+def test_a_session_ends_after_its_lifetime(site, bob):
+    sign_in(bob)
+    assert is_inside(bob)
+    site.permanent_session_lifetime = timedelta(seconds=-1)
+    assert not is_inside(bob)
+
+
+def test_sessions_that_were_signed_out_long_ago_are_forgotten(site, bob):
+    with site.app_context():
+        db.session.add(EndedSession(digest="0" * 64, ended_at=now() - timedelta(days=31)))
+        db.session.commit()
+    sign_in(bob)
+    sign_out(bob)
+    with site.app_context():
+        assert len(db.session.scalars(db.select(EndedSession)).all()) == 1
+
+
+def test_without_a_mail_server_messages_wait_for_an_administrator(site, client):
+    register(client)
+    page = flashed(client)
+    assert "An administrator will pass on the link that confirms bob@example.com" in page and "sent" not in page
+    assert sign_in(client).location == "/user/resend-email-confirmation"
+    assert "An administrator of this site will pass on the link" in flashed(client)
+    for address in ("/user/forgot-password", "/user/resend-email-confirmation"):
+        assert "administrator" in text(client.get(address))
+        post(client, address, {"email": "bob@example.com"})
+        page = flashed(client)
+        assert "an administrator of this site has the link now" in page and "on its way" not in page
+
+
 def test_session_cookie_is_secure(bob):
-    (cookie,) = sign_in(bob).headers.getlist("Set-Cookie")
-    assert all(part in cookie for part in ("Secure", "HttpOnly", "SameSite=Lax"))
+    cookies = sign_in(bob).headers.getlist("Set-Cookie")
+    assert [cookie.partition("=")[0] for cookie in cookies] == ["known", "session"]
+    for cookie in cookies:
+        assert all(part in cookie for part in ("Secure", "HttpOnly", "SameSite=Lax"))
 
 
 def test_a_reader_without_account_gets_no_cookie(client):
@@ -469,6 +519,26 @@ def test_forgot_and_reset(site, bob):
     assert sign_in(fresh, password=NEW).status_code == 302 and is_inside(fresh)
 
 
+@pytest.mark.parametrize("end", [False, True])
+def test_tokens_end_with_the_password_if_that_is_wanted(site, member, end):
+    more = {"end_tokens": "y"} if end else {}
+    for number, (page, fields) in enumerate(
+        [
+            ("/user/change-password", {"old_password": PASSWORD, "new_password": NEW, "retype_password": NEW}),
+            (None, {"new_password": PASSWORD, "retype_password": PASSWORD}),
+        ]
+    ):
+        token = re.search(
+            r'id="new-token" value="([^"]+)"', text(post(member, "/profile/tokens", {"name": "x"}, "/profile"))
+        )
+        if page is None:
+            forgot(member, "ada@example.com")
+            page = link_in(emails(site)[-1])
+        assert post(member, page, fields | more).status_code == 302, number
+        with site.app_context():
+            assert (user_of_token(token[1]) is None) == end
+
+
 def test_a_reset_link_serves_once(site, bob):
     forgot(bob)
     link = link_in(emails(site)[-1])
@@ -505,19 +575,19 @@ def test_forgot_tells_nothing_about_who_has_an_account(site, bob):
 
 def test_links_serve_one_purpose(site, client):
     register(client)
-    confirm = link_in(emails(site)[0])
-    client.get(confirm)
+    link = link_in(emails(site)[0])
+    confirm(client, link)
     with client.session_transaction() as session:
         own = session["_user_id"]
     fresh = browser(site)
-    confirm = confirm.rsplit("/", 1)[1]
-    for token in (confirm, own, "garbage", "é", "%00"):
+    confirming = link.rsplit("/", 1)[1]
+    for token in (confirming, own, "garbage", "é", "%00"):
         assert fresh.get("/user/reset-password/" + token).location == "/user/sign-in"
     forgot(client)
     wanted = link_in(emails(site)[-1]).rsplit("/", 1)[1]
     for token in (wanted, own, "garbage"):
         assert fresh.get("/user/confirm-email/" + token).location == "/user/sign-in"
-    for token in (confirm, wanted):
+    for token in (confirming, wanted):
         with fresh.session_transaction() as session:
             session["_user_id"] = token
         assert not is_inside(fresh)
@@ -694,6 +764,31 @@ def test_wrong_passwords_are_limited_for_each_account(limited):
     elsewhere.environ_base["REMOTE_ADDR"] = "192.0.2.1"
     assert sign_in(elsewhere).status_code == 429
     assert sign_in(client, "eve").status_code == 302
+
+
+def test_wrong_passwords_from_elsewhere_do_not_lock_the_owner_out(limited):
+    add_user(limited, "bob")
+    add_user(limited, "eve")
+    owner, attacker = browser(limited), browser(limited)
+    sign_in(owner)
+    sign_out(owner)
+    attacker.environ_base["REMOTE_ADDR"] = "192.0.2.1"
+    sign_in(attacker, "eve")  # who is known as herself, and as nobody else
+    sign_out(attacker)
+    for _ in range(10):
+        assert sign_in(attacker, "bob", "wrong").status_code == 400
+    assert sign_in(attacker).status_code == 429
+    assert sign_in(owner, "bob", "wrong").status_code == 400
+    assert sign_in(owner).status_code == 302 and is_inside(owner)
+    sign_out(owner)
+    for _ in range(9):
+        assert sign_in(owner, "bob", "wrong").status_code == 400
+    assert sign_in(owner).status_code == 429  # for guessing in a known browser there is a limit, too
+    stranger = browser(limited)
+    forgot(stranger)
+    assert reset(stranger, link_in(emails(limited)[-1])).status_code == 302 and is_inside(stranger)
+    sign_out(stranger)
+    assert sign_in(stranger, password=NEW).status_code == 302  # the link has made this browser known
 
 
 def test_right_passwords_do_not_count(limited):

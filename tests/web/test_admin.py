@@ -6,13 +6,19 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from database.tables import Invitation, Photograph, Query, Role, User, Work, db, now
+from database.tables import Invitation, Photograph, Query, Role, Token, User, Work, db, now
 from tests.web.asked import add_query
 from tests.web.conftest import PASSWORD, add_user, browser, post, signed_in
 from tests.web.emails import emails, link_in, text_of
 
-PAGES = ["/admin/users", "/admin/invitations", "/admin/activity"]
-ACTIONS = ["/admin/users/1", "/admin/invitations", "/admin/invitations/1/revoke"]
+PAGES = ["/admin/users", "/admin/invitations", "/admin/activity", "/admin/messages"]
+ACTIONS = [
+    "/admin/users/1",
+    "/admin/users/1/delete",
+    "/admin/invitations",
+    "/admin/invitations/1/revoke",
+    "/admin/messages/20261127-010203-000000-01234567/delete",
+]
 
 
 def text(answer) -> str:
@@ -160,6 +166,67 @@ def test_what_cannot_be_done_to_a_user(site, admin, member, number, action, code
     assert post(admin, f"/admin/users/{number}", {"action": action}, page="/profile").status_code == code
     assert post(admin, f"/admin/users/{number}", {}, page="/profile").status_code in (400, 404)
     assert state_of(site, "ada") == (True, False)
+
+
+def test_an_address_is_confirmed_by_an_administrator(site, admin):
+    add_user(site, "new", confirmed=False)
+    do(admin, site, "new", "confirm")
+    assert "new has a confirmed address now" in text(admin.get("/admin/users"))
+    client = browser(site)
+    assert post(client, "/user/sign-in", {"username": "new", "password": PASSWORD}).location == "/"
+
+
+def test_a_password_link_is_shown_to_the_administrator_once(site, admin):
+    add_user(site, "ada")
+    page = text(do(admin, site, "ada", "reset"))
+    link = re.search(r'value="https://localhost(/user/reset-password/[^"]+)"', page)[1]
+    assert "With this link ada chooses a new password" in page
+    assert "/user/reset-password/" not in text(admin.get("/admin/users"))
+    client = browser(site)
+    new = "Another long passw0rd"
+    assert post(client, link, {"new_password": new, "retype_password": new}).status_code == 302
+    assert client.get("/profile").status_code == 200
+
+
+def test_an_account_is_deleted_with_all_that_belongs_to_it(site, admin, member, other):
+    add_query(site, "ada")
+    add_query(site, "bob")
+    post(member, "/profile/tokens", {"name": "x"}, page="/profile")
+    number, folder = number_of(site, "ada"), site.extensions["uploads"].folder
+    page = text(admin.get(f"/admin/users/{number}/delete"))
+    assert "Delete the account ada?" in page and "1 photograph with all answers" in page and "1 API token " in page
+    assert len(list(folder.iterdir())) == 2
+    assert post(admin, f"/admin/users/{number}/delete", page="/profile").location == "/admin/users"
+    assert "The account ada has been deleted" in text(admin.get("/admin/users"))
+    assert number_of(site, "ada") is None and member.get("/profile").status_code == 302
+    with site.app_context():
+        owners = {row.user_id for table in (Photograph, Query, Token) for row in db.session.scalars(db.select(table))}
+    assert owners == {number_of(site, "bob")} and len(list(folder.iterdir())) == 1
+    own = f"/admin/users/{number_of(site, 'root')}/delete"
+    assert post(admin, own, page="/profile").status_code == 409 and number_of(site, "root")
+    assert admin.get("/admin/users/999/delete").status_code == 404
+
+
+# Messages
+
+
+def test_what_nobody_sends_is_shown_to_administrators_and_deleted(site, admin, client):
+    assert "No message waits" in text(admin.get("/admin/messages"))
+    form = {"username": "new", "email": "new@example.com", "password": PASSWORD, "retype_password": PASSWORD}
+    post(client, "/user/register", form)
+    (message,) = emails(site)
+    page = text(admin.get("/admin/messages"))
+    assert "new@example.com" in page and "please confirm your e-mail address" in page
+    assert f'value="https://localhost{link_in(message)}"' in page
+    delete = re.search(r'action="(/admin/messages/[^"]+/delete)"', page)[1]
+    assert post(admin, delete, page="/profile").location == "/admin/messages" and emails(site) == []
+    for name in ("../../database/secret_key", "x", "20261127-010203-000000-01234567"):
+        assert post(admin, f"/admin/messages/{name}/delete", page="/profile").status_code == 404
+
+
+def test_where_mail_is_sent_no_message_waits(make_site):
+    admin = signed_in(make_site(mail_server="mail.example.org"), "root", admin=True)
+    assert admin.get("/admin/messages").status_code == 404 and "Messages" not in text(admin.get("/admin/users"))
 
 
 # Invitations

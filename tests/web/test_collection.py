@@ -5,10 +5,8 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -18,11 +16,11 @@ from database.catalog import Work as Row
 from database.tables import Work, db
 from database.works import follow, load_catalog
 from models.collection.store import Store
+from tests.web import commands
 from tests.web.conftest import browser, signed_in
 from web.pictures import made
 from web.service import Service
 
-PROJECT = Path(__file__).parents[2]
 PAGES = ("/collection", "/collection/by/author", "/works/1", "/works/1/similar")
 FILES = ("/works/1/thumbnail.jpg", "/works/1/picture.jpg", "/works/1/manifest.json")
 
@@ -321,9 +319,7 @@ def run(settings, *command) -> subprocess.CompletedProcess:
         "RETRIEVAL_OUTPUT": str(settings.output),
         "RETRIEVAL_DATASET": str(settings.dataset),
     }
-    return subprocess.run(
-        [sys.executable, PROJECT / "app.py", *command], env=environment, capture_output=True, text=True, cwd=PROJECT
-    )
+    return commands.run(*command, environment=environment)
 
 
 @pytest.fixture

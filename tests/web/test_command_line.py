@@ -1,5 +1,6 @@
 """app.py on the command line, as real processes."""
 
+import contextlib
 import inspect
 import os
 import pty
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.web import commands
 from utils.version import VERSION
 
 ROOT = Path(__file__).parents[2]
@@ -34,14 +36,7 @@ def run(environment):
     """run("db", "upgrade", code=0, given=""): what it printed."""
 
     def _run(*arguments: str, code: int = 0, given: str = "") -> str:
-        done = subprocess.run(
-            [sys.executable, "app.py", *arguments],
-            cwd=ROOT,
-            env=environment,
-            input=given,
-            capture_output=True,
-            text=True,
-        )
+        done = commands.run(*arguments, environment=environment, given=given)
         said = done.stdout + done.stderr
         assert done.returncode == code, said
         assert "Traceback" not in said
@@ -209,10 +204,23 @@ def test_it_serves(environment, command, tmp_path):
             _get(f"http://127.0.0.1:{port}/healthz", process)
             == f'{{"status":"alive","version":"{VERSION}"}}\n'.encode()
         )
+        if not command:
+            _stands_idle_connections(port, process)
     finally:
         process.terminate()
         process.wait(30)
         log.close()
+
+
+def _stands_idle_connections(port: int, process: subprocess.Popen) -> None:
+    """The site's own server answers while many do nothing; that of Flask, for development, need not."""
+    with contextlib.ExitStack() as held:
+        for number in range(190):
+            client = held.enter_context(socket.create_connection(("127.0.0.1", port)))
+            client.sendall(b"" if number < 150 else b"POST /user/sign-in HTTP/1.1\r\nContent-Length: 900\r\n\r\nuser")
+        started = time.monotonic()
+        _get(f"http://127.0.0.1:{port}/healthz", process)
+        assert time.monotonic() - started < 1
 
 
 def _free_port() -> int:

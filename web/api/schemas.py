@@ -179,6 +179,9 @@ class AnswerSchema(Schema):
     links = fields.Nested(AnswerLinks)
 
 
+YEARS = validate.Range(min=-9999, max=9999)
+
+
 class WorkFilters(Schema):
     q = described(
         fields.String,
@@ -194,8 +197,8 @@ class WorkFilters(Schema):
     type = described(fields.String, "Kind of subject.", "landscape")
     timeframe = described(fields.String, "Period.", "1651-1700")
     folder = described(fields.String, "Folder of the picture's file.")
-    first_year = described(fields.Integer, "Works of this year or later.", 1600)
-    last_year = described(fields.Integer, "Works of this year or earlier.", 1650)
+    first_year = described(fields.Integer, "Works of this year or later.", 1600, validate=YEARS)
+    last_year = described(fields.Integer, "Works of this year or earlier.", 1650, validate=YEARS)
     sort = described(fields.String, "Sort order.", load_default="file", validate=validate.OneOf(tuple(works.SORTS)))
 
 

@@ -8,6 +8,7 @@ from typing import NoReturn
 import numpy as np
 from flask import Response, abort, current_app, jsonify, request, url_for
 from flask_smorest import Api, Blueprint
+from flask_smorest.pagination import PaginationMetadataSchema
 from marshmallow import ValidationError
 from sqlalchemy.orm import joinedload
 from webargs import flaskparser
@@ -44,7 +45,19 @@ OPEN = ("v1.list_works", "v1.get_work", "v1.similar")  # without a token if the 
 WORK = "/works/<int(max=2147483647):id>"  # the largest number of PostgreSQL
 OF_THE_WORK = [{"name": "id", "in": "path", "description": "Id of the work."}]
 
-v1 = Blueprint("v1", __name__, url_prefix="/api/v1", description="The only version there is.")
+
+class Described(Blueprint):
+    """flask-smorest's, which describes X-Pagination as an object; it is text, which holds one."""
+
+    def _document_pagination_metadata(self, spec, resp_doc):  # noqa: ARG002  (as flask-smorest calls it)
+        content = {"application/json": {"schema": PaginationMetadataSchema}}
+        resp_doc.setdefault("headers", {})["X-Pagination"] = {
+            "description": "Where this page lies among all, as JSON.",
+            "content": content,
+        }
+
+
+v1 = Described("v1", __name__, url_prefix="/api/v1", description="The only version there is.")
 csrf.exempt(v1)  # requests that are not authenticated by a cookie cannot be forged by another site
 
 
@@ -146,7 +159,7 @@ def _question() -> tuple[dict, FileStorage | None]:
 def _parsed(text: str) -> object:
     try:
         return current_app.json.loads(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return text  # the schema refuses it, because it is not a list
 
 

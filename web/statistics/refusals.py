@@ -2,7 +2,7 @@
 
 import logging
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from flask_user import current_user
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,10 +21,11 @@ def init_app(app: Flask) -> None:
 
 def _note(response: Response) -> Response:
     refused = response.status_code >= 400 and response.status_code not in UNREMARKABLE
+    refused = refused and "database_failed" not in g  # nothing could be noted there
     if refused and request.endpoint and request.blueprint in WATCHED:
         try:
-            user = current_user.id if current_user.is_authenticated else None
             db.session.rollback()  # ends the failed request's transaction, or SQLite would wait for it
+            user = current_user.id if current_user.is_authenticated else None
             usage.note_refusal(response.status_code, request.endpoint, user, now())
         except SQLAlchemyError:  # the refusal must reach the person all the same
             log.exception("A refused request could not be counted.")

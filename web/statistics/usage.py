@@ -59,6 +59,7 @@ def usage() -> str:
         presets=PRESETS,
         preset=request.args.get("days", ""),
         tables=_all_tables(span),
+        asked=counts.first_moment() is not None,
     )
 
 
