@@ -156,7 +156,7 @@ class AnswerSchema(Schema):
     works = described(
         fields.List,
         "All works on the picture, each once, surest first; the first one decides the verdict above. "
-        "Answers of versions before 1.1 have none.",
+        "Answers stored by version 1.0 have none.",
         None,
         fields.Nested(Sighting),
     )
