@@ -5,7 +5,8 @@ Examples:
   python benchmarks/query.py --collection output/demo --images 2000 dataset/demo/queries      a quick look
 
 The large collection is made of the images of an existing one, repeated under other names: their descriptors with a
-little noise (so that no two are alike), their local features as they are, and the same whitening. It lies in
+little noise (so that no two are alike), their local features with other bits in each repetition (so that these are
+strangers to the query, as they would be), and the same whitening. It lies in
 OUTPUT (output/benchmark), about 25 KB an image, is kept for the next time, and continues where it was interrupted.
 Every picture of the folders is asked once, after one that is not counted.
 """
@@ -22,9 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import measure
 from config import Settings
 from models.answer import STAGES
+from models.collection.features import Features
 from models.collection.store import Stamp, Store
 from models.description.pooling import normalised
 from models.description.recipe import fingerprint
+from models.local import votes
 from utils import script
 from utils.errors import WrongUse
 from utils.images import ImageProblem
@@ -78,6 +81,7 @@ def repeat(collection: Path, output: Path, count: int, settings: Settings) -> No
             raise WrongUse(f"{store.path} is of another collection, or larger: delete it, and it will be rebuilt.")
         _repeat_descriptors(source, store, count)
         _repeat_features(source, store)
+        votes.update(store, settings.indexed, set())
         store.set_meta(complete=True)
 
 
@@ -103,15 +107,25 @@ def _repeated(stamps: list[Stamp], descriptors: np.ndarray, number: int) -> tupl
 
 def _repeat_features(source: Store, store: Store) -> None:
     ids = {stamp.path: image for image, stamp in source.images().items()}
-    originals = {image: ids[stamp.path.partition("/")[2]] for image, stamp in store.images().items()}
+    origins = {image: stamp.path.partition("/") for image, stamp in store.images().items()}
     todo = store.without_features()
-    with script.progress(total=len(originals), what="Repeating features") as bar:
-        bar.update(len(originals) - len(todo))
+    with script.progress(total=len(origins), what="Repeating features") as bar:
+        bar.update(len(origins) - len(todo))
         for start in range(0, len(todo), AT_ONCE):
             several = todo[start : start + AT_ONCE]
-            features = source.features([originals[image] for image in several])
-            store.put_features([pair for pair in zip(several, features, strict=True) if pair[1]])
+            features = source.features([ids[origins[image][2]] for image in several])
+            copies = [int(origins[image][0]) for image in several]
+            rows = zip(several, features, copies, strict=True)
+            store.put_features([(image, _estranged(row, copy)) for image, row, copy in rows if row])
             bar.update(len(several))
+
+
+def _estranged(features: Features, copy: int) -> Features:
+    """The same keypoints with some bits of all descriptors flipped, others in each copy, and none in copy 0."""
+    if not copy:
+        return features
+    flipped = np.random.default_rng(copy).integers(0, 256, features.descriptors.shape[1], np.uint8)
+    return replace(features, descriptors=features.descriptors ^ flipped)
 
 
 def _report(queries: list[dict[str, float]]) -> str:
