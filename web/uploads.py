@@ -66,12 +66,13 @@ class Uploads:
     def decode(self, content: bytes, notes: list[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """An upload as it is kept, and as the engine reads it: (height, width, 3) uint8 BGR. Raises ImageProblem.
 
-        Of a JPEG or JPEG 2000 the engine reads a reduced version; all else is the same, its long side at most `side`.
+        The long side of what is kept has at most `side` pixels. The engine reads a JPEG or JPEG 2000 as it is reduced
+        while it is decoded, to less than twice `at_least`, which limits what cannot be reduced so as well.
         notes: receives a sentence for each defect of a picture that could be read nevertheless.
         """
         read = self._load(content, self.at_least, notes)
         kept = read if max(read.shape[:2]) >= self.side else self._load(content, self.side)
-        return images.fit(kept, self.side), images.fit(read, self.side)
+        return images.fit(kept, self.side), images.fit(read, 2 * self.at_least)
 
     def _load(self, content: bytes, at_least: int, notes: list[str] | None = None) -> np.ndarray:
         limits: dict[str, int | str] = {

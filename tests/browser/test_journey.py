@@ -47,7 +47,7 @@ def test_from_registering_to_the_first_answer_and_around(visit, site, address, c
     assert page.get_by_text("Found", exact=True).count() >= 1
     page.get_by_role("link", name="Collection").first.click()
     page.get_by_role("link", name="portrait 6").first.click()
-    page.get_by_role("link", name=re.compile("similar", re.IGNORECASE)).first.click()
+    page.get_by_role("link", name="More like this").first.click()
     page.wait_for_url("**/similar")
     assert page.locator("main img").count() > 3
     page.get_by_role("button", name="Sign out").click()

@@ -125,6 +125,8 @@ def test_killed_at_any_moment_a_whole_result_stays_and_the_next_run_ends(
             assert rows(place) == whole
             assert sorted(path.name for path in place.parent.iterdir()) == ["photographs"]
             assert sorted(path.name for path in place.iterdir()) == [
+                "answers.csv",
+                "answers.xlsx",
                 "pictures",
                 "queries.csv",
                 "report.html",

@@ -11,7 +11,7 @@ from database.tables import Batch, db
 from models.answer import VERDICTS
 from utils.text import printable
 from web.account_forms import one_line
-from web.api.schemas import WorkSchema, described
+from web.api.schemas import Moment, WorkSchema, described
 from web.api.views import owner_of_token, program, refusal, v1, work_json
 from web.batches import answering, files
 from web.batches.entries import Entry, chosen, counts, entries, visible, with_answers
@@ -22,7 +22,6 @@ from web.security import limiter
 
 PAGE, LARGEST_PAGE = 50, 200  # photographs on a page
 OF_THE_BATCH = [{"name": "id", "in": "path", "description": "Id of the batch."}]
-TIME = "%Y-%m-%dT%H:%M:%SZ"
 STATES = ("waiting", "answered", "failed")
 
 
@@ -36,7 +35,7 @@ class BatchSchema(Schema):
 
     id = described(fields.String, "22 characters.", "Xq3oSy4QdRr0bQkWmJt5aA")
     name = described(fields.String, "As it was given.", "Store room 3")
-    created_at = described(fields.DateTime, "In UTC.", "2026-11-24T09:30:00Z", format=TIME)
+    created_at = described(Moment, "In UTC.", "2026-11-24T09:30:00Z")
     photographs = described(fields.Integer, "How many it has.", 500)
     waiting = described(fields.Integer, "Of these, how many wait for their answer; 0: it is done.", 120)
     answered = described(fields.Integer, "How many have one.", 378)

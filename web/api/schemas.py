@@ -1,5 +1,7 @@
 """The schemas of the API; flask-smorest generates the OpenAPI description from them."""
 
+from datetime import datetime
+
 from flask_smorest.fields import Upload
 from marshmallow import Schema, fields, validate
 
@@ -13,6 +15,13 @@ def described(kind: type[fields.Field], description: str, example=None, *args, *
     """A field with a description and optionally an example."""
     metadata = {"description": description} | ({} if example is None else {"example": example})
     return kind(*args, metadata=metadata, **options)
+
+
+class Moment(fields.DateTime):
+    """A time in UTC, to the second. (With a `format`, apispec would describe it as one of format null.)"""
+
+    def _serialize(self, value: datetime | None, *_: object, **__: object) -> str | None:
+        return None if value is None else f"{value:%Y-%m-%dT%H:%M:%SZ}"
 
 
 class WorkLinks(Schema):
@@ -137,7 +146,7 @@ class AnswerSchema(Schema):
     """The answer to a query."""
 
     id = described(fields.String, "22 characters.", "Xq3oSy4QdRr0bQkWmJt5aA")
-    created_at = described(fields.DateTime, "In UTC.", "2026-11-24T09:30:00Z", format="%Y-%m-%dT%H:%M:%SZ")
+    created_at = described(Moment, "In UTC.", "2026-11-24T09:30:00Z")
     verdict = described(
         fields.String,
         "Whether the picture shows the first work of the ranking: found; maybe (the site shows it as “Not sure”: "
