@@ -21,6 +21,7 @@ from web.expiry import delete_batch
 from web.security import limiter
 
 PAGE, LARGEST_PAGE = 50, 200  # photographs on a page
+LONGEST = 200  # characters of a batch's name
 OF_THE_BATCH = [{"name": "id", "in": "path", "description": "Id of the batch."}]
 STATES = ("waiting", "answered", "failed")
 
@@ -46,7 +47,7 @@ class BatchSchema(Schema):
 
 
 class BatchForm(Schema):
-    name = described(fields.String, "A name for people.", "Store room 3", validate=validate.Length(max=200))
+    name = described(fields.String, "A name for people.", "Store room 3", validate=validate.Length(max=LONGEST))
     files = fields.List(
         Upload(),
         required=True,
@@ -99,7 +100,7 @@ BODY = {"required": True, "content": {"multipart/form-data": {"schema": BatchFor
 @v1.response(201, BatchSchema, headers={"Location": {"schema": {"type": "string"}}}, description="The batch.")
 @refusal(400, "A ZIP cannot be read, or these are more photographs than a batch may have.")
 @refusal(413, "A file or the whole form is too large.")
-@refusal(422, "There is no file.")
+@refusal(422, "There is no file, or the name is too long.")
 @refusal(429, "Too many requests; Retry-After says when to try again.")
 @limiter.limit("30 per hour", key_func=program)
 def new_batch():
@@ -110,7 +111,10 @@ def new_batch():
     """
     user = owner_of_token()
     accept_large_files()
-    batch = made(one_line(request.form.get("name")), user)
+    name = request.form.get("name") or ""
+    if len(name) > LONGEST:
+        abort(422, f"The name of a batch has at most {LONGEST} characters.")
+    batch = made(one_line(name), user)
     try:
         _take(batch, user)
     except Exception:
