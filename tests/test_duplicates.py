@@ -161,6 +161,13 @@ def test_the_lists_of_a_large_collection_hold_the_neighbours():
     assert (rows == copy_of[:, None]).any(axis=1).mean() > 0.95
 
 
+def test_keypoints_are_counted_in_the_order_of_the_pictures(collection):
+    store, _ = collection
+    counted = store.keypoint_counts()
+    assert counted == [len(features.keypoints) for features in store.features(store.images())]
+    assert max(counted) == 500
+
+
 def test_an_empty_store_has_none(tmp_path):
     with Store.writing(tmp_path, 1):
         pass

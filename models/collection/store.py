@@ -349,7 +349,8 @@ class Store:
 
     def keypoint_counts(self) -> list[int]:
         """The number of keypoints of each image with local features, of which only the headers are read."""
-        with _damage_in_words(self.path), self.environment.begin(buffers=True) as read:
+        # With buffers, what is not looked at is not read from the disk.
+        with self._read(), self.environment.begin(buffers=True) as read:
             try:
                 return [count_keypoints(packed) for _, packed in read.cursor(self.tables["features"])]
             except ValueError as problem:

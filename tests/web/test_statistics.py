@@ -669,7 +669,7 @@ def shown(admin) -> tuple[str, str]:
 
 def test_a_pair_that_is_none_stays_dismissed_until_that_is_taken_back(admin, settings, pairs):
     listed, dismissed = shown(admin)
-    assert "101 points match; the pixels agree by 97 %." in listed and "103 points" in listed and not dismissed
+    assert "101 points match, and the pixels agree to 97 %." in listed and "103 points" in listed and not dismissed
     answer = post(admin, "/statistics/collection/pairs/1-2", {"said": "none"}, page=COLLECTION)
     assert answer.status_code == 302
     wrote(settings, pairs)  # the next survey finds it again
