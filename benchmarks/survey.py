@@ -98,19 +98,20 @@ def measure(output: Path, pictures: Path) -> dict:
     """The seconds of processor time and the memory of one survey, and the pairs it finds."""
     cv2.setNumThreads(1)
     store = Store.reading(output)
+    held = [0.0]
     started = time.process_time()
-    pairs = list(near_duplicates(store, Reading.of(pictures, Settings()), 1, lambda *_: None))
+    pairs = list(near_duplicates(store, Reading.of(pictures, Settings()), 1, lambda *_: held.append(megabytes())))
     seconds = time.process_time() - started
     for pair in pairs:
         names = (store.images()[image].path for image in (pair.first, pair.second))
         print(*names, pair.inliers, pair.agreement, file=sys.stderr)
-    return {"seconds": seconds, "megabytes": peak_megabytes(), "pairs": len(pairs)}
+    return {"seconds": seconds, "megabytes": max(held), "pairs": len(pairs)}
 
 
-def peak_megabytes() -> float:
-    """The most memory that this process alone has held, in MiB: getrusage counts what its parent held at its start."""
+def megabytes() -> float:
+    """The memory of this process in MiB, without the files that it maps: the system takes their pages back at need."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
 
 
 if __name__ == "__main__":
