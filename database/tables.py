@@ -256,6 +256,21 @@ class Picture(Model):
     work: Mapped[Work] = relationship(Work, back_populates="pictures")
 
 
+class DismissedPair(Model):
+    """Two pictures that look like one work, and of which an administrator said that they are not.
+
+    It counts for as long as both ids belong to files with these checksums.
+    """
+
+    __tablename__ = "dismissed_pairs"
+    first = db.Column(db.Integer, primary_key=True, autoincrement=False)  # id of a picture, the lower one
+    second = db.Column(db.Integer, primary_key=True, autoincrement=False)  # no foreign keys: the collection may change
+    first_checksum = db.Column(db.String(64), nullable=False)
+    second_checksum = db.Column(db.String(64), nullable=False)
+    dismissed_at = db.Column(db.DateTime, nullable=False, default=now)
+    dismissed_by = db.Column(db.ForeignKey("users.id", ondelete="SET NULL"))
+
+
 class Photograph(Model):
     """A picture that somebody uploaded; its file is uploads/ID.jpg (see web/uploads.py)."""
 

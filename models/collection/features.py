@@ -56,3 +56,12 @@ def unpack_features(packed: bytes) -> Features:
     keypoints = np.frombuffer(packed, "<f4", count * 4, offset=start).reshape(count, 4)
     descriptors = np.frombuffer(packed, dtype, count * numbers, offset=start + keypoints.nbytes)
     return Features((height, width), keypoints, descriptors.reshape(count, numbers), kind)
+
+
+def count_keypoints(packed: bytes | memoryview) -> int:
+    """The number of keypoints of a record, from its header alone. Raises ValueError for what is too short for one."""
+    is_legacy = bytes(packed[:4]) != MAGIC
+    try:
+        return LEGACY_HEAD.unpack_from(packed)[2] if is_legacy else HEAD.unpack_from(packed)[3]
+    except struct.error:
+        raise ValueError("This is not a record of local features.") from None

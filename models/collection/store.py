@@ -34,7 +34,7 @@ from weakref import WeakValueDictionary
 import lmdb
 import numpy as np
 
-from models.collection.features import Features, pack_features, unpack_features
+from models.collection.features import Features, count_keypoints, pack_features, unpack_features
 from utils import files
 from utils.errors import Failed, WrongUse
 
@@ -346,6 +346,15 @@ class Store:
         """The ids of images with local features, ascending."""
         with self._read() as read:
             return [_number(key) for key in read.cursor(self.tables["features"]).iternext(values=False)]
+
+    def keypoint_counts(self) -> list[int]:
+        """The number of keypoints of each image with local features, of which only the headers are read."""
+        # With buffers, what is not looked at is not read from the disk.
+        with self._read(), self.environment.begin(buffers=True) as read:
+            try:
+                return [count_keypoints(packed) for _, packed in read.cursor(self.tables["features"])]
+            except ValueError as problem:
+                raise _damaged(self.path, str(problem)) from None
 
     def put_features(self, features: Iterable[tuple[int, Features]]) -> None:
         """Store local features in one transaction; images that no longer exist are ignored."""

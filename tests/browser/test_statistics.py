@@ -7,7 +7,7 @@ import pytest
 from models.verdict.calibration import Calibration
 from tests.browser.conftest import DESK, PHONE, check_accessibility, shot, sign_in, until
 from tests.web import runs
-from tests.web.test_statistics import asked, run  # noqa: F401  (fixtures)
+from tests.web.test_statistics import asked, pairs, run  # noqa: F401  (fixtures)
 from web.statistics import measures
 from web.statistics import runs as read_runs
 
@@ -153,7 +153,7 @@ def test_days_are_in_the_zone_of_the_viewer(site, address, visit, asked):  # noq
 
 
 @pytest.mark.parametrize(("size", "colours"), [(PHONE, "dark"), (PHONE, "light"), (DESK, "light"), (DESK, "dark")])
-def test_every_page_fits_and_can_be_read_by_everybody(at_evaluation, run, asked, address, size, colours):  # noqa: F811
+def test_every_page_fits_and_can_be_read_by_everybody(at_evaluation, run, asked, pairs, address, size, colours):  # noqa: F811
     page = at_evaluation(viewport=size, color_scheme=colours)
     for name, path in {
         "evaluation": EVALUATION,

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from models.collection.features import HEAD, MAGIC, Features, pack_features, unpack_features
+from models.collection.features import HEAD, MAGIC, Features, count_keypoints, pack_features, unpack_features
 
 
 def features(keypoints: int, dtype=np.uint8, width: int = 32, kind: str = "orb") -> Features:
@@ -73,3 +73,12 @@ def test_descriptors_that_no_record_can_hold_are_refused():
         pack_features(features(3, np.float64))
     with pytest.raises(ValueError, match="a name that is much too long"):
         pack_features(features(3, kind="a name that is much too long"))
+
+
+@pytest.mark.parametrize("keypoints", [0, 1, 500])
+def test_keypoints_are_counted_by_the_header_alone(keypoints):
+    assert count_keypoints(memoryview(pack_features(features(keypoints))[: HEAD.size])) == keypoints
+    assert count_keypoints(struct.pack("<4I", 600, 800, keypoints, 32)) == keypoints  # of an earlier version
+    for too_short in (b"", MAGIC, bytes(15)):
+        with pytest.raises(ValueError, match="not a record"):
+            count_keypoints(too_short)

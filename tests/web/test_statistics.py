@@ -5,7 +5,7 @@ import io
 import json
 import os
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 import cv2
@@ -14,17 +14,18 @@ import pytest
 from flask import abort
 
 import app_statistics
-from database.tables import Event, Photograph, Query, User, db, now, random_id
+from database.tables import Event, Photograph, Picture, Query, User, db, now, random_id
 from models.collection.store import Store
+from models.duplicates import Pair
 from models.verdict.calibration import Calibration
 from tests.web import runs
 from tests.web.conftest import add_user, browser, post, signed_in
 from tests.web.test_api import program_of
 from utils.statistics import wilson
-from web.statistics import collection as collection_page
 from web.statistics import measures
 from web.statistics import usage as usage_page
 from web.statistics.runs import Row
+from web.statistics.survey import FORMAT, Survey, surveying
 
 PAGES = ("/statistics/evaluation", "/statistics/usage", "/statistics/collection")
 OTHERS = (
@@ -623,34 +624,109 @@ def test_skipped_files_of_both_steps(make_site, tmp_path):
     assert re.search(r"broken.jpg</th>\s*<td>the picture is damaged</td>\s*<td>create_list.py</td>", page)
 
 
-def test_a_survey_finds_pictures_that_are_alike_and_counts_keypoints(admin, settings, engine):
+def examined(admin, settings) -> dict:
+    """The survey after the button was pressed."""
     settings.output.mkdir(parents=True, exist_ok=True)
-    response = post(admin, FORMS[1], {"similarity": "0.3"}, page=COLLECTION)
-    assert response.status_code == 302
-    collection_page.surveying.wait(60)
-    survey = json.loads((settings.output / "survey.json").read_text())
+    response = post(admin, FORMS[1], page=COLLECTION)
+    assert response.status_code == 302 and response.headers["Location"].endswith(COLLECTION + "#duplicates")
+    surveying.wait(60)
+    return json.loads((settings.output / "survey.json").read_text())
+
+
+def test_a_survey_counts_keypoints_and_says_how_far_it_is(admin, settings, engine):
+    survey = examined(admin, settings)
     assert survey["version"] == engine.store.version()
     assert sum(survey["keypoints"]) == 12
-    ids, descriptors = engine.store.descriptors()
-    cosines = descriptors.astype(float) @ descriptors.astype(float).T
-    alike = {(int(ids[a]), int(ids[b])) for a, b in zip(*np.nonzero(np.triu(cosines, 1) >= 0.302), strict=True)}
-    pairs = {(pair["first"], pair["second"]) for pair in survey["pairs"]}
-    assert alike <= pairs
-    page = admin.get(COLLECTION)
-    assert page.status_code == 200
-    assert "Examined on" in page.text
-    assert page.text.count('class="pair"') == min(len(pairs), 50)
+    assert survey["pairs"] == [] and survey["found"] == 0
+    assert admin.get(FORMS[1]).json == {"running": False, "done": 12, "of": 12}
+    page = admin.get(COLLECTION).text
+    assert "Examined on" in page and "No two pictures show the same work." in page
 
 
-@pytest.mark.parametrize("similarity", ["0", "1.1", "nan", "much"])
-def test_a_similarity_that_is_none_is_refused(admin, similarity):
-    response = post(admin, FORMS[1], {"similarity": similarity}, page=COLLECTION)
-    assert response.status_code in (302, 400)
-    if similarity != "much":
-        assert response.status_code == 400
+@pytest.fixture
+def pairs(settings, engine) -> list[Pair]:
+    """A survey that has found two pairs."""
+    sums = {image: stamp.checksum for image, stamp in engine.store.images().items()}
+    pairs = [
+        Pair(one, other, (sums[one], sums[other]), similarity=0.2, inliers=100 + one, agreement=0.97)
+        for one, other in [(1, 2), (3, 4)]
+    ]
+    wrote(settings, pairs)
+    return pairs
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"format": 0}', '{"format": 1, "pairs": [1]}'])
+def wrote(settings, pairs: list[Pair]) -> None:
+    settings.output.mkdir(parents=True, exist_ok=True)
+    survey = Survey(1, "2026-11-27 10:00", [0, 12], len(pairs), pairs)
+    (settings.output / "survey.json").write_text(json.dumps({"format": FORMAT} | asdict(survey)))
+
+
+def shown(admin) -> tuple[str, str]:
+    """The list of pairs on the page, and that of those that were dismissed."""
+    listed, _, dismissed = admin.get(COLLECTION).text.partition("<summary>Not duplicates")
+    return listed, dismissed.partition("</details>")[0]
+
+
+def test_a_pair_that_is_none_stays_dismissed_until_that_is_taken_back(admin, settings, pairs):
+    listed, dismissed = shown(admin)
+    assert "101 points match, and the pixels agree to 97 %." in listed and "103 points" in listed and not dismissed
+    answer = post(admin, "/statistics/collection/pairs/1-2", {"said": "none"}, page=COLLECTION)
+    assert answer.status_code == 302
+    wrote(settings, pairs)  # the next survey finds it again
+    listed, dismissed = shown(admin)
+    assert "101 points" not in listed and "103 points" in listed
+    assert "101 points" in dismissed and "Show again" in dismissed
+    post(admin, "/statistics/collection/pairs/1-2", {"said": ""}, page=COLLECTION)
+    listed, dismissed = shown(admin)
+    assert "101 points" in listed and not dismissed
+
+
+def test_a_dismissed_pair_is_shown_again_when_a_file_has_changed(admin, settings, pairs):
+    post(admin, "/statistics/collection/pairs/1-2", {"said": "none"}, page=COLLECTION)
+    changed = replace(pairs[0], checksums=(pairs[0].checksums[0], "another"))
+    wrote(settings, [changed, pairs[1]])
+    assert "101 points" in shown(admin)[0]
+    post(admin, "/statistics/collection/pairs/1-2", {"said": "none"}, page=COLLECTION)
+    assert "101 points" in shown(admin)[1]
+
+
+def test_pictures_of_one_work_in_the_register_are_no_pair(admin, site, pairs):
+    with site.app_context():
+        db.session.get(Picture, 2).work_id = 1
+        db.session.commit()
+    listed, _ = shown(admin)
+    assert "101 points" not in listed and "103 points" in listed
+
+
+def test_only_administrators_dismiss_and_only_pairs_of_the_survey(admin, member, client, pairs):
+    address = "/statistics/collection/pairs/1-2"
+    assert post(member, address, {"said": "none"}, page="/").status_code == 403
+    assert post(client, address, {"said": "none"}, page="/user/sign-in").status_code == 302
+    assert member.get(FORMS[1]).status_code == 403
+    assert admin.post(address, data={"said": "none"}).status_code == 400  # without the form's secret
+    for other in ("2-1", "1-3", "1-99999999999"):
+        assert (
+            post(admin, f"/statistics/collection/pairs/{other}", {"said": "none"}, page=COLLECTION).status_code == 404
+        )
+    assert "101 points" in shown(admin)[0]
+
+
+def test_a_survey_that_cannot_be_made_says_why(admin, settings, engine):
+    engine.store.path.with_name("moved").mkdir()
+    index = next(engine.store.path.parent.glob("votes-*.faiss"))
+    index.rename(index.parent / "moved" / index.name)
+    try:
+        settings.output.mkdir(parents=True, exist_ok=True)
+        post(admin, FORMS[1], page=COLLECTION)
+        surveying.wait(60)
+        assert "pre_compute_descriptor.py --update" in admin.get(COLLECTION).text
+    finally:
+        (index.parent / "moved" / index.name).rename(index)
+        engine.store.path.with_name("moved").rmdir()
+        surveying.problem = ""
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 1}', '{"format": 2, "pairs": [1]}'])
 def test_a_damaged_survey_is_none(admin, settings, content):
     settings.output.mkdir(parents=True, exist_ok=True)
     (settings.output / "survey.json").write_text(content)

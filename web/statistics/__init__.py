@@ -18,7 +18,7 @@ PAGES = (
 
 
 def init_app(app: Flask) -> None:
-    from web.statistics import collection, evaluation, refusals, usage  # noqa: F401  (they add their pages)
+    from web.statistics import collection, evaluation, refusals, survey, usage  # noqa: F401  (they add their pages)
 
     app.register_blueprint(blueprint)
     refusals.init_app(app)

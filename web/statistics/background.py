@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from utils.errors import Failed, WrongUse
+
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
@@ -18,6 +20,7 @@ class Background(Generic[Result]):
         self.result: Result | None = None
         self.measured = 0.0  # seconds since the epoch
         self.problem = ""
+        self.progress = (0, 0)  # what is done of how much, where the measurement says so
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
@@ -29,6 +32,7 @@ class Background(Generic[Result]):
         """Start a measurement, unless one is running or was finished less than `oldest` seconds ago; does not wait."""
         with self._starting:
             if not self.is_running and time.time() - self.measured >= oldest:
+                self.progress = (0, 0)
                 self._thread = threading.Thread(target=self._run, args=(measure,), daemon=True)
                 self._thread.start()
 
@@ -40,6 +44,8 @@ class Background(Generic[Result]):
     def _run(self, measure: Callable[[], Result]) -> None:
         try:
             self.result, self.problem = measure(), ""
+        except (WrongUse, Failed) as problem:
+            self.problem = str(problem)
         except Exception:  # nobody else would hear of it
             log.exception("A measurement in the background failed.")
             self.problem = "The last measurement failed; the log says why."
