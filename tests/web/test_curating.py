@@ -4,6 +4,7 @@ import io
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -197,6 +198,21 @@ def test_one_run_at_a_time_and_what_a_killed_worker_left_is_begun_again(site, sc
         held.close()
     run = carry_out(site)
     assert (run.state, run.attempts) == ("done", 2)
+
+
+def test_a_script_that_outlives_its_worker_keeps_others_waiting(site, scripts, tmp_path):
+    told, go_on = tmp_path / "told", tmp_path / "go on"
+    wait = f"import pathlib, time\nwhile not pathlib.Path({str(go_on)!r}).exists(): time.sleep(0.02)"
+    with site.app_context():
+        held = indexing._hold()
+        orphan = subprocess.Popen([sys.executable, "-c", wait], pass_fds=[held.fileno()])
+        held.close()  # as when the worker is killed
+        scripts(f"open({str(told)!r}, 'a').write('1')")
+        job = jobs.of(indexing.KIND, indexing.start().id)
+        assert jobs.carry_out(job.id) and not told.exists() and indexing.current().state == "waiting"
+        go_on.touch()
+        orphan.wait()
+    assert carry_out(site).state == "done" and told.read_text() == "1"
 
 
 def test_what_ends_its_process_again_and_again_is_given_up(site, scripts):

@@ -100,7 +100,11 @@ def preview_register(id: str) -> str | tuple[str, int] | Response:
     except WrongUse as problem:
         return _page(path.name, problem=_for_pages(str(problem), path)), 400
     names = [column.name for column in register.columns if not column.field or columns.plain(column.name) in mapping]
-    known = [(columns.LABELS[column.field], column.name) for column in register.columns if column.field]
+    known = [
+        (columns.LABELS[column.field], column.name)
+        for column in register.columns
+        if column.field and column.name not in names
+    ]
     try:
         shown = _load_or_preview(register, path.name)
     except WrongUse as problem:
