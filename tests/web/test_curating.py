@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -14,13 +15,14 @@ import pytest
 
 from database import kept, works
 from database.catalog import Work as Row
-from database.tables import CollectionChange, Indexing, Job, Work, db
+from database.tables import CollectionChange, Indexing, Job, Picture, Work, db
 from models.collection.store import Store
 from tests.web.batched import GREY, zipped
 from tests.web.conftest import csrf_token, post, signed_in
 from web import jobs
 from web.curating import indexing
 from web.curating.pictures import safe_path
+from web.curating.removing import _move
 
 HOME = "/admin/collection"
 PAGES = [HOME, f"{HOME}/progress"]
@@ -31,8 +33,10 @@ ACTIONS = [
     f"{HOME}/pictures/abc",
     f"{HOME}/pictures/abc/finish",
     f"{HOME}/register",
+    f"{HOME}/put-back/abc",
     f"{HOME}/register/abc",
     f"{HOME}/register/earlier/2026.csv",
+    f"{HOME}/remove/1",
 ]
 
 
@@ -61,11 +65,11 @@ def picture(shade: int = 90, ending: str = ".png") -> bytes:
 # Who may
 
 
-@pytest.mark.parametrize("page", [*PAGES, *ACTIONS[-2:]])
+@pytest.mark.parametrize("page", [*PAGES, *ACTIONS[-3:]])
 def test_pages_are_for_administrators(client, member, admin, page):
     assert client.get(page).location == f"/user/sign-in?next={page}"
     assert member.get(page).status_code == 403
-    assert admin.get(page).status_code == (200 if page in PAGES else 404)
+    assert admin.get(page).status_code == (404 if "/register/" in page else 200)
 
 
 @pytest.mark.parametrize("address", ACTIONS)
@@ -453,3 +457,50 @@ def test_names_of_uploads_lead_nowhere_else(admin, settings):
     for name in ("..", "%2e%2e%2fsite.sqlite", "*"):
         assert admin.get(f"{HOME}/register/{name}").status_code == 404
         assert admin.get(f"{HOME}/register/earlier/{name}").status_code == 404
+
+
+# Removing pictures
+
+
+def test_a_picture_is_removed_and_put_back(site, admin, client, settings, collection):
+    shutil.copytree(collection / "images", settings.dataset, dirs_exist_ok=True)
+    before = below(settings.dataset)
+    with site.app_context():
+        path = db.session.get(Picture, 1).path
+    page = text(admin.get("/works/1"))
+    assert f'href="{HOME}/remove/1">Remove this picture' in page and "/remove/" not in text(client.get("/works/1"))
+    assert "The work has no other picture" in text(admin.get(f"{HOME}/remove/1"))
+    assert post(admin, f"{HOME}/remove/1").location == HOME
+    assert below(settings.dataset) == before - {path} and indexing_state(site) == "waiting"
+    assert post(admin, f"{HOME}/remove/1").status_code == 409  # its file is gone, although it is still indexed
+    assert changes(site) == [f"root: Removed the picture {path}"]
+
+    way = re.search(r'action="(/admin/collection/put-back/[^"]+)"', text(admin.get(HOME)))[1]
+    (settings.dataset / path).write_bytes(picture())
+    answer = post(admin, way, page=HOME)
+    assert answer.status_code == 409 and "another file" in text(answer)
+    (settings.dataset / path).unlink()
+    assert post(admin, way, page=HOME).location == HOME
+    assert below(settings.dataset) == before and post(admin, way, page=HOME).status_code == 404
+    assert (settings.dataset / path).read_bytes() == (collection / "images" / path).read_bytes()
+    assert "put-back" not in text(admin.get(HOME))
+    assert changes(site)[0] == f"root: Put the picture {path} back"
+
+
+def test_where_the_folder_cannot_be_written_nothing_is_removed(make_site):
+    site = make_site(dataset=Path("/proc/self"))
+    admin = signed_in(site, "root", admin=True)
+    assert "/remove/" not in text(admin.get("/works/1"))
+    assert "cannot be removed here" in text(admin.get(f"{HOME}/remove/1"))
+    assert post(admin, f"{HOME}/remove/1").status_code == 409 and changes(site) == []
+
+
+def test_a_file_moves_to_another_file_system(tmp_path):
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other file system")
+    with tempfile.TemporaryDirectory(dir=other) as folder:
+        source, target = tmp_path / "one.png", Path(folder) / "a" / "one.png"
+        source.write_bytes(b"one")
+        _move(source, target)
+        assert target.read_bytes() == b"one" and not source.exists() and below(Path(folder)) == {"a/one.png"}

@@ -7,7 +7,7 @@ blueprint = Blueprint("curating", __name__, url_prefix="/admin/collection")
 
 
 def init_app(app: Flask) -> None:
-    from web.curating import pages, pictures, registers  # noqa: F401  (they add their pages)
+    from web.curating import pages, pictures, registers, removing  # noqa: F401  (they add their pages)
 
     app.register_blueprint(blueprint)
 

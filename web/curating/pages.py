@@ -6,20 +6,22 @@ from werkzeug import Response as BaseResponse
 from database import kept
 from web.curating import blueprint, indexing, log
 from web.curating.pictures import is_writable
+from web.curating.removing import which_can_be_put_back
 
 
 @blueprint.get("")
 def collection() -> str:
     """What is under way, the forms to change the collection, and the last changes."""
     folder = current_app.extensions["settings"].database
-    run = indexing.current()
+    run, changes = indexing.current(), log.newest()
     return render_template(
         "curating/collection.html",
         progress=indexing.progress(run),
         log=indexing.read_log(run) if run else "",
         is_writable=is_writable(),
         earlier=[(path.name, kept.when(path)) for path in kept.list_earlier(folder)],
-        changes=log.newest(),
+        changes=changes,
+        removed=which_can_be_put_back(changes),
     )
 
 

@@ -174,16 +174,18 @@ def keep(name: str, content: bytes) -> str:
     target = settings.dataset / safe_path(name, endings)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Hidden until it is whole, so that no script takes half a picture for one.
+        with files.temporary(target.with_name(".added")) as part:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            free = _free(target, content)
+            part.replace(free)
     except (FileExistsError, NotADirectoryError):
         raise ImageProblem("a file has the name of its folder") from None
-    # Hidden until it is whole, so that no script takes half a picture for one.
-    with files.temporary(target.with_name(".added")) as part:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        free = _free(target, content)
-        part.replace(free)
+    except PermissionError:
+        raise ImageProblem("this site may not write into its folder") from None
     return str(free.relative_to(settings.dataset))
 
 
