@@ -1,5 +1,6 @@
 """An administrator's way: pictures dropped onto the site are indexed, and a register with strange columns is loaded."""
 
+import shutil
 import sys
 from dataclasses import replace
 
@@ -28,9 +29,9 @@ while not pathlib.Path({0!r}).exists():
 
 
 @pytest.fixture
-def settings(settings, tmp_path):
+def settings(settings, collection, tmp_path):
     """With a folder of pictures of its own."""
-    (tmp_path / "pictures").mkdir()
+    shutil.copytree(collection / "images", tmp_path / "pictures")
     return replace(settings, dataset=tmp_path / "pictures")
 
 
@@ -91,4 +92,10 @@ def test_pictures_are_dropped_and_indexed_and_a_register_is_loaded(
     page.get_by_role("button", name="Load it").click()
     page.get_by_text("The register is loaded: 12 works matched.").wait_for()
     looks(page, "curating-4-done")
+    check_accessibility(page)
+
+    page.goto(f"{address}/works/1")
+    page.get_by_role("link", name="Remove this picture").click()
+    page.get_by_text("The work has no other picture").wait_for()
+    looks(page, "curating-5-remove")
     check_accessibility(page)

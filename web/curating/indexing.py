@@ -97,7 +97,7 @@ def _shown(line: str) -> str:
     """A line of a script, without the folders of the server."""
     settings: Settings = current_app.extensions["settings"]
     line = without_folders(line, settings)
-    for folder, name in ((settings.dataset, "the folder of pictures"), (settings.lists, "the folder of lists")):
+    for folder, name in ((settings.dataset, "the folder of pictures"), (settings.lists, "lists")):
         line = line.replace(str(folder), name)
     return line
 
