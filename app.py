@@ -41,7 +41,18 @@ from web.uploads import Uploads
 if TYPE_CHECKING:
     from models.engine import Engine
 
-BLUEPRINTS = ("search", "history", "batches", "collection", "accounts", "admin", "api", "health", "statistics")
+BLUEPRINTS = (
+    "search",
+    "history",
+    "batches",
+    "collection",
+    "accounts",
+    "admin",
+    "curating",
+    "api",
+    "health",
+    "statistics",
+)
 SPARE_THREADS = 8  # of the server, for pages, while all others compute or wait for their turn
 
 

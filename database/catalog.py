@@ -66,6 +66,14 @@ GALLERY = [
 ]
 
 
+class Unclear(WrongUse):
+    """A register whose columns are not understood; `columns` are their names, of which a mapping can say more."""
+
+    def __init__(self, sentence: str, columns: list[str]):
+        super().__init__(sentence)
+        self.columns = columns
+
+
 class Register:
     """A register whose header is read: `columns`, and `notes`, sentences for people; iterating gives a Work a row.
 
@@ -75,7 +83,8 @@ class Register:
     Rows are read anew each time, one by one, and cells come stripped; rows without content are left out. What only
     shows on the way (blanks, cells beyond the header) is told by `last_notes` after a whole reading.
 
-    Raises WrongUse where the file cannot be read or is no register, here and while rows are read.
+    Raises WrongUse where the file cannot be read or is no register, here and while rows are read; Unclear where a
+    mapping may help.
     """
 
     def __init__(self, path: str | os.PathLike, sheet: str | None = None, mapping: Mapping[str, str] | None = None):
@@ -150,7 +159,7 @@ class Register:
         try:
             self.columns, notes = columns.assign(header, self._mapping)
         except WrongUse as problem:
-            raise WrongUse(f"{self.path}: {problem}") from None
+            raise Unclear(f"{self.path}: {problem}", list(filter(None, header))) from None
         known = {column.field for column in self.columns if column.field}
         missing = []
         if not known.intersection(columns.NAMES):
@@ -160,9 +169,10 @@ class Register:
         if missing or len(known) < 2:
             found = ", ".join(cell[:30] for cell in rows[0][:15])
             lacks = f"no column {', '.join(missing)}" if missing else "only one column is known"
-            raise WrongUse(
+            raise Unclear(
                 f"{self.path} is not a catalogue of works: {lacks}; its first row is {found!r}. If its columns have "
-                'other names, say which is which: --map "Title=..." --map "Image file=...".'
+                'other names, say which is which: --map "Title=..." --map "Image file=...".',
+                [column.name for column in self.columns],
             )
         if place:
             self.notes.append(f"{counted(place, 'row')} above the header left out.")

@@ -402,6 +402,31 @@ class Job(Model):
     created_at = db.Column(db.DateTime, nullable=False, default=now)
 
 
+class Indexing(Model):
+    """One run of the scripts that bring the index in step with the pictures (see web/curating/indexing.py)."""
+
+    __tablename__ = "indexings"
+    id = db.Column(db.String(22), primary_key=True, default=random_id)
+    created_at = db.Column(db.DateTime, nullable=False, default=now, index=True)
+    state = db.Column(db.String(10), nullable=False, default="waiting")  # waiting, running, done, failed or stopped
+    step = db.Column(db.Integer, nullable=False, default=0)  # the script that runs, from 1; 0: none yet
+    problem = db.Column(db.Text, nullable=False, default="")  # why it failed, and what to do
+    stop = db.Column(db.Boolean, nullable=False, default=False)  # somebody wants it to stop
+    attempts = db.Column(db.Integer, nullable=False, default=0)  # that were begun
+
+
+class CollectionChange(Model):
+    """What somebody did to the collection on the site."""
+
+    __tablename__ = "collection_changes"
+    id = db.Column(db.String(22), primary_key=True, default=random_id)
+    created_at = db.Column(db.DateTime, nullable=False, default=now, index=True)
+    user_id = db.Column(db.ForeignKey("users.id", ondelete="SET NULL"))  # null: whoever it was has no account any more
+    what = db.Column(db.Text, nullable=False)
+    pictures = db.Column(db.Integer, nullable=False, default=0)  # that were added by it
+    user: Mapped[User | None] = relationship(User)
+
+
 class Event(Model):
     """Requests that were refused or failed: how many of a kind in one minute. Nothing tells where they came from."""
 

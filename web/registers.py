@@ -102,15 +102,16 @@ def _load(plan: works.Plan, dry_run: bool, yes: bool) -> bool:
     if dry_run:
         print("Nothing was changed (--dry-run).")
         return False
-    if loaded.lost and not yes and not _agreed(_warning(loaded.lost)):
+    if loaded.lost and not yes and not _agreed(f"{would_be_lost(loaded.lost)} Go on?"):
         print("Nothing was changed.")
         return False
     plan.apply()
     return True
 
 
-def _warning(lost: int) -> str:
-    return f"{counted(lost, 'work')} would lose {'its entry' if lost == 1 else 'their entries'}. Go on?"
+def would_be_lost(lost: int) -> str:
+    """The warning before works lose their entries."""
+    return f"{counted(lost, 'work')} would lose {'its entry' if lost == 1 else 'their entries'}."
 
 
 def _agreed(question: str) -> bool:
@@ -129,27 +130,38 @@ def _report(loaded: works.Loaded, plan: works.Plan) -> None:
     output = current_app.extensions["settings"].output
     unmatched = _write_unmatched(output / UNMATCHED, plan.unmatched())
     without_row = _write_files(output / WITHOUT_ROW, plan.files_without_row())
-    print(
-        f"{counted(loaded.rows, 'row')}, {counted(loaded.matched, 'work')} matched, "
-        f"{counted(unmatched, 'row')} without a work, {counted(loaded.without_row, 'work')} without a row."
-    )
-    print(
-        f"Entries: {loaded.new:,} new, {loaded.changed:,} changed, {loaded.lost:,} lost. "
-        f"The works matched have {counted(loaded.pictures, 'picture')}."
-    )
-    if loaded.repeated:
-        print(
-            f"{counted(loaded.repeated, 'row')} with the inventory number of an earlier row: their pictures are added "
-            "to its work."
-        )
-    if loaded.cut:
-        print(
-            f"{counted(loaded.cut, 'cell')} longer than pages can show; the register that is kept has the whole text."
-        )
+    for sentence in sentences(loaded, unmatched):
+        print(sentence)
     if unmatched:
         print(f"{output / UNMATCHED} lists the rows without a work and those that name a missing file.")
     if without_row:
         print(f"{output / WITHOUT_ROW} lists {counted(without_row, 'picture')} that no row names.")
+
+
+def sentences(loaded: works.Loaded, unmatched: int) -> list[str]:
+    """What becomes of a register, for people. unmatched: how many rows have no work."""
+    said = [
+        f"{counted(loaded.rows, 'row')}, {counted(loaded.matched, 'work')} matched, "
+        f"{counted(unmatched, 'row')} without a work, {counted(loaded.without_row, 'work')} without a row.",
+        f"Entries: {loaded.new:,} new, {loaded.changed:,} changed, {loaded.lost:,} lost. "
+        f"The works matched have {counted(loaded.pictures, 'picture')}.",
+    ]
+    if loaded.repeated:
+        said.append(
+            f"{counted(loaded.repeated, 'row')} with the inventory number of an earlier row: their pictures are added "
+            "to its work."
+        )
+    if loaded.cut:
+        said.append(
+            f"{counted(loaded.cut, 'cell')} longer than pages can show; the register that is kept has the whole text."
+        )
+    return said
+
+
+def named(row: catalog.Work) -> str:
+    """What a row of a register is called, for people."""
+    name = ", ".join(filter(None, (row.number, row.author, row.title, row.file or row.url)))
+    return name[:150] or "A row without a name"
 
 
 def _write_unmatched(path: Path, rows: Iterable[tuple[catalog.Work, str]]) -> int:
@@ -160,8 +172,7 @@ def _write_unmatched(path: Path, rows: Iterable[tuple[catalog.Work, str]]) -> in
         writer.writerow(["REASON", *columns.LABELS.values(), "Other columns"])
         for count, (row, reason) in enumerate(rows, 1):
             if count <= SHOWN:
-                name = ", ".join(filter(None, (row.number, row.author, row.title, row.file or row.url)))
-                print(f"  {name[:150] or 'A row without a name'}: {reason}.")
+                print(f"  {named(row)}: {reason}.")
             others = " | ".join(f"{name}: {text}" for name, text in row.more.items())
             texts = [reason, *(getattr(row, name) for name in columns.LABELS), others]
             writer.writerow([guarded(printable(text)) for text in texts])

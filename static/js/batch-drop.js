@@ -1,4 +1,5 @@
-// A new batch: files, a folder or a ZIP, chosen or dropped; they are sent one by one, so that none is lost with another.
+// A new batch, or pictures for the collection: files, a folder or a ZIP, chosen or dropped; they are sent one by one, so
+// that none is lost with another.
 
 import { pause, Refusal, talk, upload } from "./ask-server.js";
 
@@ -69,9 +70,9 @@ async function sent(address, { file, name }, progress) {
 }
 
 async function send() {
-  if (!chosen.length) throw new Refusal("Please choose photographs, a folder or a ZIP first.");
+  if (!chosen.length) throw new Refusal(`Please choose ${form.dataset.what}, a folder or a ZIP first.`);
   const most = Number(form.dataset.photographs);
-  if (chosen.length > most) throw new Refusal(`These are ${chosen.length.toLocaleString("en")} files: a batch holds ${most.toLocaleString("en")} photographs.`);
+  if (chosen.length > most) throw new Refusal(`These are ${chosen.length.toLocaleString("en")} files: at most ${most.toLocaleString("en")} ${form.dataset.what} can be taken at once.`);
   const bar = part("batch-progress");
   bar.hidden = false;
   say("Sending …");
@@ -87,7 +88,8 @@ async function send() {
       continue;
     }
     try {
-      await sent(batch.add, each, (share) => (bar.value = (100 * (place + share)) / chosen.length));
+      const answer = await sent(batch.add, each, (share) => (bar.value = (100 * (place + share)) / chosen.length));
+      refused.push(...(answer.refused ?? [])); // where no page shows them afterwards
     } catch (refusal) {
       if (!(refusal instanceof Refusal) || [0, 401, 404, 429].includes(refusal.status)) throw refusal;
       refused.push(refusal.message);
@@ -99,7 +101,7 @@ async function send() {
     part("batch-problem").hidden = false;
     const link = document.createElement("a");
     link.href = batch.batch;
-    link.textContent = "Go to the batch";
+    link.textContent = form.dataset.goOn;
     part("batch-status").replaceChildren(link);
     link.focus();
     return;

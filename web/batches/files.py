@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from flask import abort, current_app
@@ -96,35 +97,49 @@ def _add_zip(batch: Batch, file: FileStorage, name: str) -> list[BatchPhotograph
 
 
 def _listed(batch: Batch, archive: str, name: str) -> list[BatchPhotograph]:
-    """The photographs of a ZIP, as its list says. Aborts with 400."""
+    """The photographs of a ZIP, as its list says. Aborts with 400 or 413."""
+    return [
+        BatchPhotograph(
+            batch_id=batch.id,
+            name=member.name,
+            archive=archive,
+            member=member.place,
+            state="failed" if member.problem else "waiting",
+            problem=sentence(member.problem) if member.problem else "",
+        )
+        for member in members(uploads().archive(archive), name)
+    ]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file of a ZIP."""
+
+    place: int  # in its list
+    name: str  # with its folders, safe to display
+    problem: str  # why it is not looked at, the end of a sentence; empty if it is
+
+
+def members(path: Path, name: str) -> list[Member]:
+    """The files of a ZIP that are not to be passed over, as its list says. Aborts with 400 or 413.
+
+    name: of the ZIP, for people.
+    """
     settings = current_app.extensions["settings"]
-    path = uploads().archive(archive)
     if path.stat().st_size > settings.batch_megabytes << 20:
         abort(413, f"{name} is too large: a ZIP may have {settings.batch_megabytes:,} MB here.")
     try:
         with _opened(path) as opened:
-            members = list(enumerate(opened.infolist()))
+            listed = list(enumerate(opened.infolist()))
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         abort(400, f"{name} is a ZIP that cannot be read: it is damaged, or its end is missing.")
-    members = [(place, info) for place, info in members if not PASSED_OVER.search(info.filename.replace("\\", "/"))]
-    if sum(info.file_size for _, info in members) > max(SMALL, RATIO * path.stat().st_size):
+    listed = [(place, info) for place, info in listed if not PASSED_OVER.search(info.filename.replace("\\", "/"))]
+    if sum(info.file_size for _, info in listed) > max(SMALL, RATIO * path.stat().st_size):
         abort(400, f"{name} would be more than {RATIO} times as large when unpacked, so it holds no photographs.")
-    if not members:
+    if not listed:
         abort(400, f"There is no file in {name}.")
-    made = []
-    for place, info in members:
-        problem = _problem(info, settings.upload_megabytes)
-        made.append(
-            BatchPhotograph(
-                batch_id=batch.id,
-                name=display_path(info.filename),
-                archive=archive,
-                member=place,
-                state="failed" if problem else "waiting",
-                problem=sentence(problem) if problem else "",
-            )
-        )
-    return made
+    limit = settings.upload_megabytes
+    return [Member(place, display_path(info.filename), _problem(info, limit)) for place, info in listed]
 
 
 def _problem(info: zipfile.ZipInfo, megabytes: int) -> str:
@@ -145,12 +160,14 @@ def _problem(info: zipfile.ZipInfo, megabytes: int) -> str:
 
 def read_member(photograph: BatchPhotograph) -> bytes:
     """The bytes of a photograph that lies in a ZIP. Raises ImageProblem."""
+    return read(uploads().archive(photograph.archive), photograph.member)
+
+
+def read(path: Path, place: int) -> bytes:
+    """The bytes of a file of a ZIP, by its place in the list. Raises ImageProblem."""
     limit = current_app.extensions["settings"].upload_megabytes << 20
     try:
-        with (
-            _opened(uploads().archive(photograph.archive)) as opened,
-            opened.open(opened.infolist()[photograph.member]) as member,
-        ):
+        with _opened(path) as opened, opened.open(opened.infolist()[place]) as member:
             content = member.read(limit + 1)  # however much its list says that there is
     except FileNotFoundError:
         raise ImageProblem("the ZIP it was in has been deleted") from None
