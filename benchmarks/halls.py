@@ -18,7 +18,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -179,7 +179,9 @@ def _ask(engine: Engine, folder: Path, works: tuple[Work, ...]) -> Told:
     ids = {path: image for image, path in engine.images.items()}
     held_out = [ids[each.path] for each in works if each.held_out and each.path in ids]
     exclude = frozenset(held_out).union(*(engine.twins(image) for image in held_out))
-    shown = {ids[each.path]: each for each in works if each.path in ids and ids[each.path] not in exclude}
+    # With --distractors, works hang on the walls that the collection lacks: they are held out, too.
+    works = tuple(replace(each, held_out=each.held_out or each.path not in ids) for each in works)
+    shown = {ids[each.path]: each for each in works if not each.held_out and ids[each.path] not in exclude}
     seconds, answer = measure.timed(partial(engine.ask, exclude=exclude), folder / works[0].view)
     height, width = images.load(folder / works[0].view, max_pixels=1 << 24, min_side=1).shape[:2]
     scale = np.array([width, height]) / answer.frame[::-1]

@@ -71,7 +71,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_the_next_goes_on(site, member
     worker()
     until(lambda: job_of(site, batch).state == "done")
     rows = rows_of(site, batch)
-    assert [row.state for row in rows] == ["answered"] * 5
+    assert [(row.state, row.problem) for row in rows] == [("answered", "")] * 5
     assert [row.query_id for row in rows[:3]] == given and count(site, Query) == 5
     assert len(files(site)) == 5  # one for each photograph, and the ZIP is gone
 
