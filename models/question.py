@@ -152,7 +152,7 @@ class Question:
             similar |= engine.similarities(descriptor, others)
         with self.stopwatch.stage("reranking"):
             new = [image for image in similar if image not in self.candidates]
-            likely = {*list(voted)[:MOST_VOTED], *[image for image in similar if image in new][:MOST_SIMILAR]}
+            likely = {*list(voted)[:MOST_VOTED], *new[:MOST_SIMILAR]}  # both are best first
             examined = engine.examine(self.features, new, likely)
             for image, similarity in similar.items():
                 known = self.candidates.get(image)

@@ -118,17 +118,17 @@ def update(store: Store, keypoints: int, changed: set[int] | None) -> bool:
     folder, features = store.path.parent, store.get_meta("local_features")
     kind, settings = kind_of(features["kind"]), {**features, "indexed": keypoints}
     have = np.array(store.with_features(), np.int64)
-    index = None
+    there = None
     if changed is not None and store.get_meta("votes") and store.get_meta("votes_of") == settings:
-        index = _reusable(folder / store.get_meta("votes"), kind, len(have) * keypoints)
-    if index is None or changed is None:
+        there = _images_of(folder / store.get_meta("votes"), kind, len(have) * keypoints)
+    if there is None or changed is None:
         index, new = _trained(store, kind, keypoints, have), have
     else:
-        there = _images_of(index)
-        gone = np.concatenate([np.setdiff1d(there, have), np.fromiter(changed, np.int64)])
-        new = np.union1d(np.setdiff1d(have, there), np.intersect1d(have, np.fromiter(changed, np.int64)))
+        again = np.array(sorted(changed), np.int64)
+        gone, new = np.union1d(np.setdiff1d(there, have), again), np.setdiff1d(have, np.setdiff1d(there, again))
         if not len(gone) and not len(new):
             return False
+        index = _read(folder / store.get_meta("votes"), kind)  # only now: it takes as much memory as its file
         _take_out(index, gone)
     for ids in _blocks(new):
         descriptors, labels = _indexed(store, ids, kind, keypoints)
@@ -210,23 +210,23 @@ def _read(file: Path, kind: type[Extractor], flags: int = 0) -> Index:
     return index
 
 
-def _reusable(file: Path, kind: type[Extractor], keypoints: int) -> Index | None:
-    """The index in a file, to be changed; None if there is none, or its lists suit a collection of another size."""
-    try:
-        index = _read(file, kind)
-    except WrongUse:
-        return None
-    return index if _lists(keypoints) / 2 <= index.nlist <= _lists(keypoints) * 2 else None
-
-
 def _labels(index: Index, place: int) -> np.ndarray:
     """A copy of the labels in one list, (keypoints,) int64."""
     size = index.invlists.list_size(place)
     return faiss.rev_swig_ptr(index.invlists.get_ids(place), size).copy() if size else np.zeros(0, np.int64)
 
 
-def _images_of(index: Index) -> np.ndarray:
-    """The ids of the images in the index: (images,) int64, ascending."""
+def _images_of(file: Path, kind: type[Extractor], keypoints: int) -> np.ndarray | None:
+    """The ids of the images in an index that may be changed: (images,) int64, ascending.
+
+    None if there is no index in the file, or if its lists suit a collection of another size. The file is only mapped.
+    """
+    try:
+        index = _read(file, kind, faiss.IO_FLAG_MMAP)
+    except WrongUse:
+        return None
+    if not _lists(keypoints) / 2 <= index.nlist <= _lists(keypoints) * 2:
+        return None
     found = [np.unique(_labels(index, place) >> 12) for place in range(index.nlist)]
     return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
 
