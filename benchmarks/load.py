@@ -57,9 +57,7 @@ class Seen:
 def main(argv: Sequence[str] | None = None) -> None:
     settings = Settings.read()
     options = _options(argv)
-    photographs = sorted(path for path in options.photographs.glob("*") if path.suffix.lower() in PICTURES)
-    if not photographs:
-        raise WrongUse(f"There are no photographs in {options.photographs}: name a folder with --photographs.")
+    photographs = photographs_in(options.photographs)
     with tempfile.TemporaryDirectory() as scratch:
         settings = replace(
             settings, dataset=options.dataset, output=options.output, database=Path(scratch), database_url=""
@@ -80,6 +78,14 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pause", type=float, default=0, help="seconds between an answer and the next (%(default)s)")
     add_folders(parser)
     return parser.parse_args(argv)
+
+
+def photographs_in(folder: Path) -> list[Path]:
+    """The photographs to ask about. Raises WrongUse if there are none."""
+    photographs = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURES)
+    if not photographs:
+        raise WrongUse(f"There are no photographs in {folder}: name a folder with --photographs.")
+    return photographs
 
 
 def add_folders(parser: argparse.ArgumentParser) -> None:

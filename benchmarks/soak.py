@@ -28,11 +28,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import requests
 from PIL import Image
 
-from benchmarks.load import PATIENCE, PICTURES, add_folders, memory, people, site
+from benchmarks.load import PATIENCE, add_folders, memory, people, photographs_in, site
 from benchmarks.measure import table
 from config import Settings
 from utils import script
-from utils.errors import Failed, WrongUse
+from utils.errors import Failed
 
 GROWTH = 0.03  # of the memory after a fifth of the questions
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "JPEG2000")
@@ -43,9 +43,7 @@ STEPS = 10  # rows of the table
 def main(argv: Sequence[str] | None = None) -> None:
     settings = Settings.read()
     options = _options(argv)
-    photographs = sorted(path for path in options.photographs.glob("*") if path.suffix.lower() in PICTURES)
-    if not photographs:
-        raise WrongUse(f"There are no photographs in {options.photographs}: name a folder with --photographs.")
+    photographs = photographs_in(options.photographs)
     codes: Counter[int] = Counter()
     seen: list[tuple[int, int]] = []  # (questions, MiB)
     with tempfile.TemporaryDirectory() as scratch:

@@ -13,7 +13,7 @@ import numpy as np
 from flask import current_app
 
 from config import Settings
-from database.tables import Photograph, Query
+from database.tables import Query
 from models.collection.reading import Reading
 from utils import files, images
 from utils.images.apart import Decoder
@@ -156,11 +156,6 @@ def is_whole(query: Query) -> bool:
 def name_of(query: Query) -> str:
     """The id under which the picture of a query is kept."""
     return query.photograph_id if is_whole(query) else query.id
-
-
-def files_of(photograph: Photograph) -> list[str]:
-    """The ids of all files that belong to a photograph and its queries."""
-    return [photograph.id, *(query.id for query in photograph.queries if not is_whole(query))]
 
 
 def display_name(name: str | None) -> str:

@@ -59,11 +59,6 @@ class Run:
         return [row for row in self.rows if row.in_collection]
 
     @property
-    def is_calibrated(self) -> bool:
-        """Whether its answers come with probabilities."""
-        return bool(self.known) and all(row.probability is not None for row in self.known if row.first_after)
-
-    @property
     def queries_folder(self) -> Path | None:
         """Where the query pictures were; None for transformed copies, and for older runs."""
         folder = self.summary.get("queries_folder")
